@@ -1,0 +1,1 @@
+"""Types, errors and limits that every layer shares. Imports nothing of OastFS."""

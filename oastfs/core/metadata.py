@@ -1,0 +1,373 @@
+"""The verbs of the namespace: one signature each, whoever carries them out.
+
+``Metadata`` is implemented by ``namenode.Namespace`` (in this process, direct mode) and by
+``client.RemoteMetadata`` (through namenodes). Both only implement ``call``; the methods here give it
+names and types, and the wire derives its encoding from these annotations. Adding a verb is adding a
+method here and a module of the same name in ``namenode/ops``.
+
+Paths are absolute, normalized ``str`` (no ``.``, ``..``, ``//`` or trailing slash). Every verb also
+takes HDFS's form by inode id, ``/.reserved/.inodes/ID`` or ``/.reserved/.inodes/ID/name`` (see
+``core.path.by_id``): handles that outlive a rename use it. Verbs raise the errors of ``core.errors``;
+an error means that nothing was changed. A mutating verb that returned is durable.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from oastfs.core.types import (
+    BlockCommit,
+    Caller,
+    ContentSummary,
+    DatanodeReport,
+    Fault,
+    FilesystemInfo,
+    FileStatus,
+    Listing,
+    LocatedBlock,
+    Opened,
+    RenameMode,
+    StorageStatus,
+    WriteRequest,
+)
+
+
+class Metadata(ABC):
+    """Every filesystem operation. ``caller`` is who asks, first argument of each."""
+
+    @abstractmethod
+    def call(self, verb: str, caller: Caller, *arguments: Any) -> Any:
+        """Carry out ``verb`` with all of its arguments, in the order of its method here."""
+
+    def close(self) -> None:
+        """Give back connections or the store. Calls after it fail."""
+
+    # --- reading the tree ---------------------------------------------------------------------
+
+    def stat(self, caller: Caller, path: str, follow: bool = True) -> FileStatus:
+        """Attributes of ``path``; of the link itself if not ``follow``. Raises NotFound."""
+        return self.call("stat", caller, path, follow)  # type: ignore[no-any-return]
+
+    def stat_many(self, caller: Caller, paths: list[str], follow: bool = True) -> list[FileStatus | Fault]:
+        """``stat`` of each path from one snapshot; a path that fails gives a Fault in its place."""
+        return self.call("stat_many", caller, paths, follow)  # type: ignore[no-any-return]
+
+    def listdir(self, caller: Caller, path: str, after: str = "", limit: int = 1000) -> Listing:
+        """Entries whose names sort after ``after`` (UTF-8 order), at most ``limit``.
+
+        Of a file: the one entry of the file itself, as HDFS answers.
+        """
+        return self.call("listdir", caller, path, after, limit)  # type: ignore[no-any-return]
+
+    def readlink(self, caller: Caller, path: str) -> str:
+        """The target of a symbolic link, as it was written. Raises InvalidArgument for others."""
+        return self.call("readlink", caller, path)  # type: ignore[no-any-return]
+
+    def path_of(self, caller: Caller, inode_id: int) -> str:
+        """The present path of an inode (one of them, for a file with hard links)."""
+        return self.call("path_of", caller, inode_id)  # type: ignore[no-any-return]
+
+    def access(self, caller: Caller, path: str, mask: int) -> None:
+        """access(2): mask of 4 read, 2 write, 1 execute. Raises PermissionDenied."""
+        self.call("access", caller, path, mask)
+
+    def content_summary(self, caller: Caller, path: str) -> ContentSummary:
+        """Totals of the tree under ``path``."""
+        return self.call("content_summary", caller, path)  # type: ignore[no-any-return]
+
+    def statfs(self, caller: Caller) -> StorageStatus:
+        """Space and counts of the whole filesystem."""
+        return self.call("statfs", caller)  # type: ignore[no-any-return]
+
+    def filesystem_info(self, caller: Caller) -> FilesystemInfo:
+        """Constants of the filesystem: id, defaults, inline limit."""
+        return self.call("filesystem_info", caller)  # type: ignore[no-any-return]
+
+    # --- reading files ------------------------------------------------------------------------
+
+    def open(self, caller: Caller, path: str, offset: int = 0, length: int = 1 << 30) -> Opened:
+        """Open for reading: status with the inline content, or the blocks of a byte range."""
+        return self.call("open", caller, path, offset, length)  # type: ignore[no-any-return]
+
+    def read_many(self, caller: Caller, paths: list[str]) -> list[Opened | Fault]:
+        """``open`` of each path from one snapshot. One trip for thousands of small files.
+
+        The answer is cut short (fewer items than paths) once inline content passes 32 MiB: ask again
+        for the rest.
+        """
+        return self.call("read_many", caller, paths)  # type: ignore[no-any-return]
+
+    # --- changing the tree --------------------------------------------------------------------
+
+    def mkdirs(
+        self,
+        caller: Caller,
+        path: str,
+        mode: int = 0o755,
+        parents: bool = True,
+        exist_ok: bool = True,
+    ) -> FileStatus:
+        """Make a directory, and with ``parents`` those above it. ``mode`` is after umask."""
+        return self.call("mkdirs", caller, path, mode, parents, exist_ok)  # type: ignore[no-any-return]
+
+    def mknod(self, caller: Caller, path: str, mode: int, rdev: int = 0) -> FileStatus:
+        """An empty file, FIFO, socket or device by the type bits of ``mode``. Fails if it exists."""
+        return self.call("mknod", caller, path, mode, rdev)  # type: ignore[no-any-return]
+
+    def symlink(self, caller: Caller, path: str, target: str, parents: bool = False) -> FileStatus:
+        """Make ``path`` a symbolic link to ``target``."""
+        return self.call("symlink", caller, path, target, parents)  # type: ignore[no-any-return]
+
+    def link(self, caller: Caller, path: str, new_path: str) -> FileStatus:
+        """A further hard link to a file (final symlinks are not followed)."""
+        return self.call("link", caller, path, new_path)  # type: ignore[no-any-return]
+
+    def rename(
+        self,
+        caller: Caller,
+        source: str,
+        target: str,
+        mode: RenameMode = RenameMode.POSIX,
+        keep_for: str = "",
+    ) -> FileStatus:
+        """Move ``source`` to ``target`` (see RenameMode); the status at its new place.
+
+        ``keep_for``: as in ``unlink``, for a file that is replaced.
+        """
+        return self.call("rename", caller, source, target, mode, keep_for)  # type: ignore[no-any-return]
+
+    def delete(self, caller: Caller, path: str, recursive: bool = False) -> None:
+        """Remove a file, link, empty directory or, with ``recursive``, a tree. Raises NotFound.
+
+        A tree of any size answers at once: it is moved out of sight and reclaimed later.
+        """
+        self.call("delete", caller, path, recursive)
+
+    def unlink(self, caller: Caller, path: str, keep_for: str = "") -> FileStatus:
+        """unlink(2): anything but a directory. Answers the attributes that remain (nlink 0 if none).
+
+        With the name of a holder in ``keep_for`` a file that loses its last name stays reachable by id until
+        that holder calls ``forget`` or its lease expires, for programs that hold it open.
+        """
+        return self.call("unlink", caller, path, keep_for)  # type: ignore[no-any-return]
+
+    def rmdir(self, caller: Caller, path: str) -> None:
+        """rmdir(2): an empty directory only."""
+        self.call("rmdir", caller, path)
+
+    def forget(self, caller: Caller, inode_ids: list[int], holder: str) -> None:
+        """Let go of inodes that were kept for ``holder``; unknown ids are ignored."""
+        self.call("forget", caller, inode_ids, holder)
+
+    def chmod(self, caller: Caller, path: str, mode: int, follow: bool = True) -> FileStatus:
+        """Set the permission bits (07777). Owner or superuser only."""
+        return self.call("chmod", caller, path, mode, follow)  # type: ignore[no-any-return]
+
+    def chown(
+        self, caller: Caller, path: str, uid: int = -1, gid: int = -1, follow: bool = True
+    ) -> FileStatus:
+        """Set owner and group; -1 leaves one as it is. Clears set-id bits as POSIX has it."""
+        return self.call("chown", caller, path, uid, gid, follow)  # type: ignore[no-any-return]
+
+    def utimes(
+        self,
+        caller: Caller,
+        path: str,
+        atime_ns: int = -1,
+        mtime_ns: int = -1,
+        follow: bool = True,
+        now: bool = False,
+    ) -> FileStatus:
+        """Set times in ns; -1 leaves one as it is. ``now``: set both to the namenode's clock."""
+        return self.call("utimes", caller, path, atime_ns, mtime_ns, follow, now)  # type: ignore[no-any-return]
+
+    def set_replication(self, caller: Caller, path: str, replication: int) -> FileStatus:
+        """Set a file's replication; replicas are made or removed in the background."""
+        return self.call("set_replication", caller, path, replication)  # type: ignore[no-any-return]
+
+    def get_xattrs(
+        self, caller: Caller, path: str, names: list[str] | None = None, follow: bool = True
+    ) -> dict[str, bytes]:
+        """Extended attributes (``user.``, ``trusted.``, ``security.``, ``system.``), all or some.
+
+        Raises XattrNotFound if one of ``names`` is missing.
+        """
+        return self.call("get_xattrs", caller, path, names, follow)  # type: ignore[no-any-return]
+
+    def set_xattr(
+        self,
+        caller: Caller,
+        path: str,
+        name: str,
+        value: bytes,
+        create: bool = True,
+        replace: bool = True,
+        follow: bool = True,
+    ) -> None:
+        """Set one attribute. It may be made if ``create``, and overwritten if ``replace``."""
+        self.call("set_xattr", caller, path, name, value, create, replace, follow)
+
+    def remove_xattr(self, caller: Caller, path: str, name: str, follow: bool = True) -> None:
+        """Remove one attribute. Raises XattrNotFound."""
+        self.call("remove_xattr", caller, path, name, follow)
+
+    # --- writing files ------------------------------------------------------------------------
+
+    def create(
+        self,
+        caller: Caller,
+        path: str,
+        mode: int = 0o644,
+        overwrite: bool = False,
+        parents: bool = False,
+        holder: str = "",
+        replication: int = 0,
+        block_size: int = 0,
+    ) -> FileStatus:
+        """An empty file, replacing another if ``overwrite``. Zeros mean the filesystem's default.
+
+        With a ``holder`` the file is under construction: that client has its exclusive lease until
+        ``complete``. Without one it is an ordinary empty file.
+        """
+        return self.call(  # type: ignore[no-any-return]
+            "create", caller, path, mode, overwrite, parents, holder, replication, block_size
+        )
+
+    def write_file(
+        self,
+        caller: Caller,
+        path: str,
+        data: bytes,
+        mode: int = 0o644,
+        overwrite: bool = True,
+        parents: bool = False,
+    ) -> FileStatus:
+        """A whole small file in one transaction: seen complete or not at all.
+
+        Raises InlineLimitExceeded if ``data`` is larger than the filesystem's inline limit.
+        """
+        return self.call("write_file", caller, path, data, mode, overwrite, parents)  # type: ignore[no-any-return]
+
+    def write_many(
+        self, caller: Caller, requests: list[WriteRequest], parents: bool = False
+    ) -> list[FileStatus | Fault]:
+        """``write_file`` of each, in one durable transaction; those that fail give a Fault."""
+        return self.call("write_many", caller, requests, parents)  # type: ignore[no-any-return]
+
+    def write_inline(
+        self,
+        caller: Caller,
+        path: str,
+        patches: list[tuple[int, bytes]],
+        length: int = -1,
+        holder: str = "",
+        release: bool = False,
+    ) -> FileStatus:
+        """Write byte ranges of a file whose content is inline; gaps become zeros.
+
+        ``length`` (if not -1) becomes the file's length afterwards. Raises InlineLimitExceeded, with
+        nothing changed, if it would not fit or the content is in blocks already. ``release`` ends the
+        holder's lease, as ``complete``.
+        """
+        return self.call("write_inline", caller, path, patches, length, holder, release)  # type: ignore[no-any-return]
+
+    def append(self, caller: Caller, path: str, holder: str) -> Opened:
+        """Take the exclusive lease of an existing file, to write at its end.
+
+        The answer holds the inline content or the last block (none if it is full).
+        """
+        return self.call("append", caller, path, holder)  # type: ignore[no-any-return]
+
+    def add_block(
+        self,
+        caller: Caller,
+        path: str,
+        holder: str,
+        offset: int,
+        exclude: list[int] | None = None,
+        local_host: str = "",
+    ) -> LocatedBlock:
+        """Allocate a block that starts at file ``offset``, with its target replicas.
+
+        It becomes visible when it is committed. ``exclude`` lists datanode ids that failed the
+        caller. An uncommitted block of this holder at the offset is replaced. A holder without the
+        exclusive lease becomes a shared writer (many may write one file; each block update is fenced
+        by its generation stamp). Raises LeaseConflict, NoDatanodes.
+        """
+        return self.call("add_block", caller, path, holder, offset, exclude, local_host)  # type: ignore[no-any-return]
+
+    def update_block(
+        self, caller: Caller, path: str, holder: str, offset: int, block_id: int
+    ) -> LocatedBlock:
+        """Begin writing into an existing block, in place or past its end.
+
+        The answer's generation stamp is a new one: the writer opens its pipeline with it (data transfer stage
+        PIPELINE_SETUP_APPEND), and later writers fence this one. Readers keep the committed one.
+        Also used to recover a pipeline: call again, then commit with the storages that remain.
+        """
+        return self.call("update_block", caller, path, holder, offset, block_id)  # type: ignore[no-any-return]
+
+    def commit(
+        self,
+        caller: Caller,
+        path: str,
+        holder: str,
+        commits: list[BlockCommit],
+        length: int = -1,
+    ) -> FileStatus:
+        """Make written blocks visible, and the file's length (-1: as far as the blocks reach).
+
+        A file that was inline is in blocks from now on. Fewer storages than replication are made up
+        in the background. Raises StaleBlock if another writer began after, LeaseExpired.
+        """
+        return self.call("commit", caller, path, holder, commits, length)  # type: ignore[no-any-return]
+
+    def complete(
+        self,
+        caller: Caller,
+        path: str,
+        holder: str,
+        commits: list[BlockCommit],
+        length: int = -1,
+    ) -> FileStatus:
+        """``commit``, then end the holder's lease on the file. Uncommitted blocks are dropped."""
+        return self.call("complete", caller, path, holder, commits, length)  # type: ignore[no-any-return]
+
+    def abandon_block(self, caller: Caller, path: str, holder: str, block_id: int) -> None:
+        """Drop an uncommitted block."""
+        self.call("abandon_block", caller, path, holder, block_id)
+
+    def truncate(self, caller: Caller, path: str, length: int) -> FileStatus:
+        """Set the length, cutting off or adding zeros (a hole: no datanode is asked)."""
+        return self.call("truncate", caller, path, length)  # type: ignore[no-any-return]
+
+    def renew_lease(self, caller: Caller, holder: str) -> None:
+        """Keep the holder's leases alive; due every 20 s."""
+        self.call("renew_lease", caller, holder)
+
+    def recover_lease(self, caller: Caller, path: str) -> bool:
+        """End another writer's lease. True once the file is closed, False while blocks recover."""
+        return self.call("recover_lease", caller, path)  # type: ignore[no-any-return]
+
+    def report_bad_blocks(self, caller: Caller, blocks: list[tuple[int, int]]) -> None:
+        """Tell of corrupt or lost replicas, as (block id, storage id)."""
+        self.call("report_bad_blocks", caller, blocks)
+
+    # --- people and machines --------------------------------------------------------------------
+
+    def principal_names(
+        self, caller: Caller, uids: list[int], gids: list[int]
+    ) -> tuple[list[str], list[str]]:
+        """Names of users and groups (decimal digits where none is known)."""
+        return self.call("principal_names", caller, uids, gids)  # type: ignore[no-any-return]
+
+    def principal_ids(
+        self, caller: Caller, users: list[str], groups: list[str]
+    ) -> tuple[list[int], list[int]]:
+        """Ids of users and groups, given out at first sight of a name."""
+        return self.call("principal_ids", caller, users, groups)  # type: ignore[no-any-return]
+
+    def datanodes(self, caller: Caller) -> list[DatanodeReport]:
+        """Every datanode that ever registered."""
+        return self.call("datanodes", caller)  # type: ignore[no-any-return]

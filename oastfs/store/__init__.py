@@ -1,0 +1,1 @@
+"""The metadata store: tables, transactions, drivers. Knows rows, not filesystems."""

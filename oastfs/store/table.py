@@ -1,0 +1,76 @@
+"""What a table is: a key of typed columns and a value struct.
+
+Drivers compile these declarations to their own form: LMDB to ordered byte keys and MessagePack
+values, SQL to columns. The first key column decides the partition, in every table: an integer id
+carries its partition in its low ``PARTITION_BITS`` bits, a text is hashed. Rows with equal partition
+live on one shard, always.
+"""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+PARTITION_BITS = 10
+PARTITIONS = 1 << PARTITION_BITS
+PARTITION_MASK = PARTITIONS - 1
+
+Key = tuple[int | str, ...]
+"""Values of a table's key columns, in order. A prefix of them selects a range."""
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of value structs. New fields go at the end with defaults: old rows stay readable."""
+
+
+V = TypeVar("V", bound=Row)
+
+
+class Column(enum.Enum):
+    """Types of key columns."""
+
+    ID = "id"
+    """Unsigned 63-bit integer, ordered by value."""
+    TEXT = "text"
+    """UTF-8 without NUL, ordered by bytes; at most 255 bytes."""
+
+
+class Lock(enum.Enum):
+    """How a read locks its rows until the transaction ends. Drivers with one writer ignore it."""
+
+    NONE = 0
+    SHARED = 1
+    EXCLUSIVE = 2
+
+
+@dataclass(frozen=True)
+class Index:
+    """A second order of a table: a permutation of its key columns, kept by the driver.
+
+    Scanning it gives the table's own keys and values. Its entries live on the row's shard, so a scan
+    of an index asks every shard.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Generic[V]):
+    """Declaration of one table; see ``schema.py`` for them all."""
+
+    name: str
+    key: tuple[tuple[str, Column], ...]
+    value: type[V]
+    indexes: tuple[Index, ...] = ()
+
+    def partition(self, key: Key) -> int:
+        """The partition of a row, 0 to PARTITIONS - 1."""
+        first = key[0]
+        if isinstance(first, int):
+            return first & PARTITION_MASK
+        return zlib.crc32(first.encode()) & PARTITION_MASK

@@ -1,0 +1,87 @@
+"""The interface that every driver implements, and that operations are written against.
+
+An operation is a plain function of a ``Transaction``. It never commits, retries or keeps the
+transaction; ``Store.read`` and ``Store.write`` do that for it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from oastfs.store.table import Index, Key, Lock, Table, V
+
+T = TypeVar("T")
+
+
+class Transaction(ABC):
+    """One snapshot (read) or one atomic change (write). Valid only inside its function."""
+
+    @abstractmethod
+    def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
+        """The row, or None. Sees this transaction's own writes."""
+
+    @abstractmethod
+    def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
+        """Rows in the order of ``keys``: one trip to a networked engine. The workhorse."""
+
+    @abstractmethod
+    def scan(
+        self,
+        table: Table[V],
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        index: Index | None = None,
+    ) -> Iterator[tuple[Key, V]]:
+        """Rows whose key begins with ``prefix`` (whole columns), in key order, as (key, value).
+
+        ``after`` holds the remaining key columns, or fewer: only rows strictly after it (before it, with ``reverse``).
+        With ``index``, prefix, after and order are of the index's columns; keys are still the table's.
+        An empty prefix, or an index, asks every shard. Sees this transaction's own writes. Rows written while iterating may or may
+        not appear.
+        """
+
+    @abstractmethod
+    def put(self, table: Table[V], key: Key, value: V) -> None:
+        """Insert or replace a row. TransactionMisuse in a read transaction."""
+
+    @abstractmethod
+    def delete(self, table: Table[Any], key: Key) -> None:
+        """Remove a row if it is there. TransactionMisuse in a read transaction."""
+
+
+class Store(ABC):
+    """An open metadata store. Safe to use from many threads."""
+
+    reads_inline: bool = False
+    """Reads take microseconds and never wait on a network: an event loop may run them itself."""
+
+    @abstractmethod
+    def read(self, operation: Callable[[Transaction], T]) -> T:
+        """Run on a consistent snapshot."""
+
+    @abstractmethod
+    def write(self, operation: Callable[[Transaction], T]) -> T:
+        """Run atomically; returns once the change is durable. May run ``operation`` again after a conflict.
+
+        An exception from ``operation`` undoes its writes and is raised here. Must not be called from inside an operation.
+        """
+
+    @abstractmethod
+    def submit(
+        self,
+        operation: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """As ``write``, without waiting: ``done(result, error)`` is called once, on a thread of the store."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what was submitted, then close. Calls after it raise StoreError."""
+
+    @abstractmethod
+    def usage(self) -> tuple[int, int]:
+        """Bytes that the store takes on disk, and bytes still free for it."""
