@@ -9,7 +9,8 @@ Why rows are cut as they are:
 * Ids carry their partition in the low bits (``store/table.py``). A file is born with the partition of
   its parent, so all rows of a create (entry, location, content, blocks) share a shard and commit in
   one phase. A directory gets a partition at random, which spreads the tree.
-* A file with more than one name has its attributes in ``linked_inode``; its entries only point there.
+* A file with more than one name has its attributes in ``linked_inode``; its entries only point there, and
+  ``link`` lists them.
 
 Sentinels: inode id 0 is nobody; the entry of the root has parent 0 and the empty name.
 """
@@ -38,7 +39,7 @@ class Inode(Row, frozen=True):
 
     ``length`` bytes of content. ``block_size`` and ``replication`` 0 mean the filesystem's default.
     ``rdev`` is for device nodes. With Flag.LINKED in an *entry*, only ``id`` and ``mode``'s type bits
-    count; the rest is in ``linked_inode``. ``nlink`` is always 1 but in ``linked_inode``.
+    count; the rest is in ``linked_inode``. ``nlink`` is always 1 but in ``linked_inode``, and 0 for an orphan.
     For a directory, see ``Directory`` for times and link count.
     """
 
@@ -73,6 +74,10 @@ class Place(Row, frozen=True):
 
     parent_id: int
     name: str
+
+
+class Link(Row, frozen=True):
+    """One name of a linked inode; the key says all."""
 
 
 class Content(Row, frozen=True):
@@ -235,6 +240,7 @@ INODE: Final = Table("inode", (("parent_id", ID), ("name", TEXT)), Inode)
 LINKED_INODE: Final = Table("linked_inode", (("inode_id", ID),), Inode)
 DIRECTORY: Final = Table("directory", (("inode_id", ID),), Directory)
 PLACE: Final = Table("place", (("inode_id", ID),), Place)
+LINK: Final = Table("link", (("inode_id", ID), ("parent_id", ID), ("name", TEXT)), Link)
 CONTENT: Final = Table("content", (("inode_id", ID),), Content)
 BLOCK: Final = Table("block", (("inode_id", ID), ("offset", ID)), Block)
 BLOCK_OWNER: Final = Table("block_owner", (("block_id", ID),), BlockOwner)
@@ -269,7 +275,7 @@ PRINCIPAL_ID: Final = Table("principal_id", (("kind", TEXT), ("name", TEXT)), Pr
 PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), PrincipalName)
 
 TABLES: Final[tuple[Table[Any], ...]] = (
-    INODE, LINKED_INODE, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, OPEN_FILE, LEASE,
+    INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, OPEN_FILE, LEASE,
     DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND, RETRY, COUNTER,
     SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
 )  # fmt: skip

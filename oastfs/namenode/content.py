@@ -1,0 +1,47 @@
+"""Inline content of files: the bytes in the ``content`` row, and getting rid of content of any kind.
+
+A row may be shorter than its file: what is missing at the end is zeros.
+"""
+
+from __future__ import annotations
+
+from oastfs.core.types import Flag
+from oastfs.namenode import blocks, tree
+from oastfs.namenode.context import Context
+from oastfs.store.schema import CONTENT, Content, Inode
+from oastfs.store.table import Lock
+from oastfs.store.transaction import Transaction
+
+
+def patch(tx: Transaction, inode: Inode, patches: list[tuple[int, bytes]], length: int) -> None:
+    """Apply byte ranges to inline content that ends up ``length`` bytes long; gaps become zeros."""
+    if len(patches) == 1 and patches[0][0] == 0 and len(patches[0][1]) >= max(length, inode.length):
+        data = bytes(patches[0][1][:length])
+    else:
+        row = tx.get(CONTENT, (inode.id,), Lock.EXCLUSIVE)
+        buffer = bytearray(b"" if row is None else row.data[: inode.length])
+        for offset, piece in patches:
+            if not piece:
+                continue
+            if offset > len(buffer):
+                buffer.extend(bytes(offset - len(buffer)))
+            buffer[offset : offset + len(piece)] = piece
+        data = bytes(buffer[:length])
+    if data:
+        tx.put(CONTENT, (inode.id,), Content(data))
+    else:
+        tx.delete(CONTENT, (inode.id,))
+
+
+def clear(tx: Transaction, context: Context, inode: Inode) -> Inode:
+    """Drop all content; the inode as it is then, not yet saved: empty, inline, changed now."""
+    tx.delete(CONTENT, (inode.id,))
+    if inode.flags & (Flag.BLOCKS | Flag.OPEN):
+        blocks.drop_all(tx, context, inode)
+    return tree.with_attributes(
+        inode,
+        length=0,
+        mtime_ns=context.now_ns,
+        ctime_ns=context.now_ns,
+        flags=inode.flags & ~int(Flag.BLOCKS),
+    )

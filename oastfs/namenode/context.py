@@ -1,0 +1,58 @@
+"""What an operation is told besides its arguments: who asks, when, of which filesystem.
+
+Operations read no clock, no randomness and no configuration but through this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oastfs.core.types import Caller, FilesystemInfo
+from oastfs.store.ids import IdAllocator
+from oastfs.store.table import PARTITIONS
+from oastfs.store.transaction import Transaction
+
+
+class Environment:
+    """What all operations of one process share."""
+
+    __slots__ = ("block_ids", "info", "inode_ids", "random_below")
+
+    def __init__(
+        self,
+        info: FilesystemInfo,
+        inode_ids: IdAllocator,
+        block_ids: IdAllocator,
+        random_below: Callable[[int], int],
+    ) -> None:
+        self.info = info
+        self.inode_ids = inode_ids
+        self.block_ids = block_ids
+        self.random_below = random_below
+
+
+class Context:
+    """One call: its caller, its time and the shared environment."""
+
+    __slots__ = ("caller", "environment", "info", "now_ns", "superuser")
+
+    def __init__(self, caller: Caller, now_ns: int, environment: Environment) -> None:
+        self.caller = caller
+        self.now_ns = now_ns
+        self.environment = environment
+        self.info = info = environment.info
+        self.superuser = (
+            caller.uid == 0 or caller.uid == info.superuser_uid or info.supergroup_gid in caller.gids
+        )
+
+    def take_inode_id(self, tx: Transaction, partition: int) -> int:
+        """A new inode id in ``partition``: its parent's for a file, a random one for a directory."""
+        return self.environment.inode_ids.take(tx, partition)
+
+    def take_block_id(self, tx: Transaction, partition: int) -> int:
+        """A new block id in the partition of its file."""
+        return self.environment.block_ids.take(tx, partition)
+
+    def random_partition(self) -> int:
+        """Where a new directory's own rows go: anywhere, so that the tree spreads over shards."""
+        return self.environment.random_below(PARTITIONS)

@@ -1,0 +1,128 @@
+"""The namespace on a store in this process: every verb as a transaction.
+
+A namenode server, the mount in direct mode, tests and benchmarks all call this. It keeps nothing
+that another process could not read from the store.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, get_type_hints
+
+import msgspec
+
+from oastfs.core.errors import NoSuchVerb
+from oastfs.core.metadata import Metadata
+from oastfs.core.types import Caller
+from oastfs.namenode.context import Context, Environment
+from oastfs.namenode.filesystem import load_info
+from oastfs.namenode.ops import READS, operation
+from oastfs.store.ids import IdAllocator
+from oastfs.store.schema import FIRST_INODE_ID, RETRY, RetryEntry
+from oastfs.store.transaction import Store, Transaction
+
+_MINUTE_NS = 60 * 10**9
+RETRY_MINUTES = 10
+"""How long the answer of an at-most-once call is kept for a client that asks again."""
+
+
+class RetryKey(NamedTuple):
+    """Which call of which client. ``again``: the client may have sent it before."""
+
+    client_id: str
+    call_id: int
+    again: bool
+
+
+class Namespace(Metadata):
+    """All verbs, carried out here. ``clock_ns`` gives nanoseconds since the epoch."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+        randomness: random.Random | None = None,
+        owns_store: bool = False,
+    ) -> None:
+        self.store = store
+        self.info = load_info(store)
+        self._owns_store = owns_store
+        self._clock_ns = clock_ns
+        self._environment = Environment(
+            self.info,
+            IdAllocator(store, "inode", first=FIRST_INODE_ID),
+            IdAllocator(store, "block", first=1),
+            (randomness or random.Random()).randrange,
+        )
+        self._read = store.read
+        self._operations: dict[str, Callable[..., Any]] = {}
+
+    def close(self) -> None:
+        if self._owns_store:
+            self.store.close()
+
+    @staticmethod
+    def is_read(verb: str) -> bool:
+        """Whether the verb changes nothing."""
+        return verb in READS
+
+    def context(self, caller: Caller) -> Context:
+        """A context at the present time, for those who run operations themselves (jobs, servers)."""
+        return Context(caller, self._clock_ns(), self._environment)
+
+    def call(self, verb: str, caller: Caller, *arguments: Any) -> Any:
+        function = self._operations.get(verb) or self._load(verb)
+        context = Context(caller, self._clock_ns(), self._environment)
+        if verb in READS:
+            return self._read(lambda tx: function(tx, context, *arguments))
+        return self.store.write(lambda tx: function(tx, context, *arguments))
+
+    def submit(
+        self,
+        verb: str,
+        caller: Caller,
+        arguments: tuple[Any, ...],
+        done: Callable[[Any, BaseException | None], None],
+        retry: RetryKey | None = None,
+    ) -> None:
+        """A mutating verb without waiting: ``done(result, error)`` comes from a store's thread, once durable.
+
+        With ``retry`` the answer is kept in the same transaction, and a call that was carried out before
+        is answered from there (HDFS's retry cache, in the database as in HopsFS, so that any
+        namenode can answer).
+        """
+        function = self._operations.get(verb) or self._load(verb)
+        context = Context(caller, self._clock_ns(), self._environment)
+        if retry is None:
+            self.store.submit(lambda tx: function(tx, context, *arguments), done)
+            return
+
+        def once(tx: Transaction) -> Any:
+            if retry.again and (kept := _find_kept(tx, retry, context.now_ns)) is not None:
+                return msgspec.msgpack.decode(kept.response, type=_result_type(verb))
+            result = function(tx, context, *arguments)
+            minute = context.now_ns // _MINUTE_NS + RETRY_MINUTES
+            kept = RetryEntry(msgspec.msgpack.encode(result), (minute + 1) * _MINUTE_NS)
+            tx.put(RETRY, (minute, retry.client_id, retry.call_id), kept)
+            return result
+
+        self.store.submit(once, done)
+
+    def _load(self, verb: str) -> Callable[..., Any]:
+        if verb.startswith("_") or verb in ("call", "close") or not callable(getattr(Metadata, verb, None)):
+            raise NoSuchVerb(f"no such verb: {verb}")
+        function = self._operations[verb] = operation(verb)
+        return function
+
+
+def _find_kept(tx: Transaction, retry: RetryKey, now_ns: int) -> RetryEntry | None:
+    first = now_ns // _MINUTE_NS
+    keys = [(minute, retry.client_id, retry.call_id) for minute in range(first, first + RETRY_MINUTES + 2)]
+    return next((row for row in tx.get_many(RETRY, keys) if row is not None), None)
+
+
+def _result_type(verb: str) -> Any:
+    return get_type_hints(getattr(Metadata, verb))["return"]

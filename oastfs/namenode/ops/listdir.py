@@ -1,0 +1,48 @@
+"""listdir: one page of a directory."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from oastfs.core.errors import InvalidArgument
+from oastfs.core.limits import LIST_PAGE_MAX
+from oastfs.core.types import FileStatus, Flag, Listing
+from oastfs.namenode import tree
+from oastfs.namenode.context import Context
+from oastfs.namenode.permissions import READ, require
+from oastfs.namenode.tree import Node
+from oastfs.store.schema import DIRECTORY, INODE, LINKED_INODE
+from oastfs.store.transaction import Transaction
+
+_LINKED = int(Flag.LINKED)
+
+
+def listdir(tx: Transaction, context: Context, path: str, after: str, limit: int) -> Listing:
+    """Entries after a name, in name order: a range scan that starts where the last page ended."""
+    if limit < 1 or limit > LIST_PAGE_MAX:
+        raise InvalidArgument(f"a page holds 1 to {LIST_PAGE_MAX} entries, not {limit}")
+    node = tree.resolve(tx, context, path)
+    if not node.is_directory:
+        return Listing([] if after else [tree.status_of(tx, context, node)], False)
+    require(context, node.inode, READ, path)
+    directory_id = node.inode.id
+    rows = tx.scan(INODE, (directory_id,), (after,) if after else None, limit + 1)
+    nodes = [Node(directory_id, key[1], inode) for key, inode in islice(rows, limit)]  # type: ignore[arg-type]
+    more = next(rows, None) is not None
+    return Listing(_statuses(tx, context, nodes), more)
+
+
+def _statuses(tx: Transaction, context: Context, nodes: list[Node]) -> list[FileStatus]:
+    """Statuses of a page: plain files as they are, the others' further rows in one batch each."""
+    directories = [node for node in nodes if node.is_directory]
+    rows = iter(tx.get_many(DIRECTORY, [(node.inode.id,) for node in directories]))
+    linked = [node.inode.id for node in nodes if node.inode.flags & _LINKED]
+    inodes = dict(zip(linked, tx.get_many(LINKED_INODE, [(number,) for number in linked]), strict=True))
+    statuses = []
+    for parent_id, name, inode in nodes:
+        if inode.mode & 0o170000 == 0o040000:
+            statuses.append(tree.directory_status(Node(parent_id, name, inode), next(rows)))
+        else:
+            shown = inodes[inode.id] or inode if inode.flags & _LINKED else inode
+            statuses.append(tree.file_status(context, parent_id, name, shown))
+    return statuses

@@ -1,0 +1,64 @@
+"""mkdirs: a directory, and those above it."""
+
+from __future__ import annotations
+
+import stat as _stat
+
+from oastfs.core.errors import AlreadyExists, InvalidArgument, NotADirectory, NotFound
+from oastfs.core.path import parent, split
+from oastfs.core.types import FileStatus
+from oastfs.namenode import tree
+from oastfs.namenode.context import Context
+from oastfs.namenode.tree import Node
+from oastfs.store.transaction import Transaction
+
+
+def mkdirs(
+    tx: Transaction, context: Context, path: str, mode: int, parents: bool, exist_ok: bool
+) -> FileStatus:
+    """mkdir(2), and ``mkdir -p`` with ``parents`` and ``exist_ok`` (HDFS mkdirs)."""
+    if mode & ~0o7777:
+        raise InvalidArgument(f"a directory's mode is 0 to 07777, not {mode:o}", path=path)
+    if not split(path):
+        if not exist_ok:
+            raise AlreadyExists(path=path)
+        return tree.status_of(tx, context, tree.resolve(tx, context, path))
+    if parents:
+        make_parents(tx, context, path, mode)
+    slot = tree.resolve_slot(tx, context, path, writing=False)
+    if slot.node is not None:
+        return tree.status_of(tx, context, _existing(tx, context, path, slot.node, exist_ok))
+    slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
+    inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFDIR | mode)
+    return tree.status_of(tx, context, tree.insert(tx, context, slot.parent, slot.name, inode))
+
+
+def make_parents(tx: Transaction, context: Context, path: str, mode: int = 0o755) -> None:
+    """Make the missing directories above ``path``; those made can be searched by their owner."""
+    missing: list[str] = []
+    above = parent(path)
+    while True:
+        try:
+            node = tree.resolve(tx, context, above)
+            break
+        except NotFound:
+            missing.append(above)
+            above = parent(above)
+    if not node.is_directory:
+        raise NotADirectory(path=above)
+    directory = node.inode
+    for missing_path in reversed(missing):
+        name = missing_path.rpartition("/")[2]
+        slot = tree.slot_in(tx, context, directory, name, missing_path)
+        if slot.node is not None:
+            raise NotADirectory("a symbolic link to nothing is in the way", path=missing_path)
+        directory = tree.new_inode(tx, context, directory, _stat.S_IFDIR | mode | 0o300)
+        tree.insert(tx, context, slot.parent, name, directory)
+
+
+def _existing(tx: Transaction, context: Context, path: str, node: Node, exist_ok: bool) -> Node:
+    if exist_ok and node.is_symlink:
+        node = tree.resolve(tx, context, path)
+    if not exist_ok or not node.is_directory:
+        raise AlreadyExists(path=path)
+    return node

@@ -1,0 +1,148 @@
+"""rename: move an entry, in one row whatever hangs below it."""
+
+from __future__ import annotations
+
+from oastfs.core.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    IsADirectory,
+    NotADirectory,
+    NotEmpty,
+    NotFound,
+)
+from oastfs.core.path import join, split
+from oastfs.core.types import FileStatus, RenameMode
+from oastfs.namenode import removal, tree
+from oastfs.namenode.context import Context
+from oastfs.namenode.permissions import WRITE, require, require_sticky
+from oastfs.namenode.tree import Node, Slot
+from oastfs.store.schema import COUNTER, LINK, ROOT_ID, Link
+from oastfs.store.table import Lock
+from oastfs.store.transaction import Transaction
+
+_POSIX_MODES = (RenameMode.POSIX, RenameMode.NO_REPLACE, RenameMode.EXCHANGE)
+
+
+def rename(
+    tx: Transaction, context: Context, source: str, target: str, mode: RenameMode, keep_for: str
+) -> FileStatus:
+    """rename(2), renameat2(2), HDFS rename and rename2: see RenameMode for how they differ."""
+    mode = RenameMode(mode)
+    from_slot, to_slot = _slots(tx, context, source, target)
+    node = from_slot.node
+    if node is None:
+        raise NotFound(path=source)
+    if mode is RenameMode.HDFS and to_slot.node is not None:
+        if not to_slot.node.is_directory:
+            raise AlreadyExists(path=target)
+        if not (to_slot.parent.id == from_slot.parent.id and to_slot.name == from_slot.name):
+            target = join(target, node.name)
+            to_slot = tree.slot_in(tx, context, to_slot.node.inode, node.name, target)
+            if to_slot.node is not None:
+                raise AlreadyExists(path=target)
+    _require(context, mode, from_slot, to_slot, source, target)
+    _refuse_cycle(tx, node, to_slot, target)
+    if mode is RenameMode.EXCHANGE:
+        return _exchange(tx, context, from_slot, to_slot, source, target)
+    if to_slot.node is not None:
+        if mode is RenameMode.NO_REPLACE:
+            raise AlreadyExists(path=target)
+        if to_slot.node.inode.id == node.inode.id:
+            # Two names of one file, or one name: POSIX says that nothing happens.
+            if mode is RenameMode.HDFS_OVERWRITE:
+                raise AlreadyExists("source and target are the same", path=target)
+            return tree.status_of(tx, context, node)
+        _check_replaceable(tx, node, to_slot.node, target)
+        removal.remove(tx, context, to_slot.node, keep_for)
+    return tree.status_of(tx, context, _move(tx, context, node, to_slot.parent.id, to_slot.name))
+
+
+def _slots(tx: Transaction, context: Context, source: str, target: str) -> tuple[Slot, Slot]:
+    """Both places, their parents' rows locked in order of id so that two renames cannot deadlock."""
+    if not split(target):
+        raise AlreadyExists("the root directory cannot be replaced", path=target)
+    from_slot = tree.resolve_slot(tx, context, source, writing=False)
+    to_slot = tree.resolve_slot(tx, context, target, writing=False)
+    across = from_slot.parent.id != to_slot.parent.id
+    if across and from_slot.node is not None and from_slot.node.is_directory:
+        # Directories that change parents go one at a time: two of them could make a cycle.
+        tx.get(COUNTER, ("rename_mutex",), Lock.EXCLUSIVE)
+    slots = {}
+    for which in sorted((0, 1), key=lambda which: (from_slot, to_slot)[which].parent.id):
+        slot, path = ((from_slot, source), (to_slot, target))[which]
+        slots[which] = tree.slot_in(tx, context, slot.parent, slot.name, path)
+    return slots[0], slots[1]
+
+
+def _require(
+    context: Context, mode: RenameMode, from_slot: Slot, to_slot: Slot, source: str, target: str
+) -> None:
+    node = from_slot.node
+    assert node is not None
+    require_sticky(context, from_slot.parent, node.inode, source)
+    if to_slot.node is not None:
+        require_sticky(context, to_slot.parent, to_slot.node.inode, target)
+    if mode in _POSIX_MODES and from_slot.parent.id != to_slot.parent.id:
+        # A directory's '..' changes: POSIX wants write permission on it.
+        if node.is_directory:
+            require(context, node.inode, WRITE, source)
+        if mode is RenameMode.EXCHANGE and to_slot.node is not None and to_slot.node.is_directory:
+            require(context, to_slot.node.inode, WRITE, target)
+
+
+def _refuse_cycle(tx: Transaction, node: Node, to_slot: Slot, target: str) -> None:
+    """A directory may not move into itself or below."""
+    if not node.is_directory:
+        return
+    above = to_slot.parent.id
+    while above != ROOT_ID:
+        if above == node.inode.id:
+            raise InvalidArgument("a directory cannot move into itself", path=target)
+        above = tree.parent_of(tx, above)
+
+
+def _check_replaceable(tx: Transaction, node: Node, replaced: Node, target: str) -> None:
+    if node.is_directory:
+        if not replaced.is_directory:
+            raise NotADirectory("a directory cannot replace a file", path=target)
+        if not removal.is_empty(tx, replaced.inode.id):
+            raise NotEmpty(path=target)
+    elif replaced.is_directory:
+        raise IsADirectory("a file cannot replace a directory", path=target)
+
+
+def _move(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
+    tree.take_entry(tx, context, node)
+    inode = tree.with_attributes(node.inode, ctime_ns=context.now_ns)
+    moved = tree.put_entry(tx, context, Node(node.parent_id, node.name, inode), parent_id, name)
+    _follow_links(tx, node, moved)
+    return moved
+
+
+def _follow_links(tx: Transaction, node: Node, moved: Node) -> None:
+    """Keep the list of a linked inode's names, and its changed time, with its row."""
+    if tree.is_linked(moved):
+        tx.delete(LINK, (node.inode.id, node.parent_id, node.name))
+        tx.put(LINK, (node.inode.id, moved.parent_id, moved.name), Link())
+        tree.save(tx, moved, moved.inode)
+
+
+def _exchange(
+    tx: Transaction, context: Context, from_slot: Slot, to_slot: Slot, source: str, target: str
+) -> FileStatus:
+    first, second = from_slot.node, to_slot.node
+    if second is None:
+        raise NotFound(path=target)
+    assert first is not None
+    if first.inode.id == second.inode.id:
+        return tree.status_of(tx, context, first)
+    _refuse_cycle(tx, second, from_slot, source)
+    tree.take_entry(tx, context, first)
+    tree.take_entry(tx, context, second)
+    moved = []
+    for node, slot in ((first, to_slot), (second, from_slot)):
+        inode = tree.with_attributes(node.inode, ctime_ns=context.now_ns)
+        there = tree.put_entry(tx, context, Node(node.parent_id, node.name, inode), slot.parent.id, slot.name)
+        _follow_links(tx, node, there)
+        moved.append(there)
+    return tree.status_of(tx, context, moved[0])
