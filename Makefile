@@ -1,0 +1,69 @@
+# Everything that a person or CI does with a checkout. `make` alone lists the targets.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STORE ?= $(CURDIR)/.oastfs/store
+MOUNT ?= ./mnt
+UP_OPTIONS ?=
+PYTEST_OPTIONS ?=
+RESULTS := build/test-results.xml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-long lint format bench bench-compare protobuf setup-run setup-test clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+run: setup-run ## Set up and run OastFS on the embedded store, mounted at ./mnt
+	@exec $(BIN)/oastfs up 'lmdb://$(STORE)' --mount '$(MOUNT)' $(UP_OPTIONS)
+
+test: setup-test lint ## Set up, check style and types, run all tests but the long ones
+	@mkdir -p build
+	@exec $(BIN)/python -m pytest -m 'not long' --junitxml=$(RESULTS) -o junit_suite_name=oastfs $(PYTEST_OPTIONS)
+
+test-long: setup-test ## Run the long tests only
+	@mkdir -p build
+	@exec $(BIN)/python -m pytest -m long --timeout 7200 --junitxml=build/test-results-long.xml $(PYTEST_OPTIONS)
+
+lint: setup-test ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-test ## Bring the code into the common form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup-test ## Measure the library, and keep the figures for comparison
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-autosave --timeout 1800 $(PYTEST_OPTIONS)
+
+bench-compare: setup-test ## Measure the library against the last kept figures
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-compare --timeout 1800 $(PYTEST_OPTIONS)
+
+protobuf: setup-test ## Make the protobuf code anew from the .proto files
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/generate_protobuf.sh
+
+# Set-up is done once: the stamps are younger than what they were made from. Only missing system
+# packages are installed, and asking for them takes milliseconds.
+setup-run:
+	@bash scripts/setup_debian.sh run
+	@$(MAKE) --no-print-directory $(VENV)/stamp-run
+
+setup-test:
+	@bash scripts/setup_debian.sh test
+	@$(MAKE) --no-print-directory $(VENV)/stamp-test
+
+$(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh
+	@bash scripts/setup_venv.sh $(VENV) -e .
+	@touch $@
+
+$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh
+	@bash scripts/setup_venv.sh $(VENV) -e '.[dev,compat]'
+	@touch $(VENV)/stamp-run $@
+
+clean: ## Remove what was built and installed here (not the store in .oastfs)
+	@if mountpoint -q '$(MOUNT)'; then echo 'mounted at $(MOUNT): stop `make run` first'; exit 1; fi
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find oastfs tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Makes the virtual environment if it is not there and installs into it.
+# Usage: setup_venv.sh VENV PIP_ARGUMENTS...
+set -euo pipefail
+venv=$1
+shift
+if ! "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
+    python=$(bash "$(dirname "$0")/find_python.sh")
+    echo "Making the virtual environment $venv with $python"
+    "$python" -m venv --clear "$venv"
+fi
+echo "Installing into $venv: $* (a few minutes the first time)"
+exec "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
