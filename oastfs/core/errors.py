@@ -1,8 +1,8 @@
 """Every error that crosses a boundary of OastFS.
 
 Each class knows its ``errno`` (for the mount and the Python client) and its Java class name (for
-Hadoop RPC). Translation happens once at each boundary and nowhere else. Where Python has a built-in class for the same thing (``FileNotFoundError`` and its
-like), ours is one of them too.
+Hadoop RPC). Translation happens once at each boundary and nowhere else. Where Python has a built-in
+class for the same thing (``FileNotFoundError`` and its like), ours is one of them too.
 """
 
 from __future__ import annotations

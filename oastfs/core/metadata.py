@@ -22,8 +22,8 @@ from oastfs.core.types import (
     ContentSummary,
     DatanodeReport,
     Fault,
-    FilesystemInfo,
     FileStatus,
+    FilesystemInfo,
     Listing,
     LocatedBlock,
     Opened,
@@ -40,6 +40,7 @@ class Metadata(ABC):
     def call(self, verb: str, caller: Caller, *arguments: Any) -> Any:
         """Carry out ``verb`` with all of its arguments, in the order of its method here."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give back connections or the store. Calls after it fail."""
 

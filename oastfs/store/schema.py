@@ -39,7 +39,7 @@ class Inode(Row, frozen=True):
 
     ``length`` bytes of content. ``block_size`` and ``replication`` 0 mean the filesystem's default.
     ``rdev`` is for device nodes. With Flag.LINKED in an *entry*, only ``id`` and ``mode``'s type bits
-    count; the rest is in ``linked_inode``. ``nlink`` is always 1 but in ``linked_inode``, and 0 for an orphan.
+    count; the rest is in ``linked_inode``. ``nlink`` is 1 but in ``linked_inode``; 0 for an orphan.
     For a directory, see ``Directory`` for times and link count.
     """
 
@@ -89,8 +89,8 @@ class Content(Row, frozen=True):
 class Block(Row, frozen=True):
     """One block; it covers file bytes [offset, offset + length).
 
-    ``generation_stamp`` is the committed one, 0 before the first commit (then ``length`` is 0 and readers do not
-    see it). ``pending_stamp`` is not 0 while a writer is at it; ``holder`` is that writer and
+    ``generation_stamp`` is the committed one, 0 before the first commit (then ``length`` is 0 and
+    readers do not see it). ``pending_stamp`` is not 0 while a writer is at it; ``holder`` is that writer and
     ``targets`` are the storage ids it was given.
     """
 
@@ -193,7 +193,8 @@ class ReplicationNeed(Row, frozen=True):
 class DatanodeCommand(Row, frozen=True):
     """Work for a datanode, handed out with heartbeats until a report settles it.
 
-    ``kind``: 1 delete the replica, 2 copy it to ``targets`` (storage ids), 3 recover the block (settle its length and stamp).
+    ``kind``: 1 delete the replica, 2 copy it to ``targets`` (storage ids), 3 recover the block (settle
+    its length and stamp).
     ``storage_id`` is the datanode's storage concerned. Handed out again after ``due_ns``.
     """
 
@@ -275,7 +276,7 @@ PRINCIPAL_ID: Final = Table("principal_id", (("kind", TEXT), ("name", TEXT)), Pr
 PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), PrincipalName)
 
 TABLES: Final[tuple[Table[Any], ...]] = (
-    INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, OPEN_FILE, LEASE,
-    DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND, RETRY, COUNTER,
+    INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, OPEN_FILE,
+    LEASE, DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND, RETRY, COUNTER,
     SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
 )  # fmt: skip

@@ -38,10 +38,10 @@ class Transaction(ABC):
     ) -> Iterator[tuple[Key, V]]:
         """Rows whose key begins with ``prefix`` (whole columns), in key order, as (key, value).
 
-        ``after`` holds the remaining key columns, or fewer: only rows strictly after it (before it, with ``reverse``).
-        With ``index``, prefix, after and order are of the index's columns; keys are still the table's.
-        An empty prefix, or an index, asks every shard. Sees this transaction's own writes. Rows written while iterating may or may
-        not appear.
+        ``after`` holds the remaining key columns, or fewer: only rows strictly after it (before it,
+        with ``reverse``). With ``index``, prefix, after and order are of the index's columns; keys are
+        still the table's. An empty prefix, or an index, asks every shard. Sees this transaction's own
+        writes; rows written while iterating may or may not appear.
         """
 
     @abstractmethod
@@ -65,9 +65,10 @@ class Store(ABC):
 
     @abstractmethod
     def write(self, operation: Callable[[Transaction], T]) -> T:
-        """Run atomically; returns once the change is durable. May run ``operation`` again after a conflict.
+        """Run atomically; returns once the change is durable.
 
-        An exception from ``operation`` undoes its writes and is raised here. Must not be called from inside an operation.
+        ``operation`` may be run again after a conflict. An exception from it undoes its writes and is
+        raised here. Must not be called from inside an operation.
         """
 
     @abstractmethod
@@ -76,7 +77,7 @@ class Store(ABC):
         operation: Callable[[Transaction], T],
         done: Callable[[T | None, BaseException | None], None],
     ) -> None:
-        """As ``write``, without waiting: ``done(result, error)`` is called once, on a thread of the store."""
+        """As ``write``, without waiting: ``done(result, error)`` is called once, on a store's thread."""
 
     @abstractmethod
     def close(self) -> None:
