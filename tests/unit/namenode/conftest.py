@@ -1,0 +1,69 @@
+"""A namespace on a real LMDB store, with users; every test ends with fsck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from oastfs.namenode.fsck import check
+
+from oastfs.core.types import SUPERUSER, Caller, Fault
+from oastfs.namenode.filesystem import FormatOptions, format_store
+from oastfs.namenode.namespace import Namespace
+from oastfs.store import open_store
+from oastfs.store.transaction import Store
+
+ROOT = SUPERUSER
+ALICE = Caller("alice", 1001, (1001, 2000))
+BOB = Caller("bob", 1002, (1002, 2000))
+EVE = Caller("eve", 1003, (1003,))
+SECOND_NS = 10**9
+
+
+class Clock:
+    """A clock that moves only when told, and by a nanosecond at each look."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_700_000_000 * SECOND_NS
+
+    def __call__(self) -> int:
+        self.now_ns += 1
+        return self.now_ns
+
+    def advance(self, seconds: float) -> None:
+        self.now_ns += int(seconds * SECOND_NS)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(f"lmdb://{tmp_path}/store", create=True)
+    format_store(store, FormatOptions(block_size=4096, replication=2, inline_limit=1024))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def namespace(store: Store, clock: Clock) -> Iterator[Namespace]:
+    namespace = Namespace(store, clock_ns=clock)
+    namespace.mkdirs(ROOT, "/tmp", 0o1777)
+    namespace.mkdirs(ROOT, "/home/alice", 0o755)
+    namespace.chown(ROOT, "/home/alice", ALICE.uid, ALICE.gid)
+    yield namespace
+    check(store).raise_if_problems()
+
+
+def names(namespace: Namespace, path: str, caller: Caller = ROOT) -> list[str]:
+    """Names in a directory."""
+    return [entry.name for entry in namespace.listdir(caller, path).entries]
+
+
+def error_of(item: object) -> str:
+    """Name of the error in a batch's item."""
+    assert isinstance(item, Fault)
+    return item.error
