@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from oastfs.cli import modes, output
+from oastfs.cli.changing import umask
 from oastfs.cli.failure import UsageFailure
 from oastfs.cli.items import Tally
 from oastfs.cli.location import LOCATION, Location
@@ -36,7 +37,7 @@ def _each(location: Location, recursive: bool, follow: bool = True) -> Iterator[
 def chmod_command(mode_text: str, locations: tuple[Location, ...], recursive: bool) -> None:
     """Set permission bits: octal, such as 640, or symbolic, such as u+rwX,go-w."""
     try:
-        change = modes.parse(mode_text)
+        change = modes.parse(mode_text, umask())
     except ValueError as error:
         raise UsageFailure(str(error)) from None
     tally = Tally()

@@ -13,7 +13,7 @@ from oastfs.core.errors import ConnectionLost
 
 
 class Tally:
-    """Counts what was done and what failed, from any thread. Call ``finish`` at the end: it sets the exit code."""
+    """Counts what was done and what failed, from any thread. ``finish`` sets the exit code."""
 
     def __init__(self) -> None:
         self.done = 0
