@@ -118,7 +118,9 @@ class LocatedBlock(msgspec.Struct, frozen=True, array_like=True):
 
     The block covers file bytes ``[offset, offset + length)``. Bytes of a file that no block covers
     are zeros (a hole). ``length`` counts committed bytes; replicas of a block that is being written
-    may hold more. ``generation_stamp`` is the one that replicas must at least have.
+    may hold more. ``generation_stamp`` is the one that replicas must at least have; for a writer it is
+    the new one, and ``committed_stamp`` the one that readers have (0: never committed), which a pipeline's header
+    carries together with ``length``.
     """
 
     block_id: int
@@ -127,6 +129,7 @@ class LocatedBlock(msgspec.Struct, frozen=True, array_like=True):
     length: int
     locations: tuple[Location, ...]
     under_construction: bool = False
+    committed_stamp: int = 0
 
 
 class BlockCommit(Record, frozen=True):
@@ -142,7 +145,8 @@ class BlockCommit(Record, frozen=True):
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """A file opened for reading: inline content (``data``) or its blocks.
 
-    ``data`` is None exactly when the content is in blocks.
+    ``data`` is None exactly when the content is in blocks. It may be shorter than the file's length, if
+    that is beyond 1 MiB (truncated upwards): what is missing are zeros.
     """
 
     status: FileStatus

@@ -45,3 +45,21 @@ def clear(tx: Transaction, context: Context, inode: Inode) -> Inode:
         ctime_ns=context.now_ns,
         flags=inode.flags & ~int(Flag.BLOCKS),
     )
+
+
+def cut(tx: Transaction, context: Context, inode: Inode, length: int) -> Inode:
+    """Shorten the content; the inode as it is then, not yet saved. A file without any is inline."""
+    flags = inode.flags
+    if flags & Flag.BLOCKS:
+        blocks.cut(tx, context, inode, length)
+        if length == 0:
+            flags &= ~int(Flag.BLOCKS)
+    else:
+        row = tx.get(CONTENT, (inode.id,), Lock.EXCLUSIVE)
+        if row is not None and length == 0:
+            tx.delete(CONTENT, (inode.id,))
+        elif row is not None and len(row.data) > length:
+            tx.put(CONTENT, (inode.id,), Content(row.data[:length]))
+    return tree.with_attributes(
+        inode, length=length, mtime_ns=context.now_ns, ctime_ns=context.now_ns, flags=flags
+    )

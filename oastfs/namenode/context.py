@@ -6,17 +6,19 @@ Operations read no clock, no randomness and no configuration but through this.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from oastfs.core.types import Caller, FilesystemInfo
+from oastfs.namenode.cluster import Cluster
 from oastfs.store.ids import IdAllocator
-from oastfs.store.table import PARTITIONS
+from oastfs.store.table import PARTITIONS, Table
 from oastfs.store.transaction import Transaction
 
 
 class Environment:
     """What all operations of one process share."""
 
-    __slots__ = ("block_ids", "info", "inode_ids", "random_below")
+    __slots__ = ("block_ids", "cluster", "count", "info", "inode_ids", "random_below", "usage")
 
     def __init__(
         self,
@@ -24,11 +26,16 @@ class Environment:
         inode_ids: IdAllocator,
         block_ids: IdAllocator,
         random_below: Callable[[int], int],
+        count: Callable[[Table[Any]], int],
+        usage: Callable[[], tuple[int, int]],
     ) -> None:
         self.info = info
         self.inode_ids = inode_ids
         self.block_ids = block_ids
         self.random_below = random_below
+        self.count = count
+        self.usage = usage
+        self.cluster = Cluster()
 
 
 class Context:
@@ -44,6 +51,11 @@ class Context:
         self.superuser = (
             caller.uid == 0 or caller.uid == info.superuser_uid or info.supergroup_gid in caller.gids
         )
+
+    @property
+    def cluster(self) -> Cluster:
+        """What this process remembers of datanodes."""
+        return self.environment.cluster
 
     def take_inode_id(self, tx: Transaction, partition: int) -> int:
         """A new inode id in ``partition``: its parent's for a file, a random one for a directory."""

@@ -56,6 +56,8 @@ class Namespace(Metadata):
             IdAllocator(store, "inode", first=FIRST_INODE_ID),
             IdAllocator(store, "block", first=1),
             (randomness or random.Random()).randrange,
+            store.count,
+            store.usage,
         )
         self._read = store.read
         self._operations: dict[str, Callable[..., Any]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oastfs.core.errors import InvalidArgument, IsADirectory
+from oastfs.core.limits import INLINE_LIMIT_BYTES_MAX
 from oastfs.core.types import Flag, LocatedBlock, Opened
 from oastfs.namenode import blocks, tree
 from oastfs.namenode.context import Context
@@ -32,7 +33,12 @@ def open(tx: Transaction, context: Context, path: str, offset: int, length: int)
 
 
 def content_of(tx: Transaction, inode_id: int, length: int) -> bytes:
-    """Inline content, padded with the zeros that a truncation upwards left implied."""
+    """Inline content, padded with the zeros that a truncation upwards left implied.
+
+    Not for more than any inline file may hold: readers supply such zeros themselves.
+    """
     row = tx.get(CONTENT, (inode_id,)) if length else None
     data = b"" if row is None else row.data
-    return data if len(data) == length else data[:length].ljust(length, b"\0")
+    if len(data) == length or length > INLINE_LIMIT_BYTES_MAX:
+        return data
+    return data[:length].ljust(length, b"\0")

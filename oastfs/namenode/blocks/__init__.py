@@ -1,0 +1,30 @@
+"""Blocks of files: allocating, updating, committing, locating, dropping and recovering them.
+
+Operations and jobs use what is named here. Rows of ``block``, ``block_owner``, ``replica``,
+``replication_need`` and ``datanode_command`` are written by this package only. How a block is written
+is told in docs/architecture.md, "Files".
+"""
+
+from __future__ import annotations
+
+from oastfs.namenode.blocks.allocate import abandon, allocate, begin_update
+from oastfs.namenode.blocks.commit import apply_commits, is_applied
+from oastfs.namenode.blocks.drop import cut, drop_all, has_committed
+from oastfs.namenode.blocks.locate import locate, locate_block
+from oastfs.namenode.blocks.recover import begin_file as recover_file
+from oastfs.namenode.blocks.recover import give_up
+
+__all__ = [
+    "abandon",
+    "allocate",
+    "apply_commits",
+    "begin_update",
+    "cut",
+    "drop_all",
+    "give_up",
+    "has_committed",
+    "is_applied",
+    "locate",
+    "locate_block",
+    "recover_file",
+]

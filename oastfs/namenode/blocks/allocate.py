@@ -1,0 +1,141 @@
+"""Giving a writer a block: a new one, or an existing one to change in place or past its end.
+
+The stamp that is given out is the fence: it is above every stamp that was given for the block before, so
+a datanode refuses the writers of before, and only the writer with the last stamp can commit.
+"""
+
+from __future__ import annotations
+
+from oastfs.core.errors import BlockNotFound, InvalidArgument, LeaseConflict, NoDatanodes, StaleBlock
+from oastfs.core.limits import FILE_BYTES_MAX
+from oastfs.core.types import LocatedBlock
+from oastfs.namenode import leases, placement
+from oastfs.namenode.blocks import recover
+from oastfs.namenode.blocks.drop import drop_block
+from oastfs.namenode.blocks.locate import last_before, live_replicas, live_targets, locations
+from oastfs.namenode.cluster import StorageView
+from oastfs.namenode.context import Context
+from oastfs.store.schema import BLOCK, BLOCK_OWNER, Block, BlockOwner, Inode
+from oastfs.store.table import PARTITION_MASK, Lock
+from oastfs.store.transaction import Transaction
+
+
+def allocate(
+    tx: Transaction,
+    context: Context,
+    inode: Inode,
+    holder: str,
+    offset: int,
+    exclude: list[int],
+    local_host: str,
+    path: str,
+) -> LocatedBlock:
+    """A new block at ``offset`` with storages to write it to. Raises NoDatanodes, LeaseConflict."""
+    _check_free(tx, context, inode, holder, offset, path)
+    targets = _place(tx, context, inode, exclude, local_host)
+    block_id = context.take_block_id(tx, inode.id & PARTITION_MASK)
+    block = Block(block_id, 0, 0, 1, holder, tuple(view.storage_id for view in targets))
+    tx.put(BLOCK, (inode.id, offset), block)
+    tx.put(BLOCK_OWNER, (block_id,), BlockOwner(inode.id, offset))
+    return LocatedBlock(block_id, 1, offset, 0, locations(targets), True)
+
+
+def begin_update(
+    tx: Transaction, context: Context, inode: Inode, holder: str, offset: int, block_id: int, path: str
+) -> LocatedBlock:
+    """A new stamp for an existing block, and the replicas to write to. Raises BlockNotFound."""
+    block = tx.get(BLOCK, (inode.id, offset), Lock.EXCLUSIVE)
+    if block is None or block.block_id != block_id:
+        raise StaleBlock(f"the file has no block {block_id} at {offset} (any more)", path=path)
+    if block.pending_stamp and block.holder == leases.RECOVERY:
+        raise LeaseConflict(f"block {block_id} is being recovered: try again", path=path)
+    if not block.generation_stamp and block.holder != holder:
+        raise LeaseConflict(f"block {block_id} is being written by {block.holder!r}", path=path)
+    targets = _update_targets(tx, context, block, holder)
+    if not targets:
+        raise BlockNotFound(f"no live datanode has block {block_id}: it cannot be changed now", path=path)
+    stamp = max(block.generation_stamp, block.pending_stamp) + 1
+    storage_ids = tuple(view.storage_id for view in targets)
+    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids)
+    tx.put(BLOCK, (inode.id, offset), changed)
+    return LocatedBlock(
+        block_id, stamp, offset, block.length, locations(targets), True, block.generation_stamp
+    )
+
+
+def abandon(tx: Transaction, context: Context, inode: Inode, holder: str, block_id: int) -> Inode:
+    """Give up what ``holder`` was writing into a block; the inode as it is then, to be saved.
+
+    A block that is not this holder's (any more) is left alone: the call may come twice.
+    """
+    owner = tx.get(BLOCK_OWNER, (block_id,))
+    if owner is None or owner.inode_id != inode.id:
+        return inode
+    block = tx.get(BLOCK, (inode.id, owner.offset), Lock.EXCLUSIVE)
+    if block is None or block.block_id != block_id or not block.pending_stamp or block.holder != holder:
+        return inode
+    if block.generation_stamp:
+        return recover.begin_block(tx, context, inode, owner.offset, block)
+    drop_block(tx, context, inode.id, owner.offset, block)
+    return inode
+
+
+def _check_free(tx: Transaction, context: Context, inode: Inode, holder: str, offset: int, path: str) -> None:
+    """Nothing may be at the offset but an uncommitted block, which is dropped."""
+    if offset < 0 or offset + (inode.block_size or context.info.block_size) > FILE_BYTES_MAX:
+        raise InvalidArgument(f"a block cannot start at {offset}", path=path)
+    existing = tx.get(BLOCK, (inode.id, offset), Lock.EXCLUSIVE)
+    if existing is not None:
+        if existing.generation_stamp:
+            raise InvalidArgument(f"there is a block at {offset} already: update it", path=path)
+        other = existing.holder != holder
+        if other and not leases.is_expired(tx, existing.holder, context.now_ns):
+            raise LeaseConflict(f"{existing.holder!r} is writing a block at {offset}: try again", path=path)
+        drop_block(tx, context, inode.id, offset, existing)
+    before = last_before(tx, inode.id, offset)
+    if before is not None and before[0] + before[1].length > offset:
+        raise InvalidArgument(f"the block at {before[0]} covers {offset} already: update it", path=path)
+
+
+def _place(
+    tx: Transaction, context: Context, inode: Inode, exclude: list[int], local_host: str
+) -> list[StorageView]:
+    cluster, now_ns = context.cluster, context.now_ns
+    live = [view for view in cluster.storages(tx, now_ns).values() if cluster.is_live(view, now_ns)]
+    targets = placement.choose(
+        live,
+        inode.replication or context.info.replication,
+        inode.block_size or context.info.block_size,
+        context.environment.random_below,
+        exclude,
+        local_host,
+    )
+    if not targets:
+        raise NoDatanodes(_why_none(live, exclude))
+    return targets
+
+
+def _why_none(live: list[StorageView], exclude: list[int]) -> str:
+    datanodes = {view.datanode_id for view in live}
+    if not datanodes:
+        return "no datanode is live: start one with `oastfs datanode`"
+    if datanodes <= set(exclude):
+        return f"all {len(datanodes)} live datanodes have failed this writer"
+    return f"none of {len(datanodes)} live datanodes has room for a block: add space or remove files"
+
+
+def _update_targets(tx: Transaction, context: Context, block: Block, holder: str) -> list[StorageView]:
+    """Replicas whose bytes agree, or will once this writer has sent again what was not acknowledged.
+
+    While a writer is at a block its replicas may differ in what is not committed. That writer sends
+    such bytes again to those that it had; for any other writer only one of them can be taken.
+    """
+    if not block.pending_stamp:
+        return live_replicas(tx, context, block)
+    targets = live_targets(tx, context, block)
+    if not block.generation_stamp:
+        return targets
+    live = live_replicas(tx, context, block)
+    held = {view.storage_id for view in targets}
+    agreeing = [view for view in live if view.storage_id in held]
+    return agreeing if agreeing and block.holder == holder else (agreeing or live)[:1]

@@ -1,0 +1,113 @@
+"""Taking blocks away from files: rows go at once, replicas by commands to their datanodes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from oastfs.core.types import Flag
+from oastfs.namenode.blocks import commands
+from oastfs.namenode.context import Context
+from oastfs.store.schema import (
+    BLOCK,
+    BLOCK_OWNER,
+    INODE,
+    PLACE,
+    RECLAIM_ID,
+    REPLICA,
+    REPLICATION_NEED,
+    Block,
+    BlockOwner,
+    Inode,
+    Place,
+)
+from oastfs.store.table import PARTITION_MASK
+from oastfs.store.transaction import Transaction
+
+AT_ONCE_MAX: Final = 64
+"""More blocks than this are handed to the reclaim job, so that no transaction grows large."""
+
+
+def drop_block(tx: Transaction, context: Context, inode_id: int, offset: int, block: Block) -> None:
+    """Remove a block's rows, and have every replica deleted that it has or may have."""
+    block_id = block.block_id
+    stamp = max(block.generation_stamp, block.pending_stamp)
+    storage_ids = set(block.targets)
+    for key, _ in list(tx.scan(REPLICA, (block_id,))):
+        storage_ids.add(int(key[1]))
+        tx.delete(REPLICA, key)
+    for storage_id in storage_ids:
+        view = context.cluster.find(tx, context.now_ns, storage_id)
+        if view is not None:
+            commands.withdraw(tx, view, block_id, commands.COPY)
+            commands.withdraw(tx, view, block_id, commands.RECOVER)
+            commands.order_delete(tx, view, block_id, stamp)
+    tx.delete(REPLICATION_NEED, (block_id,))
+    tx.delete(BLOCK_OWNER, (block_id,))
+    tx.delete(BLOCK, (inode_id, offset))
+
+
+def drop_all(tx: Transaction, context: Context, inode: Inode) -> None:
+    """Drop every block of a file, committed or not."""
+    _drop(tx, context, inode, [(int(key[1]), row) for key, row in tx.scan(BLOCK, (inode.id,))])
+
+
+def cut(tx: Transaction, context: Context, inode: Inode, length: int) -> None:
+    """Take away committed bytes at ``length`` and past it.
+
+    What is being written and was never committed stays: it is as if it were written afterwards.
+    """
+    gone: list[tuple[int, Block]] = []
+    # From the end, so that the cost is that of what goes away.
+    for (_, start), block in tx.scan(BLOCK, (inode.id,), reverse=True):
+        offset = int(start)
+        if not block.generation_stamp:
+            continue
+        if offset < length:
+            if offset + block.length > length:
+                tx.put(BLOCK, (inode.id, offset), _shortened(block, length - offset))
+            break
+        gone.append((offset, block))
+    _drop(tx, context, inode, gone)
+
+
+def has_committed(tx: Transaction, inode_id: int) -> bool:
+    """Whether any block of the file holds committed bytes."""
+    return any(block.generation_stamp for _, block in tx.scan(BLOCK, (inode_id,)))
+
+
+def _drop(tx: Transaction, context: Context, inode: Inode, gone: list[tuple[int, Block]]) -> None:
+    if len(gone) > AT_ONCE_MAX:
+        _hand_to_reclaim(tx, context, inode, gone)
+        return
+    for offset, block in gone:
+        drop_block(tx, context, inode.id, offset, block)
+
+
+def _hand_to_reclaim(tx: Transaction, context: Context, inode: Inode, gone: list[tuple[int, Block]]) -> None:
+    """Give blocks to a nameless file in the reclaim directory: a third of the work of dropping them."""
+    partition = inode.id & PARTITION_MASK
+    now_ns = context.now_ns
+    heir = Inode(
+        context.take_inode_id(tx, partition),
+        inode.mode,
+        inode.uid,
+        inode.gid,
+        max(offset + block.length for offset, block in gone),
+        now_ns,
+        now_ns,
+        now_ns,
+        flags=int(Flag.BLOCKS),
+        nlink=0,
+    )
+    tx.put(INODE, (RECLAIM_ID, str(heir.id)), heir)
+    tx.put(PLACE, (heir.id,), Place(RECLAIM_ID, str(heir.id)))
+    for offset, block in gone:
+        tx.delete(BLOCK, (inode.id, offset))
+        tx.put(BLOCK, (heir.id, offset), block)
+        tx.put(BLOCK_OWNER, (block.block_id,), BlockOwner(heir.id, offset))
+
+
+def _shortened(block: Block, length: int) -> Block:
+    return Block(
+        block.block_id, length, block.generation_stamp, block.pending_stamp, block.holder, block.targets
+    )
