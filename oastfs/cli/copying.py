@@ -48,7 +48,10 @@ def copy_options(function: F) -> F:
 def put_command(
     sources: tuple[str, ...], target: Location, preserve: bool, no_clobber: bool, quiet: bool
 ) -> None:
-    """Copy local files and trees into the filesystem; - is the standard input."""
+    """Copy local files into the filesystem.
+
+    Directories are copied whole; - is the standard input.
+    """
     for source in sources:
         if has_scheme(source):
             raise UsageFailure(f"put copies local files; for {source} use cp or get")
@@ -70,7 +73,10 @@ def put_command(
 def get_command(
     sources: tuple[Location, ...], target: str, preserve: bool, no_clobber: bool, quiet: bool
 ) -> None:
-    """Copy files and trees out of the filesystem; - is the standard output."""
+    """Copy files out of the filesystem.
+
+    Directories are copied whole; - is the standard output.
+    """
     if has_scheme(target):
         raise UsageFailure(f"get copies to this machine; for {target} use cp or put")
     found = list(expand(sources))

@@ -19,8 +19,8 @@ Change = Callable[[int], int]
 def parse(text: str, umask: int = 0) -> Change:
     """A function from a full ``st_mode`` to new permission bits (07777). Raises ValueError.
 
-    As GNU chmod: without u, g, o or a before the operator all are meant, less the ``umask``; a directory keeps
-    its set-id bits unless they are named.
+    As GNU chmod: without u, g, o or a before the operator all are meant, less the ``umask``; a
+    directory keeps its set-id bits unless they are named.
     """
     if _OCTAL.fullmatch(text):
         bits = int(text, 8)

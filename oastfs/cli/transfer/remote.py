@@ -121,7 +121,7 @@ class RemoteSink(Sink):
         ]
 
     def create(self, path: str, mode: int) -> IO[bytes]:
-        stream: IO[bytes] = self._fs.open(path, "wb" if self.clobber else "xb", mode=mode)
+        stream: IO[bytes] = self._fs.open(path, "wb" if self.clobber else "xb", permissions=mode)
         return stream
 
     def symlink(self, path: str, target: str) -> None:
