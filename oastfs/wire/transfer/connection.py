@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import socket
+import time
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -35,6 +37,8 @@ class TransferConnection:
     def __init__(self, sock: socket.socket, buffer_bytes: int = INITIAL_BYTES) -> None:
         self.sock = sock
         self.buffer = TransferBuffer(buffer_bytes)
+        self.idle = False
+        """For a server: between operations, so that closing disturbs nobody."""
 
     @classmethod
     def open(
@@ -72,12 +76,35 @@ class TransferConnection:
         """Close the socket; a peer that waits sees the end."""
         self.sock.close()
 
+    def shut_down(self, how: int) -> None:
+        """Shut one or both directions; wakes a thread that waits in them. Harmless when already closed."""
+        try:
+            self.sock.shutdown(how)
+        except OSError:
+            pass  # the peer was faster
+
+    def linger(self, seconds: float = 5.0) -> None:
+        """Before closing after a last message: read away what the peer still sends, until it has closed.
+
+        Closing with unread bytes would reset the connection, and the peer might lose the message.
+        """
+        self.shut_down(socket.SHUT_WR)
+        deadline = time.monotonic() + seconds
+        waste = bytearray(64 * 1024)
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                self.sock.settimeout(left)
+                if not self.sock.recv_into(waste):
+                    return
+        except OSError:
+            return  # timed out or reset: enough was done
+
     # --- sending --------------------------------------------------------------------------------
 
-    def send(self, data: Buffer) -> None:
-        """Send all of ``data``."""
+    def send(self, data: Buffer, *, more: bool = False) -> None:
+        """Send all of ``data``; ``more`` says that the next send follows at once."""
         try:
-            self.sock.sendall(data)
+            self.sock.sendall(data, socket.MSG_MORE if more else 0)
         except OSError as error:
             raise _translated(error) from None
 
@@ -104,6 +131,37 @@ class TransferConnection:
                     pending[0] = pending[0][sent:]
         except OSError as error:
             raise _translated(error) from None
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Send a file's bytes from the kernel's cache; fewer than ``count`` where the file ends."""
+        sent_bytes = 0
+        try:
+            while sent_bytes < count:
+                try:
+                    sent = os.sendfile(self.sock.fileno(), fd, offset + sent_bytes, count - sent_bytes)
+                except BlockingIOError:
+                    self._wait_writable()
+                    continue
+                if sent == 0:
+                    break
+                sent_bytes += sent
+        except OSError as error:
+            raise _translated(error) from None
+        return sent_bytes
+
+    def send_descriptors(self, data: bytes, descriptors: array.array[int]) -> None:
+        """Pass file descriptors over a Unix socket, with ``data`` (a byte at least) to carry them."""
+        try:
+            self.sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        except OSError as error:
+            raise _translated(error) from None
+
+    def _wait_writable(self) -> None:
+        poll = select.poll()
+        poll.register(self.sock, select.POLLOUT)
+        timeout = self.sock.gettimeout()
+        if not poll.poll(None if timeout is None else timeout * 1000):
+            raise TimeoutError
 
     # --- receiving ------------------------------------------------------------------------------
 

@@ -1,0 +1,212 @@
+"""The data port and the Unix socket: one thread per connection, many operations on each.
+
+Whatever a peer sends, the worst that happens is the end of its connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from oastfs.core.errors import ConnectionLost, InvalidArgument, OastError, ProtocolError, Unsupported
+from oastfs.datanode import operations
+from oastfs.datanode.context import DataContext
+from oastfs.datanode.pipeline import BlockReceiver
+from oastfs.wire.transfer.connection import TransferConnection
+from oastfs.wire.transfer.ops import Op
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 256
+ACCEPT_PAUSE_SECONDS = 0.1
+"""After a failed accept, such as for want of file descriptors."""
+
+_OPERATIONS: dict[Op, Callable[[DataContext, TransferConnection, Any], bool]] = {
+    Op.WRITE_BLOCK: lambda context, connection, request: BlockReceiver(context, connection, request).run(),
+    Op.READ_BLOCK: operations.read_block,
+    Op.BLOCK_CHECKSUM: operations.block_checksum,
+    Op.TRANSFER_BLOCK: operations.transfer_block,
+    Op.REQUEST_SHORT_CIRCUIT_FDS: operations.request_descriptors,
+    Op.RELEASE_SHORT_CIRCUIT_FDS: operations.release_descriptors,
+    Op.REQUEST_SHORT_CIRCUIT_SHM: operations.request_shared_memory,
+}
+
+
+class DataServer:
+    """Listens and serves until ``stop``. Raises InvalidArgument if an address cannot be had."""
+
+    def __init__(self, context: DataContext) -> None:
+        self._context = context
+        self._connections: dict[TransferConnection, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._stopping = False
+        config = context.config
+        self._listeners = [_listen_tcp(config.host, config.data_port)]
+        self.data_port: int = self._listeners[0].getsockname()[1]
+        self.local_socket = ""
+        try:
+            if config.local_socket is not None:
+                self._listeners.append(_listen_local(config.local_socket))
+                self.local_socket = str(config.local_socket)
+        except OastError:
+            self._listeners[0].close()
+            raise
+        self._threads = [
+            threading.Thread(target=self._accept_all, args=(listener,), name="accept", daemon=True)
+            for listener in self._listeners
+        ]
+
+    def start(self) -> None:
+        """Begin to accept connections."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Accept no more, let operations go on for a while, then end them."""
+        self._stopping = True
+        for listener in self._listeners:
+            # shutdown wakes accept(2); close alone does not.
+            try:
+                listener.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # a Unix listener may refuse, and wakes all the same
+            listener.close()
+        if self.local_socket:
+            Path(self.local_socket).unlink(missing_ok=True)
+        with self._lock:
+            threads = list(self._connections.items())
+        for connection, _ in threads:
+            if connection.idle:
+                connection.shut_down(socket.SHUT_RDWR)
+        deadline = _Deadline(grace_seconds)
+        for connection, thread in threads:
+            thread.join(deadline.left())
+            connection.shut_down(socket.SHUT_RDWR)
+        last = _Deadline(grace_seconds + 1.0)
+        for thread in (*self._threads, *(thread for _, thread in threads)):
+            thread.join(last.left())
+
+    @property
+    def active_connections(self) -> int:
+        """How many connections are in the middle of an operation."""
+        with self._lock:
+            return sum(not connection.idle for connection in self._connections)
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def _accept_all(self, listener: socket.socket) -> None:
+        while not self._stopping:
+            try:
+                accepted, _ = listener.accept()
+            except OSError as error:
+                if not self._stopping:
+                    log.warning("a connection could not be accepted: %s", error)
+                    time.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
+            self._begin(accepted)
+
+    def _begin(self, accepted: socket.socket) -> None:
+        if accepted.family == socket.AF_INET:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = TransferConnection(accepted)
+        thread = threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
+        with self._lock:
+            if self._stopping or len(self._connections) >= self._context.config.connections_max:
+                connection.close()
+                return
+            self._connections[connection] = thread
+        self._context.metrics.connections.inc()
+        try:
+            thread.start()
+        except RuntimeError:
+            log.warning("no thread for a connection could be started")
+            self._end(connection)
+
+    def _serve(self, connection: TransferConnection) -> None:
+        try:
+            while not self._stopping and self._serve_one(connection):
+                pass
+        except ConnectionLost:
+            pass  # the usual end
+        except OSError as error:
+            log.info("a connection ended: %s", error)
+        except Exception:
+            log.exception("a connection ended by a fault of this program")
+        finally:
+            self._end(connection)
+
+    def _end(self, connection: TransferConnection) -> None:
+        connection.close()
+        with self._lock:
+            self._connections.pop(connection, None)
+        self._context.metrics.connections.dec()
+
+    def _serve_one(self, connection: TransferConnection) -> bool:
+        """One operation; whether the connection is good for another."""
+        config, metrics = self._context.config, self._context.metrics
+        connection.idle = True
+        connection.sock.settimeout(config.idle_seconds)
+        op, request = connection.receive_request()
+        connection.idle = False
+        connection.sock.settimeout(config.connection_timeout_seconds)
+        metrics.operations.labels(op.name).inc()
+        operation = _OPERATIONS.get(op)
+        try:
+            if operation is None:
+                raise Unsupported(f"operation {op.name} is not supported")
+            return operation(self._context, connection, request)
+        except (ConnectionLost, TimeoutError, ProtocolError):
+            metrics.failures.labels(op.name).inc()
+            raise
+        except OSError as error:
+            metrics.failures.labels(op.name).inc()
+            log.info("%s refused: %s", op.name, error)
+            operations.answer_refusal(connection, error)
+            return False
+
+
+class _Deadline:
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
+
+def _listen_tcp(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise InvalidArgument(f"cannot listen on {host}:{port} for data: {error.strerror}") from None
+
+
+def _listen_local(path: Path) -> socket.socket:
+    """Listen on a Unix socket that every local user may connect to. A dead process's leftover is replaced."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path.is_socket():
+            _remove_dead(path)
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise InvalidArgument(f"cannot listen on {path}: {error.strerror or error}") from None
+    return listener
+
+
+def _remove_dead(path: Path) -> None:
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(str(path))
+    except OSError:
+        path.unlink()
+    finally:
+        probe.close()

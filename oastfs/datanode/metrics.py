@@ -1,0 +1,88 @@
+"""Figures of a datanode, for Prometheus."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from oastfs.core.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from oastfs.datanode.block_store import BlockStore
+    from oastfs.datanode.volume import Volume
+
+
+class Metrics:
+    """Counters of one datanode, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.operations = Counter(
+            "oastfs_datanode_operations", "Operations begun.", ["operation"], registry=self.registry
+        )
+        self.failures = Counter(
+            "oastfs_datanode_failures", "Operations refused or broken.", ["operation"], registry=self.registry
+        )
+        self.bytes_written = self._counter("bytes_written", "Bytes of blocks received.")
+        self.bytes_read = self._counter("bytes_read", "Bytes of blocks sent.")
+        self.bytes_scrubbed = self._counter("bytes_scrubbed", "Bytes of blocks checked in the background.")
+        self.corrupt = self._counter("corrupt_replicas", "Replicas found not to match their checksums.")
+        self.connections = Gauge(
+            "oastfs_datanode_connections", "Open data connections.", registry=self.registry
+        )
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(f"oastfs_datanode_{name}", text, registry=self.registry)
+
+    def watch(self, store: BlockStore) -> None:
+        """Add gauges that are read from the store when asked for."""
+        blocks = Gauge("oastfs_datanode_replicas", "Replicas held.", registry=self.registry)
+        blocks.set_function(lambda: len(store))
+        labels = ["volume"]
+        used = Gauge("oastfs_datanode_used_bytes", "Bytes of blocks.", labels, registry=self.registry)
+        remaining = Gauge(
+            "oastfs_datanode_remaining_bytes", "Room for blocks.", labels, registry=self.registry
+        )
+        failed = Gauge(
+            "oastfs_datanode_volume_failed", "1 if the volume failed.", labels, registry=self.registry
+        )
+        for volume in store.volumes:
+            name = str(volume.path)
+            used.labels(name).set_function(partial(_used, volume))
+            remaining.labels(name).set_function(partial(_remaining, volume))
+            failed.labels(name).set_function(partial(_failed, volume))
+
+
+def _used(volume: Volume) -> float:
+    return volume.used_bytes
+
+
+def _remaining(volume: Volume) -> float:
+    return volume.space()[1]
+
+
+def _failed(volume: Volume) -> float:
+    return float(volume.failed)
+
+
+class MetricsServer:
+    """Serves ``/metrics`` over HTTP. Raises InvalidArgument if the port is taken."""
+
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        try:
+            server, thread = start_http_server(port, host, metrics.registry)
+        except OSError as error:
+            raise InvalidArgument(f"cannot listen on {host}:{port} for metrics: {error.strerror}") from None
+        self._server: WSGIServer = server
+        self._thread: threading.Thread = thread
+        self.port = server.server_port
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

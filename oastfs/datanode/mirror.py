@@ -1,0 +1,96 @@
+"""The next datanode of a write pipeline, as this one sees it."""
+
+from __future__ import annotations
+
+from oastfs.core.errors import OastError
+from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer.connection import TransferConnection
+from oastfs.wire.transfer.ops import Op, encode_request
+from oastfs.wire.transfer.packet import Packet
+
+CONNECT_SECONDS = 10.0
+
+
+class MirrorFailed(OastError):
+    """A datanode further down the pipeline failed. ``address`` names it."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"datanode {address}: {reason}")
+        self.address = address
+
+
+class Mirror:
+    """A connection to the first of a request's targets. All of its errors are MirrorFailed."""
+
+    def __init__(self, request: pb.OpWriteBlock, timeout_seconds: float) -> None:
+        node = request.targets[0].id
+        self.address = f"{node.ipAddr}:{node.xferPort}"
+        self._forwarded = _for_mirror(request)
+        try:
+            self.connection = TransferConnection.open(node.ipAddr, node.xferPort, CONNECT_SECONDS)
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+        self.connection.sock.settimeout(timeout_seconds)
+
+    def set_up(self, *, expect_response: bool) -> None:
+        """Pass the request on and, in a pipeline, wait for the answer of all that follow."""
+        try:
+            self.connection.send(encode_request(Op.WRITE_BLOCK, self._forwarded))
+            if not expect_response:
+                return
+            response = self.connection.receive_message(pb.BlockOpResponse)
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+        if response.status != pb.SUCCESS:
+            raise MirrorFailed(response.firstBadLink or self.address, response.message or "refused the block")
+
+    def forward(self, packets: list[Packet]) -> None:
+        """Send packets as they came."""
+        try:
+            self.connection.send_all([packet.raw for packet in packets])
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+
+    def fill(self) -> None:
+        """Read once."""
+        try:
+            self.connection.fill()
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+
+    def take_ack(self) -> pb.PipelineAck | None:
+        """The next complete acknowledgement among what was read."""
+        try:
+            return self.connection.buffer.take_message(pb.PipelineAck)
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+
+    def await_transfer(self) -> None:
+        """Wait until a copy has arrived at the end of the chain."""
+        try:
+            answer = self.connection.receive_message(pb.BlockOpResponse)
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+        if answer.status != pb.SUCCESS:
+            raise MirrorFailed(self.address, answer.message or "did not take the copy")
+
+    def close(self) -> None:
+        """Close the connection; in the middle of a block, that ends the rest of the pipeline."""
+        self.connection.close()
+
+
+def _for_mirror(request: pb.OpWriteBlock) -> pb.OpWriteBlock:
+    """The request as the next datanode gets it: one hop fewer."""
+    forwarded = pb.OpWriteBlock()
+    forwarded.CopyFrom(request)
+    del forwarded.targets[0]
+    forwarded.ClearField("storageType")
+    forwarded.ClearField("storageId")
+    if request.targetStorageTypes:
+        forwarded.storageType = request.targetStorageTypes[0]
+        del forwarded.targetStorageTypes[0]
+    if request.targetStorageIds:
+        forwarded.storageId = request.targetStorageIds[0]
+        del forwarded.targetStorageIds[0]
+    del forwarded.targetPinnings[:1]
+    return forwarded

@@ -1,0 +1,179 @@
+"""The operations of the data port but for receiving a block: one function each.
+
+Each takes the connection after its request was read, and returns whether another request may follow on it.
+"""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import socket
+
+import google_crc32c
+
+from oastfs.core.errors import BlockNotFound, InvalidArgument, Unsupported
+from oastfs.core.limits import BYTES_PER_CHECKSUM
+from oastfs.datanode.context import DataContext, refusal
+from oastfs.datanode.copier import copy_replica
+from oastfs.datanode.reader import ReplicaReader
+from oastfs.datanode.replica import Replica
+from oastfs.datanode.sender import BlockSender
+from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer.checksum import CHECKSUM_BYTES
+from oastfs.wire.transfer.connection import TransferConnection
+from oastfs.wire.transfer.messages import Target
+
+SHORT_CIRCUIT_VERSION = 1
+_BATCH_BYTES = 1024 * 1024
+
+
+def find_replica(context: DataContext, block: pb.ExtendedBlock) -> Replica:
+    """The replica of a request that may be read. Raises BlockNotFound."""
+    replica = context.store.get(block.blockId, block.generationStamp)
+    if replica.corrupt:
+        raise BlockNotFound(f"block {block.blockId} is corrupt here")
+    return replica
+
+
+def open_reader(context: DataContext, replica: Replica) -> ReplicaReader:
+    """Open a replica's files; if they have disappeared, namenodes are told."""
+    try:
+        return ReplicaReader(replica)
+    except BlockNotFound:
+        context.store.mark_missing(replica)
+        raise
+
+
+def read_block(context: DataContext, connection: TransferConnection, request: pb.OpReadBlock) -> bool:
+    """OP_READ_BLOCK."""
+    replica = find_replica(context, request.header.baseHeader.block)
+    with open_reader(context, replica) as reader:
+        sender = BlockSender(reader, request.offset, request.len, request.sendChecksums)
+        sent_bytes = sender.send(connection, sender.response())
+    context.metrics.bytes_read.inc(sent_bytes)
+    status = connection.receive_message(pb.ClientReadStatus).status
+    if status == pb.ERROR_CHECKSUM:
+        context.verify_soon(replica)
+    return True
+
+
+def block_checksum(context: DataContext, connection: TransferConnection, request: pb.OpBlockChecksum) -> bool:
+    """OP_BLOCK_CHECKSUM: a digest by which clients compare files without reading them.
+
+    MD5CRC is the MD5 of the chunks' CRCs; COMPOSITE_CRC is the CRC32C of the bytes.
+    """
+    block = request.header.block
+    replica = find_replica(context, block)
+    options = request.blockChecksumOptions
+    length = replica.visible_length
+    if block.numBytes and block.numBytes < length:
+        length = block.numBytes
+    with open_reader(context, replica) as reader:
+        if options.blockChecksumType == pb.COMPOSITE_CRC:
+            digest = _composite_crc(reader, length)
+        else:
+            digest = _md5_of_crcs(reader, length)
+    checksum = pb.OpBlockChecksumResponse(
+        bytesPerCrc=BYTES_PER_CHECKSUM,
+        crcPerBlock=-(-length // BYTES_PER_CHECKSUM),
+        blockChecksum=digest,
+        crcType=pb.CHECKSUM_CRC32C,
+        blockChecksumOptions=options,
+    )
+    connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, checksumResponse=checksum))
+    return True
+
+
+def _composite_crc(reader: ReplicaReader, length: int) -> bytes:
+    crc = 0
+    for data, _ in reader.batches(length, _BATCH_BYTES):
+        crc = google_crc32c.extend(crc, bytes(data))
+    return crc.to_bytes(CHECKSUM_BYTES, "big")
+
+
+def _md5_of_crcs(reader: ReplicaReader, length: int) -> bytes:
+    digest = hashlib.md5(usedforsecurity=False)
+    for data, checksums in reader.batches(length, _BATCH_BYTES):
+        partial = len(data) % BYTES_PER_CHECKSUM
+        if partial:
+            # The stored checksum may cover bytes beyond the length asked for.
+            last = google_crc32c.value(bytes(data[len(data) - partial :]))
+            digest.update(checksums[:-CHECKSUM_BYTES])
+            digest.update(last.to_bytes(CHECKSUM_BYTES, "big"))
+        else:
+            digest.update(checksums)
+    return digest.digest()
+
+
+def transfer_block(context: DataContext, connection: TransferConnection, request: pb.OpTransferBlock) -> bool:
+    """OP_TRANSFER_BLOCK: copy the replica to each target, for a client that mends its pipeline."""
+    block = request.header.baseHeader.block
+    storages = list(request.targetStorageIds) + [""] * len(request.targets)
+    if not request.targets:
+        raise InvalidArgument("a transfer needs a target")
+    for node, storage_uuid in zip(request.targets, storages, strict=False):
+        target = Target(node.id.ipAddr, node.id.xferPort, storage_uuid, node.id.datanodeUuid)
+        copy_replica(
+            context.store,
+            block.blockId,
+            block.generationStamp,
+            target,
+            client_name=request.header.clientName,
+            timeout_seconds=context.config.connection_timeout_seconds,
+        )
+    connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS))
+    return True
+
+
+def request_descriptors(
+    context: DataContext, connection: TransferConnection, request: pb.OpRequestShortCircuitAccess
+) -> bool:
+    """OP_REQUEST_SHORT_CIRCUIT_FDS: pass a replica's open files to a client on this machine.
+
+    The descriptors are for reading: data first, then checksums. What a client may rely on:
+
+    * Updates are made in place, in the same files, under a newer generation stamp: open descriptors
+      show them. Checksums of a chunk that is being overwritten at that moment may not match its
+      data: read again, or ask the datanode, which keeps the two together.
+    * A deleted replica stays readable through open descriptors; a block that is made anew here has
+      other files.
+    * So descriptors are good for the stamp that they were asked with, and earlier ones. When the block's
+      committed stamp is newer, ask again: the answer is an error if the replica here is stale.
+    """
+    if connection.sock.family != socket.AF_UNIX:
+        raise Unsupported("file descriptors are passed over the datanode's Unix socket only")
+    if request.maxVersion < SHORT_CIRCUIT_VERSION:
+        raise Unsupported(f"short-circuit version {request.maxVersion} is too old")
+    replica = find_replica(context, request.header.block)
+    with open_reader(context, replica) as reader:
+        connection.send_message(
+            pb.BlockOpResponse(status=pb.SUCCESS, shortCircuitAccessVersion=SHORT_CIRCUIT_VERSION)
+        )
+        descriptors = array.array("i", (reader.data_fd, reader.meta_fd))
+        answer = bytes((pb.DO_NOT_USE_RECEIPT_VERIFICATION,))
+        connection.send_descriptors(answer, descriptors)
+    return True
+
+
+def release_descriptors(
+    context: DataContext, connection: TransferConnection, request: pb.ReleaseShortCircuitAccessRequest
+) -> bool:
+    """OP_RELEASE_SHORT_CIRCUIT_FDS: nothing is kept for a client, so there is nothing to release."""
+    connection.send_message(pb.ReleaseShortCircuitAccessResponse(status=pb.SUCCESS))
+    return True
+
+
+def request_shared_memory(
+    context: DataContext, connection: TransferConnection, request: pb.ShortCircuitShmRequest
+) -> bool:
+    """OP_REQUEST_SHORT_CIRCUIT_SHM: clients go on without when it is not supported."""
+    connection.send_message(
+        pb.ShortCircuitShmResponse(status=pb.ERROR_UNSUPPORTED, error="shared memory is not supported")
+    )
+    return True
+
+
+def answer_refusal(connection: TransferConnection, error: OSError) -> None:
+    """Tell the peer why its operation was refused, and close in a way that lets it read that."""
+    connection.send_message(refusal(error))
+    connection.linger(1.0)

@@ -1,0 +1,353 @@
+"""Receiving a block: one station of a write pipeline, or the target of a copy.
+
+One thread does it all for a connection: it passes packets on to the mirror (the next datanode) as they came,
+writes them, and relays the mirror's acknowledgements with its own in front. An acknowledgement means that
+every datanode from here on has the packet; of the empty last one, and of a packet with the sync
+flag, that it is on their disks.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from oastfs.core.errors import (
+    ConnectionLost,
+    CorruptBlock,
+    DeadlineExceeded,
+    InvalidArgument,
+    OastError,
+    ProtocolError,
+    StaleBlock,
+)
+from oastfs.core.limits import BYTES_PER_CHECKSUM
+from oastfs.datanode.context import DataContext, refusal, status_of
+from oastfs.datanode.mirror import Mirror, MirrorFailed
+from oastfs.datanode.writer import ReplicaWriter
+from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer.checksum import ChecksumKind, first_bad_chunk
+from oastfs.wire.transfer.connection import TransferConnection
+from oastfs.wire.transfer.messages import Stage
+from oastfs.wire.transfer.ops import encode_delimited
+from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, check_chunks
+
+log = logging.getLogger(__name__)
+
+BYTES_PER_CHECKSUM_MAX = 16 * 1024 * 1024
+
+CREATE = {Stage.PIPELINE_SETUP_CREATE}
+REOPEN = {
+    Stage.PIPELINE_SETUP_APPEND,
+    Stage.PIPELINE_SETUP_APPEND_RECOVERY,
+    Stage.PIPELINE_SETUP_STREAMING_RECOVERY,
+    Stage.PIPELINE_CLOSE_RECOVERY,
+}
+TRANSFER = {Stage.TRANSFER_RBW, Stage.TRANSFER_FINALIZED}
+
+
+class _Unacknowledged(NamedTuple):
+    seqno: int
+    end: int
+    """Length that the replica has with this packet."""
+    last: bool
+
+
+class BlockReceiver:
+    """One OP_WRITE_BLOCK, from set-up to the last acknowledgement."""
+
+    def __init__(
+        self, context: DataContext, connection: TransferConnection, request: pb.OpWriteBlock
+    ) -> None:
+        block = request.header.baseHeader.block
+        self._context = context
+        self._connection = connection
+        self._request = request
+        self._stage = request.stage
+        self._block_id = block.blockId
+        self._stamp = block.generationStamp
+        self._transfer = request.stage in TRANSFER
+        self._kind = ChecksumKind(request.requestedChecksum.type)
+        self._chunk_bytes = request.requestedChecksum.bytesPerChecksum
+        self._writer: ReplicaWriter | None = None
+        self._mirror: Mirror | None = None
+        self._pending: deque[_Unacknowledged] = deque()
+        self._last_seen = False
+        self._acknowledged_seqno = -1
+        self._mirror_heard = time.monotonic()
+
+    def run(self) -> bool:
+        """Carry the operation out; whether the connection is good for another one."""
+        try:
+            self._set_up()
+        except OSError as error:
+            self._refuse(error)
+            return False
+        try:
+            if self._stage == Stage.PIPELINE_CLOSE_RECOVERY:
+                self._make_durable(last=True)
+            else:
+                self._receive_all()
+            return True
+        except OSError as error:
+            self._break(error)
+            return False
+        finally:
+            self._let_go()
+
+    # --- set-up ---------------------------------------------------------------------------------
+
+    def _set_up(self) -> None:
+        if self._kind is not ChecksumKind.NULL and not 0 < self._chunk_bytes <= BYTES_PER_CHECKSUM_MAX:
+            raise InvalidArgument(f"{self._chunk_bytes} bytes per checksum are out of bounds")
+        writer = self._writer = self._open_writer()
+        writer.on_fence(self._interrupt)
+        if self._request.targets:
+            self._mirror = Mirror(self._request, self._context.config.connection_timeout_seconds)
+            self._mirror.set_up(expect_response=not self._transfer)
+        if not self._transfer:
+            self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink=""))
+
+    def _open_writer(self) -> ReplicaWriter:
+        store, request = self._context.store, self._request
+        if self._stage in CREATE:
+            return store.create(self._block_id, self._stamp, request.storageId)
+        if self._transfer:
+            return store.create(self._block_id, self._stamp, request.storageId, temporary=True)
+        if self._stage in REOPEN:
+            new_stamp = request.latestGenerationStamp or self._stamp
+            return store.reopen(self._block_id, self._stamp, new_stamp, request.minBytesRcvd)
+        raise InvalidArgument(f"a pipeline cannot be set up in stage {Stage.Name(self._stage)}")
+
+    def _refuse(self, error: OSError) -> None:
+        """Answer a failed set-up, naming the datanode that is at fault, and leave nothing behind."""
+        log.info("write of block %d refused: %s", self._block_id, error)
+        writer = self._writer
+        self._let_go()
+        if writer is not None and writer.is_new:
+            self._context.store.discard(writer.replica)
+        response = refusal(error)
+        if isinstance(error, MirrorFailed):
+            response.firstBadLink = error.address
+        try:
+            self._connection.send_message(response)
+        except OSError:
+            pass  # the client is gone, and with it the need for an answer
+
+    def _interrupt(self) -> None:
+        """Fenced: wake this operation's thread from whatever it waits for."""
+        self._connection.shut_down(socket.SHUT_RD)
+        if self._mirror is not None:
+            self._mirror.connection.shut_down(socket.SHUT_RDWR)
+
+    # --- receiving ------------------------------------------------------------------------------
+
+    def _receive_all(self) -> None:
+        while not self._last_seen:
+            self._handle(self._next_packets())
+        while self._mirror is not None and self._pending:
+            self._mirror.fill()
+            self._relay_acknowledgements()
+        if self._transfer:
+            if self._mirror is not None:
+                self._mirror.await_transfer()
+            self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS))
+
+    def _next_packets(self) -> list[Packet]:
+        """All complete packets that have come, at least one. Relays acknowledgements while waiting."""
+        buffer = self._connection.buffer
+        while True:
+            packets = []
+            while packet := buffer.take_packet():
+                packets.append(packet)
+                if packet.header.last:
+                    return packets
+            if packets:
+                return packets
+            if self._mirror is None or self._transfer:
+                self._connection.fill()
+            else:
+                self._wait_for_either(self._mirror)
+
+    def _wait_for_either(self, mirror: Mirror) -> None:
+        ours, theirs = self._connection.sock.fileno(), mirror.connection.sock.fileno()
+        poll = select.poll()
+        poll.register(ours, select.POLLIN)
+        poll.register(theirs, select.POLLIN)
+        timeout_seconds = self._context.config.connection_timeout_seconds
+        ready = dict(poll.poll(timeout_seconds * 1000))
+        now = time.monotonic()
+        if theirs in ready:
+            mirror.fill()
+            self._mirror_heard = now
+            self._relay_acknowledgements()
+        elif self._pending and now - self._mirror_heard > timeout_seconds:
+            raise MirrorFailed(mirror.address, "did not acknowledge in time")
+        if ours in ready:
+            self._connection.fill()
+        elif not ready:
+            raise DeadlineExceeded("the writer sent nothing in time")
+
+    def _handle(self, packets: list[Packet]) -> None:
+        """Pass on, write and acknowledge what came."""
+        if self._mirror is not None:
+            self._mirror.forward(packets)
+        run: list[Packet] = []
+        for packet in packets:
+            header = packet.header
+            check_chunks(header, len(packet.checksums), self._packet_chunk_bytes)
+            if self._must_verify(packet):
+                self._verify(packet)
+            if run and run[-1].header.offset + run[-1].header.data_bytes != header.offset:
+                self._write(run)
+                run = []
+            if header.data_bytes:
+                run.append(packet)
+            if header.last or header.sync:
+                self._write(run)
+                run = []
+                self._make_durable(last=header.last)
+        self._write(run)
+        self._acknowledge(packets)
+
+    @property
+    def _storable(self) -> bool:
+        """Whether checksums are of the kind that is stored."""
+        return self._kind is ChecksumKind.CRC32C and self._chunk_bytes == BYTES_PER_CHECKSUM
+
+    @property
+    def _packet_chunk_bytes(self) -> int:
+        return 0 if self._kind is ChecksumKind.NULL else self._chunk_bytes
+
+    def _must_verify(self, packet: Packet) -> bool:
+        """The last station verifies all; others only what they store with checksums of their own."""
+        if self._kind is ChecksumKind.NULL:
+            return False
+        header = packet.header
+        whole = not (header.offset % BYTES_PER_CHECKSUM or header.data_bytes % BYTES_PER_CHECKSUM)
+        return self._mirror is None or not self._storable or not whole
+
+    def _verify(self, packet: Packet) -> None:
+        bad = first_bad_chunk(self._kind, self._chunk_bytes, packet.data, packet.checksums)
+        if bad is not None:
+            offset = packet.header.offset + bad * self._chunk_bytes
+            raise CorruptBlock(f"bytes of block {self._block_id} arrived damaged at {offset}")
+
+    def _write(self, run: Sequence[Packet]) -> None:
+        if not run:
+            return
+        writer = self._open()
+        checksums = [packet.checksums for packet in run] if self._storable else None
+        data = [packet.data for packet in run]
+        with writer.replica.volume.guard():
+            writer.write(run[0].header.offset, data, checksums)
+        self._context.metrics.bytes_written.inc(sum(map(len, data)))
+
+    def _make_durable(self, *, last: bool) -> None:
+        with self._open().replica.volume.guard():
+            if last:
+                self._last_seen = True
+                self._settle()
+            else:
+                self._open().sync()
+
+    def _settle(self) -> None:
+        writer = self._open()
+        config, store = self._context.config, self._context.store
+        if self._stage == Stage.TRANSFER_RBW:
+            writer.keep(sync=config.sync_on_close)
+            return
+        writer.finalize(sync=config.sync_on_close)
+        if self._transfer:
+            store.announce_received(writer.replica)
+
+    def _open(self) -> ReplicaWriter:
+        if self._writer is None:
+            raise StaleBlock(f"block {self._block_id} is not open")
+        return self._writer
+
+    # --- acknowledging --------------------------------------------------------------------------
+
+    def _acknowledge(self, packets: list[Packet]) -> None:
+        if self._transfer:
+            return
+        replica = self._open().replica
+        if self._mirror is None:
+            replica.visible_length = replica.length
+            acknowledged = [encode_ack(packet.header.seqno, (pb.SUCCESS,)) for packet in packets]
+            self._connection.send(b"".join(acknowledged))
+            self._note_acknowledged(packets[-1].header.seqno)
+            return
+        if not self._pending:
+            self._mirror_heard = time.monotonic()
+        for packet in packets:
+            header = packet.header
+            end = header.offset + header.data_bytes
+            self._pending.append(_Unacknowledged(header.seqno, end, header.last))
+
+    def _relay_acknowledgements(self) -> None:
+        """Send on what the mirror has acknowledged, with our own success in front."""
+        mirror, replica = self._mirror, self._open().replica
+        assert mirror is not None
+        relayed = []
+        while (ack := mirror.take_ack()) is not None:
+            if not self._pending or ack.seqno != self._pending[0].seqno:
+                raise MirrorFailed(mirror.address, f"acknowledged {ack.seqno}, which was not due")
+            done = self._pending.popleft()
+            relayed.append(encode_ack(done.seqno, (pb.SUCCESS, *ack.reply)))
+            if any(status != pb.SUCCESS for status in ack.reply):
+                self._connection.send(b"".join(relayed))
+                raise _Relayed(f"a datanode at or behind {mirror.address} failed")
+            self._note_acknowledged(done.seqno)
+            if done.seqno != HEARTBEAT_SEQNO:
+                replica.visible_length = max(replica.visible_length, min(done.end, replica.length))
+        if relayed:
+            self._connection.send(b"".join(relayed))
+
+    def _note_acknowledged(self, seqno: int) -> None:
+        if seqno != HEARTBEAT_SEQNO:
+            self._acknowledged_seqno = seqno
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _break(self, error: OSError) -> None:
+        """Tell the writer who failed, if it is still there, so that it can go on with the others."""
+        log.info("write of block %d broke: %s", self._block_id, error)
+        fenced = self._writer is not None and self._writer.fenced
+        lost = isinstance(error, (ConnectionLost, TimeoutError, ProtocolError))
+        if isinstance(error, _Relayed):
+            self._connection.linger()
+            return
+        if self._transfer or (lost and not fenced):
+            return
+        own = pb.SUCCESS if isinstance(error, MirrorFailed) and not fenced else status_of(error)
+        replies = (own, pb.ERROR) if own == pb.SUCCESS else (own,)
+        seqno = self._pending[0].seqno if self._pending else self._acknowledged_seqno + 1
+        try:
+            self._connection.send(encode_ack(seqno, replies))
+            self._connection.linger()
+        except OSError:
+            pass  # the writer is gone too
+
+    def _let_go(self) -> None:
+        """Close what is open; a copy that did not complete is removed."""
+        if self._mirror is not None:
+            self._mirror.close()
+        writer = self._writer
+        if writer is not None and not writer.closed.is_set():
+            writer.abort()
+            if self._transfer:
+                self._context.store.discard(writer.replica)
+
+
+class _Relayed(OastError):
+    """The mirror's failure has been told to the writer."""
+
+
+def encode_ack(seqno: int, replies: Sequence[pb.Status.ValueType]) -> bytes:
+    """A PipelineAck, ready to send."""
+    return encode_delimited(pb.PipelineAck(seqno=seqno, reply=replies))
