@@ -1,0 +1,242 @@
+"""Group commit: many operations, one LMDB write transaction, one sync.
+
+Whoever holds the leadership may write. A caller that finds it free takes it and commits its own
+operation on its own thread: alone, nobody waits for a thread switch. Who finds it taken queues up. A leader
+that resigns hands a queue that has formed to the store's thread, which leads group after
+group until the queue is empty. A group takes in what arrives while it runs, up to GROUP_OPERATIONS or
+GROUP_SECONDS. Callers are answered after the sync, those of ``submit`` back to back.
+
+Handing over: a job is queued before its caller tries for the leadership, and a leader looks at the queue
+after it has resigned; so either of them sees the other.
+
+LMDB binds a write transaction to its thread: a group begins and ends on its leader's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lmdb
+
+from oastfs.core.errors import StoreError
+from oastfs.store.lmdb_driver.environment import Environment
+from oastfs.store.lmdb_driver.transaction import ReadTransaction, apply_changes, encode_writes
+from oastfs.store.run import run
+from oastfs.store.staged import StagedTransaction
+from oastfs.store.transaction import Transaction
+
+GROUP_OPERATIONS = 256
+GROUP_SECONDS = 0.005
+
+_log = logging.getLogger(__name__)
+
+Operation = Callable[[Transaction], Any]
+Done = Callable[[Any, BaseException | None], None]
+
+
+class _Job:
+    """One queued operation: answered through ``done``, or a thread waits for ``answered``."""
+
+    __slots__ = ("answered", "done", "error", "operation", "result")
+
+    def __init__(self, operation: Operation, done: Done | None = None) -> None:
+        self.operation = operation
+        self.done = done
+        self.answered: Any = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class Committer:
+    """The write path of one environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._queue: deque[_Job] = deque()
+        self._leadership = threading.Lock()
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._running_on = 0
+
+    @property
+    def running_on(self) -> int:
+        """The thread that is running an operation or a callback now; 0 for none."""
+        return self._running_on
+
+    def write(self, operation: Operation) -> Any:
+        """Run and commit; returns after the sync."""
+        job = _Job(operation)
+        if not self._queue and self._leadership.acquire(False):
+            try:
+                self._commit([job], iter(()))
+            finally:
+                self._resign()
+            return job.outcome()
+        job.answered = threading.Lock()
+        job.answered.acquire()
+        self._enqueue(job)
+        job.answered.acquire()
+        return job.outcome()
+
+    def submit(self, operation: Operation, done: Done) -> None:
+        """Queue; ``done`` is called on the store's thread after the sync."""
+        self._enqueue(_Job(operation, done))
+
+    def settle(self) -> None:
+        """Put right what a reader found in need of it."""
+        with self._leadership:
+            if not self._closed:
+                self._environment.settle()
+        self._pass_on()
+
+    def flush(self) -> None:
+        """Return once everything that was queued before is answered."""
+        self.write(lambda tx: None)
+
+    def close(self) -> None:
+        """Commit what was queued, close the environment, end the store's thread."""
+        self.flush()
+        self._leadership.acquire()
+        try:
+            self._environment.close()
+        except BaseException:
+            self._resign()
+            raise
+        self._closed = True
+        if self._thread is None:
+            self._leadership.release()
+        else:
+            self._wake.release()
+            self._thread.join()
+        self._pass_on()
+
+    # --- leadership -----------------------------------------------------------------------------------
+
+    def _enqueue(self, job: _Job) -> None:
+        self._queue.append(job)
+        self._pass_on()
+
+    def _resign(self) -> None:
+        self._leadership.release()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Let the store's thread lead if somebody waits and nobody leads."""
+        while self._queue and self._leadership.acquire(False):
+            if self._closed:
+                self._lead()
+                self._leadership.release()
+                continue
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="oastfs-store", daemon=True)
+                self._thread.start()
+            self._wake.release()
+            return
+
+    def _serve(self) -> None:
+        """The store's thread: woken with the leadership in its hands."""
+        while True:
+            self._wake.acquire()
+            leading = True
+            while leading:
+                if self._queue:
+                    self._lead()
+                self._leadership.release()
+                leading = bool(self._queue) and self._leadership.acquire(False)
+            if self._closed:
+                return
+
+    def _lead(self) -> None:
+        group: list[_Job] = []
+        self._commit(group, self._draw())
+        self._running_on = threading.get_ident()
+        for job in group:
+            if job.done is None:
+                job.answered.release()
+                continue
+            try:
+                job.done(job.result, job.error)
+            except Exception:
+                _log.exception("a callback of submit failed")
+        self._running_on = 0
+
+    def _draw(self) -> Iterator[_Job]:
+        """Jobs for one group, as they arrive."""
+        pop = self._queue.popleft
+        deadline = time.monotonic() + GROUP_SECONDS
+        for _ in range(GROUP_OPERATIONS):
+            try:
+                yield pop()
+            except IndexError:
+                return
+            if time.monotonic() > deadline:
+                return
+
+    # --- committing -----------------------------------------------------------------------------------
+
+    def _commit(self, group: list[_Job], more: Iterator[_Job]) -> None:
+        """Run the group and what ``more`` adds to it; afterwards each job has its outcome."""
+        try:
+            run(lambda: self._attempt(group, more))
+        except StoreError as error:
+            group.extend(more)
+            if len(group) == 1:
+                group[0].error = error
+                return
+            # One job may be too large, or want the space that the others do without: each for itself.
+            for job in group:
+                self._commit([job], iter(()))
+        self._environment.maintain()
+
+    def _attempt(self, group: list[_Job], more: Iterator[_Job]) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+        environment = self._environment
+        txn = environment.begin_write()
+        try:
+            base = ReadTransaction(environment.tables, txn)
+            wrote = False
+            for job in group:
+                wrote |= self._run(job, base, txn)
+            for job in more:
+                group.append(job)
+                wrote |= self._run(job, base, txn)
+            if wrote:
+                txn.commit()
+            else:
+                txn.abort()
+        except lmdb.Error as error:
+            txn.abort()
+            raise environment.write_failed(error) from error
+        except BaseException:
+            txn.abort()
+            raise
+
+    def _run(self, job: _Job, base: ReadTransaction, txn: Any) -> bool:
+        """One operation into the group's transaction, whole or not at all; whether it wrote."""
+        tx = StagedTransaction(base)
+        job.error = None
+        self._running_on = threading.get_ident()
+        try:
+            job.result = job.operation(tx)
+            changes = encode_writes(self._environment.tables, tx.finish())
+        except BaseException as error:
+            tx.finish()
+            job.error = error
+            return False
+        finally:
+            self._running_on = 0
+        apply_changes(txn, changes)
+        return bool(changes)

@@ -1,0 +1,62 @@
+"""Telling an OastFS store from whatever else a path may be, before and after LMDB has opened it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from oastfs.core.errors import StoreError, WrongStore
+from oastfs.store.schema import SCHEMA_VERSION
+
+_MARKER = b"oastfs schema version"
+"""A key of the unnamed database, beside LMDB's own entries for the named ones."""
+
+_FILES = {"data.mdb", "lock.mdb"}
+
+
+def check_directory(path: Path, create: bool) -> None:
+    """Raise WrongStore unless the directory holds a store, or ``create`` may make one; make the directory."""
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except FileNotFoundError:
+        if not create:
+            raise WrongStore("there is no store: make one first (create)", path=str(path)) from None
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return
+    except NotADirectoryError:
+        raise WrongStore("a store is a directory, and this is a file", path=str(path)) from None
+    except OSError as error:
+        raise StoreError(f"the store cannot be opened: {error.strerror}", path=str(path)) from error
+    if "data.mdb" not in names:
+        if names - _FILES:
+            raise WrongStore("the directory holds other things than a store", path=str(path))
+        if not create:
+            raise WrongStore("the directory is empty: make a store first (create)", path=str(path))
+
+
+def check_marker(environment: Any, path: Path, create: bool) -> None:
+    """Raise WrongStore unless the environment is ours and of a version that we know; mark a new one."""
+    with environment.begin() as txn:
+        version = txn.get(_MARKER)
+        empty = txn.stat()["entries"] == 0
+    if version is None and empty and create:
+        with environment.begin(write=True) as txn:
+            txn.put(_MARKER, str(SCHEMA_VERSION).encode(), overwrite=False)
+        return
+    if version is None:
+        raise WrongStore("this LMDB environment is not an OastFS store", path=str(path))
+    if not version.isdigit() or int(version) > SCHEMA_VERSION:
+        raise WrongStore(
+            f"the store is of a newer version (schema {version.decode(errors='replace')}, "
+            f"known here: {SCHEMA_VERSION}): upgrade oastfs",
+            path=str(path),
+        )
+
+
+def refused(error: lmdb.Error, path: Path) -> StoreError:
+    """What LMDB's refusal to open a file means."""
+    if isinstance(error, (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)):
+        return WrongStore("data.mdb is not a store of this version of LMDB", path=str(path))
+    return StoreError(f"the store cannot be opened: {error}", path=str(path))

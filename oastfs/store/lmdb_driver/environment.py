@@ -1,0 +1,282 @@
+"""One open LMDB environment: shared by all stores of this process on the same directory.
+
+LMDB wants an environment opened once in a process, and its map resized while no transaction of this process
+is open. Both are arranged here. Readers mark their thread in ``active`` and then look at ``barrier``;
+who must have them out raises the barrier first and then waits for the marks to go. Under the
+interpreter's lock neither can miss the other, and it costs a reader two operations on a set.
+
+Only ``Leadership`` (held by whoever commits, see ``committer.py``) may resize, reopen or close.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import lmdb
+
+from oastfs.core.errors import StoreError, StoreFull
+from oastfs.store.lmdb_driver.directory import check_directory, check_marker, refused
+from oastfs.store.lmdb_driver.tables import OpenTables, open_tables
+from oastfs.store.run import Conflict
+from oastfs.store.schema import TABLES
+
+_SMALLEST_MAP_BYTES = 64 * 1024 * 1024
+_DRAIN_SECONDS = 30.0
+_DRAIN_POLL_SECONDS = 0.0005
+_READER_CHECK_SECONDS = 30.0
+_PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to open an environment. The map is address space, not disk: it may be far larger than either.
+
+    ``map_bytes`` is only the start: the map grows. ``max_readers`` bounds threads that read at once, over
+    all processes.
+    """
+
+    map_bytes: int = 1 << 40
+    max_readers: int = 1024
+
+
+class State(enum.Enum):
+    """What a barrier means. OPEN: there is none, or it is about to go."""
+
+    OPEN = "open"
+    RESIZING = "resizing"
+    INHERITED = "inherited"
+    CLOSED = "closed"
+
+
+class Environment:
+    """An open environment and its tables."""
+
+    def __init__(self, path: Path, options: Options, create: bool) -> None:
+        self.path = path
+        self.options = options
+        self.state = State.OPEN
+        self.barrier: threading.Event | None = None
+        self.active: set[int] = set()
+        self.references = 0
+        self._due: str = ""
+        self._next_reader_check = time.monotonic() + _READER_CHECK_SECONDS
+        check_directory(path, create)
+        self._map_bytes = options.map_bytes
+        self._open(create)
+
+    def _open(self, create: bool) -> None:
+        self.handle: Any = self._open_lmdb(create)
+        try:
+            check_marker(self.handle, self.path, create)
+            self.tables: OpenTables = open_tables(self.handle, TABLES)
+            self.handle.reader_check()
+        except lmdb.Error as error:
+            self.handle.close()
+            raise translate(error, self.path) from error
+        except BaseException:
+            self.handle.close()
+            raise
+        self.begin = self.handle.begin
+        self.identity = data_file_identity(self.path)
+
+    def _open_lmdb(self, create: bool) -> Any:
+        """Open with as large a map as the address space allows."""
+        while True:
+            try:
+                opened = lmdb.open(
+                    str(self.path),
+                    map_size=self._map_bytes,
+                    max_dbs=64,
+                    max_readers=self.options.max_readers,
+                    readahead=False,  # Rows are read at random; neighbours would push useful pages out.
+                    create=create,
+                    mode=0o600,
+                )
+            except lmdb.MemoryError as error:
+                self._map_bytes //= 2
+                if self._map_bytes < _SMALLEST_MAP_BYTES:
+                    raise StoreError(f"no address space to map the store {self.path}") from error
+            except lmdb.Error as error:
+                raise refused(error, self.path) from error
+            else:
+                self._map_bytes = opened.info()["map_size"]
+                self._reserve_lock_file()
+                return opened
+
+    def _reserve_lock_file(self) -> None:
+        """Give the lock file its blocks: it is written through a map, and a full disk would kill us."""
+        with (self.path / "lock.mdb").open("rb+") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise StoreFull(path=str(self.path)) from error
+
+    # --- transactions that could not begin or commit ------------------------------------------------
+
+    def begin_write(self) -> Any:
+        """A write transaction, bound to this thread. Waits for other processes."""
+        try:
+            return self.begin(None, None, True)
+        except lmdb.Error as error:
+            raise self.write_failed(error) from error
+
+    def read_failed(self, error: lmdb.Error) -> StoreError:
+        """What to raise when a snapshot could not be taken; ``settle`` puts the cause right."""
+        if isinstance(error, lmdb.MapResizedError):
+            self._due = "adopt"
+        elif isinstance(error, lmdb.PanicError):
+            self._due = "reopen"
+        elif isinstance(error, lmdb.ReadersFullError):
+            if self.handle.reader_check() == 0:
+                return StoreError(f"more than {self.options.max_readers} readers of {self.path} at once")
+        else:
+            return translate(error, self.path)
+        return Conflict(str(error), at_once=True)
+
+    def write_failed(self, error: lmdb.Error) -> StoreError:
+        """What to raise when a write transaction failed and is aborted; grows or reopens first.
+
+        Called by the leader.
+        """
+        if isinstance(error, lmdb.MapFullError):
+            self._grow()
+        elif isinstance(error, lmdb.MapResizedError):
+            self._resize(0)
+        elif isinstance(error, lmdb.PanicError):
+            self._reopen()
+        else:
+            return translate(error, self.path)
+        return Conflict(str(error), at_once=True)
+
+    def settle(self) -> None:
+        """Do what a failed reader left to do. Called by the leader."""
+        due, self._due = self._due, ""
+        if due == "adopt":
+            self._resize(0)
+        elif due == "reopen":
+            self._reopen()
+
+    @property
+    def needs_settling(self) -> bool:
+        """Whether a reader failed for a cause that the leader can put right."""
+        return bool(self._due)
+
+    def maintain(self) -> None:
+        """Take back the reader slots of processes that were killed, now and then. Called by the leader."""
+        now = time.monotonic()
+        if now > self._next_reader_check:
+            self._next_reader_check = now + _READER_CHECK_SECONDS
+            self.handle.reader_check()
+
+    # --- resizing, reopening, closing ---------------------------------------------------------------
+
+    def _grow(self) -> None:
+        """Double the map, or add what the address space still gives."""
+        step = self._map_bytes
+        while step >= _PAGE_BYTES * 16:
+            try:
+                self._resize(self._map_bytes + step)
+                return
+            except lmdb.MemoryError:
+                step //= 2
+        raise StoreFull("no address space to grow the store's map", path=str(self.path))
+
+    def _resize(self, map_bytes: int) -> None:
+        """Set the map's size; 0 adopts the size that another process gave it."""
+        self._raise_barrier(State.RESIZING)
+        try:
+            self.handle.set_mapsize(map_bytes)
+            self._map_bytes = self.handle.info()["map_size"]
+        except lmdb.Error as error:
+            # The map is gone: open it again as it was.
+            self.handle.close()
+            self._open(create=False)
+            if isinstance(error, lmdb.MemoryError):
+                raise
+            raise translate(error, self.path) from error
+        finally:
+            self._lower_barrier()
+
+    def _reopen(self) -> None:
+        """Close and open again: the way out of the state in which LMDB refuses to write."""
+        self._raise_barrier(State.RESIZING)
+        try:
+            self.handle.close()
+            self._open(create=False)
+        finally:
+            self._lower_barrier()
+
+    def close(self) -> None:
+        """Close for good, once the readers are out."""
+        self._raise_barrier(State.CLOSED)
+        self.handle.close()
+        if self.barrier is not None:
+            self.barrier.set()
+
+    def become_inherited(self) -> None:
+        """In a forked child: nobody may use this any more, nor close it, for the parent does."""
+        self.state = State.INHERITED
+        self.barrier = threading.Event()
+        self.barrier.set()
+        self.active = set()
+
+    def _raise_barrier(self, state: State) -> None:
+        self.state = state
+        self.barrier = threading.Event()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while self.active - {threading.get_ident()}:
+            if time.monotonic() > deadline:
+                self._lower_barrier()
+                raise StoreError(f"a read has been running for {_DRAIN_SECONDS:g} s in {self.path}")
+            time.sleep(_DRAIN_POLL_SECONDS)
+
+    def _lower_barrier(self) -> None:
+        barrier, self.barrier = self.barrier, None
+        self.state = State.OPEN
+        if barrier is not None:
+            barrier.set()
+
+    # --- figures ------------------------------------------------------------------------------------
+
+    def usage(self) -> tuple[int, int]:
+        """Bytes on disk, and bytes free on that disk."""
+        used = sum((self.path / name).stat().st_blocks * 512 for name in ("data.mdb", "lock.mdb"))
+        disk = os.statvfs(self.path)
+        return used, disk.f_bavail * disk.f_frsize
+
+
+def data_file_identity(path: Path) -> tuple[int, int]:
+    """Which file the data of a store is; (0, 0) for none."""
+    try:
+        status = (path / "data.mdb").stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def _closed() -> Environment:
+    environment = Environment.__new__(Environment)
+    environment.state = State.CLOSED
+    environment.barrier = threading.Event()
+    environment.barrier.set()
+    environment.active = set()
+    return environment
+
+
+CLOSED: Final = _closed()
+"""What a store has for an environment once it is closed: nothing gets past its barrier."""
+
+
+def translate(error: lmdb.Error, path: Path) -> StoreError:
+    """LMDB's errors as ours."""
+    if isinstance(error, lmdb.DiskError):
+        return StoreFull(path=str(path))
+    return StoreError(f"the store failed: {error}", path=str(path))

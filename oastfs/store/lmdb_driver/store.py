@@ -1,0 +1,143 @@
+"""The Store on LMDB: reads on the caller's thread, writes through group commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import get_ident
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import lmdb
+
+from oastfs.core.errors import InvalidArgument, StoreError, TransactionMisuse
+from oastfs.store.lmdb_driver import registry
+from oastfs.store.lmdb_driver.environment import CLOSED, Environment, Options, State
+from oastfs.store.lmdb_driver.transaction import ReadTransaction
+from oastfs.store.run import Conflict, run
+from oastfs.store.table import Table
+from oastfs.store.transaction import Store, Transaction
+
+T = TypeVar("T")
+
+
+def open_lmdb(urls: list[str], *, create: bool = False, **options: Any) -> LmdbStore:
+    """A store by its URL, ``lmdb:///path``. Raises WrongStore, InvalidArgument."""
+    if len(urls) != 1:
+        raise InvalidArgument("an LMDB store has one URL: it is not sharded")
+    parts = urlsplit(urls[0])
+    if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+        raise InvalidArgument(f"an LMDB store is written lmdb:///absolute/path, not {urls[0]}")
+    return LmdbStore(Path(unquote(parts.path)), create=create, options=Options(**options))
+
+
+class LmdbStore(Store):
+    """A handle on an environment. Handles on one directory share its environment."""
+
+    reads_inline = True
+
+    def __init__(self, path: Path, *, create: bool, options: Options) -> None:
+        self._path = path
+        self._options = options
+        self._closed = False
+        self._use(registry.acquire(path, options, create=create))
+
+    def _use(self, shared: registry.Shared) -> None:
+        self._shared = shared
+        self._environment = shared.environment
+        self._committer = shared.committer
+
+    def read(self, operation: Callable[[Transaction], T]) -> T:
+        try:
+            return self._read_once(operation)
+        except Conflict:
+            return run(lambda: self._read_settled(operation))
+
+    def _read_once(self, operation: Callable[[Transaction], T]) -> T:
+        environment = self._environment
+        active = environment.active
+        thread = get_ident()
+        nested = thread in active
+        active.add(thread)
+        try:
+            if environment.barrier is not None and not nested:
+                raise Conflict("the store is being resized", at_once=True)
+            try:
+                txn = environment.begin()
+            except lmdb.Error as error:
+                raise environment.read_failed(error) from error
+            tx = ReadTransaction(environment.tables, txn)
+            try:
+                return operation(tx)
+            finally:
+                tx.end()
+        finally:
+            if not nested:
+                active.discard(thread)
+
+    def _read_settled(self, operation: Callable[[Transaction], T]) -> T:
+        self._settle()
+        return self._read_once(operation)
+
+    def write(self, operation: Callable[[Transaction], T]) -> T:
+        if self._environment.barrier is not None:
+            self._settle()
+        thread = get_ident()
+        committer = self._committer
+        if committer.running_on == thread or thread in self._environment.active:
+            raise TransactionMisuse("an operation may not call write: it is in a transaction already")
+        return committer.write(operation)  # type: ignore[no-any-return]
+
+    def submit(
+        self,
+        operation: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        if self._environment.barrier is not None:
+            self._settle()
+        self._committer.submit(operation, done)
+
+    def close(self) -> None:
+        if self._committer.running_on == get_ident():
+            raise TransactionMisuse("a store may not be closed from inside an operation or a callback")
+        with registry.lock:
+            if self._closed:
+                return
+            self._closed = True
+            environment, self._environment = self._environment, CLOSED
+        if environment.state is not State.INHERITED:
+            self._committer.flush()
+            registry.release(self._shared)
+
+    def usage(self) -> tuple[int, int]:
+        if self._environment.barrier is not None:
+            self._settle()
+        return self._environment.usage()
+
+    def count(self, table: Table[Any]) -> int:
+        def entries(tx: Transaction) -> int:
+            assert isinstance(tx, ReadTransaction)
+            return tx.count(table)
+
+        return self.read(entries)
+
+    def _settle(self) -> None:
+        """Make the environment usable again for who found that it was not. Raises StoreError if closed."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        if self._committer.running_on == get_ident():
+            raise TransactionMisuse("an operation may not use the store: it is in a transaction already")
+        environment = self._environment
+        if environment.state is State.INHERITED:
+            self._open_after_fork(environment)
+            return
+        barrier = environment.barrier
+        if barrier is not None:
+            barrier.wait()
+        if environment.needs_settling:
+            self._committer.settle()
+
+    def _open_after_fork(self, inherited: Environment) -> None:
+        with registry.lock:
+            if self._environment is inherited:
+                self._use(registry.acquire(self._path, self._options, create=False))

@@ -1,0 +1,73 @@
+"""The tables of one open environment: its database handles with the codecs compiled for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lmdb
+
+from oastfs.store.keys import Columns, index_columns, positions
+from oastfs.store.lmdb_driver.codec import key_decoder, key_encoder, value_codec
+from oastfs.store.table import Index, Key, Table
+
+
+class OpenIndex:
+    """The named database of an index; its keys are the table's, permuted, and its values are empty."""
+
+    __slots__ = ("columns", "database", "decode_table_key", "encode_table_key")
+
+    def __init__(self, table: Table[Any], index: Index, database: Any) -> None:
+        self.database = database
+        self.columns: Columns = index_columns(table, index)
+        forth, back = positions(table.key, self.columns), positions(self.columns, table.key)
+        encode, decode = key_encoder(self.columns), key_decoder(self.columns)
+        self.encode_table_key: Callable[[Key], bytes] = lambda key: encode([key[at] for at in forth])
+        self.decode_table_key: Callable[[bytes], Key] = lambda raw: _permute(decode(raw), back)
+
+
+class OpenTable:
+    """The named database of a table, with its codecs and indexes."""
+
+    __slots__ = (
+        "columns", "database", "decode_key", "decode_value", "encode_key", "encode_value", "indexes", "table",
+    )  # fmt: skip
+
+    def __init__(self, table: Table[Any], database: Any, indexes: Sequence[Any]) -> None:
+        self.table = table
+        self.database = database
+        self.columns: Columns = table.key
+        self.encode_key = key_encoder(table.key)
+        self.decode_key = key_decoder(table.key)
+        self.encode_value, self.decode_value = value_codec(table.value)
+        self.indexes = {
+            index: OpenIndex(table, index, handle)
+            for index, handle in zip(table.indexes, indexes, strict=True)
+        }
+
+
+OpenTables = dict[Table[Any], OpenTable]
+
+
+def open_tables(environment: Any, tables: Sequence[Table[Any]]) -> OpenTables:
+    """Handles of all tables and indexes; those that are missing are made, in one durable transaction."""
+    try:
+        with environment.begin() as txn:
+            return _open(environment, txn, tables, create=False)
+    except lmdb.NotFoundError:
+        with environment.begin(write=True) as txn:
+            return _open(environment, txn, tables, create=True)
+
+
+def _open(environment: Any, txn: Any, tables: Sequence[Table[Any]], create: bool) -> OpenTables:
+    def handle(name: str) -> Any:
+        return environment.open_db(name.encode(), txn=txn, create=create)
+
+    return {
+        table: OpenTable(table, handle(table.name), [handle(index.name) for index in table.indexes])
+        for table in tables
+    }
+
+
+def _permute(key: Key, order: tuple[int, ...]) -> Key:
+    return tuple(key[at] for at in order)
