@@ -300,6 +300,13 @@ class DeadlineExceeded(OastError, TimeoutError):
     java_class = "java.net.SocketTimeoutException"
 
 
+class AddressInUse(OastError):
+    """Another server listens on this port."""
+
+    code = _errno.EADDRINUSE
+    java_class = "java.net.BindException"
+
+
 class ServerStopping(OastError):
     """The server is stopping; another may answer."""
 

@@ -1,0 +1,103 @@
+"""One connection to a namenode: calls go out, their answers come back in order of arrival.
+
+The socket blocks and the kernel keeps the time (SO_RCVTIMEO): waiting with Python's own timeouts
+would cost a second system call for each read and write.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import time
+
+from oastfs.client.url import Address
+from oastfs.core.errors import ConnectionLost, DeadlineExceeded, ProtocolError, Unreachable
+from oastfs.wire.frames import FrameBuffer
+from oastfs.wire.hadoop_rpc_client import RequestEncoder, Response, decode_response
+
+ANSWER_BYTES_MAX = 512 * 1024 * 1024
+"""Answers larger than this are taken for garbage; a batch of files may be tens of megabytes."""
+_READ_BYTES_MIN, _READ_BYTES_MAX = 64 * 1024, 1024 * 1024
+_NO_ANSWER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ETIMEDOUT)
+
+
+class Connection:
+    """For one thread at a time. After any error but of ``open`` it is only good to close."""
+
+    __slots__ = ("_buffer", "_sock", "_timeout_seconds", "address")
+
+    def __init__(self, sock: socket.socket, address: Address) -> None:
+        self.address = address
+        self._sock = sock
+        self._buffer = FrameBuffer(ANSWER_BYTES_MAX)
+        self._timeout_seconds = 0.0
+
+    @classmethod
+    def open(cls, address: Address, encoder: RequestEncoder, timeout_seconds: float) -> Connection:
+        """Connect and say who we are. Raises Unreachable, which names the address."""
+        try:
+            sock = socket.create_connection(address, timeout_seconds)
+        except OSError as error:
+            reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            raise Unreachable(f"no namenode answers at {address} ({reason.lower()})") from None
+        sock.settimeout(None)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = cls(sock, address)
+        try:
+            connection.send(encoder.preamble(), timeout_seconds)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Close the socket; in a forked child this leaves the parent's connection alone."""
+        self._sock.close()
+
+    def exchange(self, call_id: int, request: bytes, timeout_seconds: float) -> Response:
+        """Send one call and wait for its answer. Raises ConnectionLost, DeadlineExceeded, ProtocolError."""
+        self.send(request, timeout_seconds)
+        response = self.receive(timeout_seconds)
+        if response.call_id != call_id and not response.fatal:
+            raise ProtocolError(f"the namenode at {self.address} answered another call")
+        return response
+
+    def send(self, data: bytes, timeout_seconds: float) -> None:
+        """Send requests, whole."""
+        if timeout_seconds != self._timeout_seconds:
+            self._set_timeout(timeout_seconds)
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise self._explain(error, timeout_seconds) from None
+
+    def receive(self, timeout_seconds: float) -> Response:
+        """The next answer."""
+        buffer, deadline = self._buffer, 0.0
+        while (frame := buffer.next_frame()) is None:
+            if not deadline:
+                deadline = time.monotonic() + timeout_seconds
+            elif time.monotonic() > deadline:
+                raise self._explain(TimeoutError(), timeout_seconds)
+            try:
+                data = self._sock.recv(min(max(buffer.missing, _READ_BYTES_MIN), _READ_BYTES_MAX))
+            except OSError as error:
+                raise self._explain(error, timeout_seconds) from None
+            if not data:
+                raise ConnectionLost(f"the namenode at {self.address} closed the connection")
+            buffer.feed(data)
+        return decode_response(frame)
+
+    def _set_timeout(self, seconds: float) -> None:
+        whole = int(seconds)
+        interval = struct.pack("@ll", whole, max(int((seconds - whole) * 1e6), 1))
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+        self._timeout_seconds = seconds
+
+    def _explain(self, error: OSError, timeout_seconds: float) -> DeadlineExceeded | ConnectionLost:
+        if isinstance(error, TimeoutError) or error.errno in _NO_ANSWER:
+            return DeadlineExceeded(f"the namenode at {self.address} did not answer in {timeout_seconds:g} s")
+        reason = (error.strerror or str(error)).lower()
+        return ConnectionLost(f"the connection to the namenode at {self.address} was lost ({reason})")
