@@ -40,7 +40,7 @@ def mark_corrupt(tx: Transaction, context: Context, block_id: int, storage_id: i
         return
     if not row.corrupt:
         tx.put(REPLICA, (block_id, storage_id), Replica(row.generation_stamp, True))
-    _check_soon(tx, context, block_id)
+    check_soon(tx, context, block_id)
 
 
 def received(
@@ -58,7 +58,7 @@ def received(
         commands.order_delete(tx, view, block_id, stamp)
     else:
         tx.put(REPLICA, (block_id, view.storage_id), Replica(stamp))
-    _check_soon(tx, context, block_id)
+    check_soon(tx, context, block_id)
 
 
 def deleted(tx: Transaction, context: Context, view: StorageView, block_id: int, stamp: int) -> None:
@@ -67,7 +67,7 @@ def deleted(tx: Transaction, context: Context, view: StorageView, block_id: int,
     row = tx.get(REPLICA, (block_id, view.storage_id), Lock.EXCLUSIVE)
     if row is not None and row.generation_stamp <= stamp:
         tx.delete(REPLICA, (block_id, view.storage_id))
-        _check_soon(tx, context, block_id)
+        check_soon(tx, context, block_id)
 
 
 def missing(tx: Transaction, context: Context, view: StorageView, block_id: int) -> None:
@@ -76,10 +76,11 @@ def missing(tx: Transaction, context: Context, view: StorageView, block_id: int)
         commands.withdraw(tx, view, block_id, kind)
     tx.delete(REPLICA, (block_id, view.storage_id))
     recover.failed(tx, context, block_id, view.storage_id)
-    _check_soon(tx, context, block_id)
+    check_soon(tx, context, block_id)
 
 
-def _check_soon(tx: Transaction, context: Context, block_id: int) -> None:
+def check_soon(tx: Transaction, context: Context, block_id: int) -> None:
+    """Have the replication job look at a block, if it is there."""
     owner, block = owner_and_block(tx, block_id)
     if owner is not None and block is not None and block.generation_stamp:
         commands.need_check(tx, block_id, owner.inode_id, owner.offset, context.now_ns)
