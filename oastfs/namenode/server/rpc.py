@@ -86,6 +86,10 @@ class RpcServer:
         for connection in list(self.connections):
             connection.abort()
 
+    def in_flight(self) -> int:
+        """Weight of all calls that wait for the store."""
+        return sum(connection.in_flight for connection in list(self.connections))
+
     # --- called by connections --------------------------------------------------------------------
 
     def admit(self, connection: RpcConnection) -> bool:

@@ -1,0 +1,233 @@
+"""A namenode from its configuration: opens the store, starts every part, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from oastfs import __version__
+from oastfs.core.errors import AlreadyExists, OastError
+from oastfs.core.logging import configure
+from oastfs.namenode.control import ControlServer
+from oastfs.namenode.filesystem import FormatOptions, format_store
+from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.server.audit import AuditLog
+from oastfs.namenode.server.http import StatusServer
+from oastfs.namenode.server.metrics import Metrics
+from oastfs.namenode.server.native import MetadataHandler
+from oastfs.namenode.server.rpc import RpcLimits, RpcServer
+from oastfs.store import open_store
+from oastfs.store.transaction import Store
+
+log = structlog.get_logger(__name__)
+
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long the store's thread may keep the interpreter while the event loop wants it (Python's
+default of 5 ms would be the latency of every read beside a writer)."""
+
+
+@dataclass(frozen=True)
+class NamenodeConfig:
+    """Everything that one namenode is told. Ports may be 0 for free ones.
+
+    ``format_options`` makes a filesystem if the store holds none; without them that is an error.
+    """
+
+    metadata: tuple[str, ...]
+    host: str = "127.0.0.1"
+    port: int = 8020
+    control_port: int = 8120
+    http_port: int = 9870
+    format_options: FormatOptions | None = None
+    audit_log: Path | None = None
+    log_level: str = "info"
+    stop_seconds: float = 10.0
+    limits: RpcLimits = field(default_factory=RpcLimits)
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a running namenode listens."""
+
+    host: str
+    port: int
+    control_port: int
+    http_port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (
+            f"oastfs://{host}:{self.port} control {host}:{self.control_port} http://{host}:{self.http_port}"
+        )
+
+
+def run_namenode(config: NamenodeConfig) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises what keeps it from starting.
+
+    Prints a line that starts with ``ready`` once calls succeed.
+    """
+    configure("namenode", level=config.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_until_signalled(config))
+    return 0
+
+
+async def _serve_until_signalled(config: NamenodeConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    namenode = Namenode(config)
+    try:
+        endpoints = await namenode.start()
+        log.info("namenode is ready", address=str(endpoints), version=__version__, **namenode.identity())
+        print(f"ready {endpoints}", flush=True)
+        await stop.wait()
+        log.info("namenode is stopping")
+    finally:
+        await namenode.stop()
+    log.info("namenode has stopped")
+
+
+class Namenode:
+    """All parts of one namenode, on the running event loop."""
+
+    def __init__(self, config: NamenodeConfig) -> None:
+        self._config = config
+        self._parts = ExitStack()
+        self._rpc: RpcServer | None = None
+        self._namespace: Namespace | None = None
+        self.metrics = Metrics()
+
+    async def start(self) -> Endpoints:
+        """Open the store and listen on every port. On an error everything begun is undone."""
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> Endpoints:
+        config = self._config
+        store = _open(config)
+        self._parts.callback(store.close)
+        namespace = self._namespace = Namespace(store)
+        audit = None
+        if config.audit_log is not None:
+            audit = AuditLog(config.audit_log)
+            self._parts.callback(audit.close)
+        handler = MetadataHandler(namespace, self.metrics, audit, long_weight=config.limits.in_flight_max)
+        self._parts.callback(handler.close)
+        self._rpc = RpcServer({handler.protocol: handler}, self.metrics, config.limits)
+        self._add_gauges(store, self._rpc)
+        http = StatusServer(self.metrics.registry, self._amiss, self.status)
+        http_port = await http.start(config.host, config.http_port)
+        self._parts.callback(http.stop)
+        control = ControlServer(namespace, f"{config.host}:{config.control_port}")
+        control.start()
+        self._parts.callback(control.stop)
+        # Last: a client that reaches this port finds everything else in place.
+        port = await self._rpc.start(config.host, config.port)
+        return Endpoints(config.host, port, control.port, http_port)
+
+    async def stop(self) -> None:
+        """Answer what is in flight, then stop everything in the opposite order of its start."""
+        if self._rpc is not None:
+            await self._rpc.stop(self._config.stop_seconds)
+        await asyncio.to_thread(self._parts.close)
+
+    def identity(self) -> dict[str, str]:
+        """What says which filesystem this is."""
+        assert self._namespace is not None
+        return {"filesystem": self._namespace.info.filesystem_id}
+
+    def status(self) -> dict[str, object]:
+        """What ``/status`` shows."""
+        assert self._namespace is not None and self._rpc is not None
+        used, free = self._namespace.store.usage()
+        return {
+            "version": __version__,
+            "filesystem_id": self._namespace.info.filesystem_id,
+            "stopping": self._rpc.stopping,
+            "connections": len(self._rpc.connections),
+            "calls": sum(verb.count for verb in self.metrics.verbs.values()),
+            "store_used_bytes": used,
+            "store_free_bytes": free,
+        }
+
+    def _amiss(self) -> str:
+        """Why calls would not succeed; '' if they would."""
+        if self._rpc is None or self._namespace is None or self._rpc.stopping:
+            return "not serving"
+        try:
+            self._namespace.store.usage()
+        except OastError as error:
+            return error.message
+        return ""
+
+    def _add_gauges(self, store: Store, rpc: RpcServer) -> None:
+        gauge = self.metrics.gauge
+        gauge("oastfs_rpc_connections", "Open connections.", lambda: len(rpc.connections))
+        gauge("oastfs_rpc_in_flight", "Calls that wait for the store.", rpc.in_flight)
+        gauge("oastfs_store_used_bytes", "Space that the store takes.", lambda: store.usage()[0])
+        gauge("oastfs_store_free_bytes", "Space left for the store.", lambda: store.usage()[1])
+
+
+def _open(config: NamenodeConfig) -> Store:
+    options = config.format_options
+    store = open_store(list(config.metadata), create=options is not None)
+    if options is not None:
+        try:
+            format_store(store, options)
+        except AlreadyExists:
+            pass  # what it holds is never touched
+        except BaseException:
+            store.close()
+            raise
+    return store
+
+
+@contextmanager
+def namenode_thread(config: NamenodeConfig) -> Iterator[Endpoints]:
+    """A namenode on a thread of this process, for tests and benchmarks of what is above it."""
+    started: Future[Endpoints] = Future()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        namenode = Namenode(config)
+        try:
+            started.set_result(await namenode.start())
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        try:
+            await stop.wait()
+        finally:
+            await namenode.stop()
+
+    loop = asyncio.new_event_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="namenode") as executor:
+        finished = executor.submit(_run_loop, loop, serve)
+        try:
+            yield started.result()
+        finally:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(stop.set)
+            finished.result()
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop, serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(serve())
