@@ -16,7 +16,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 run: setup-run ## Set up and run OastFS on the embedded store, mounted at ./mnt
-	@exec $(BIN)/oastfs up 'lmdb://$(STORE)' --mount '$(MOUNT)' $(UP_OPTIONS)
+	@exec $(BIN)/oastfs up '$(STORE)' --mount '$(MOUNT)' $(UP_OPTIONS)
 
 test: setup-test lint ## Set up, check style and types, run all tests but the long ones
 	@mkdir -p build

@@ -92,7 +92,7 @@ def _from_default(path: str) -> tuple[str, str]:
     return address, path if path.startswith("/") else f"{base}/{path}"
 
 
-class LocationType(click.ParamType):
+class LocationType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A click argument type for locations, with completion of paths below ``OASTFS_URL``."""
 
     name = "URL"

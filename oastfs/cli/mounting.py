@@ -10,11 +10,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from oastfs.cli.failure import Failure
+from oastfs.cli.processes import die_with_supervisor
 
 MOUNT_SECONDS = 30.0
 UNMOUNT_SECONDS = 30.0
@@ -35,14 +35,28 @@ def why_no_mount() -> str:
     return ""
 
 
+SECONDS = click.FloatRange(0, 86_400)
+
+
 @click.command()
 @click.argument("url")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground; stop with Ctrl-C.")
 @click.option("--read-only", is_flag=True, help="No changes through this mount.")
 @click.option("--allow-other/--no-allow-other", default=None, help="Other users as well (default: for root).")
+@click.option("--cache-seconds", default=1.0, type=SECONDS, help="How long the kernel trusts its cache (1).")
+@click.option("--binding", default="auto", help="How to speak to the kernel: auto, kernel or mfusepy.")
 @click.option("--log", type=click.Path(path_type=Path), help="Log file of a mount in the background.")
-def mount_command(url: str, directory: Path, foreground: bool, log: Path | None, **options: Any) -> None:
+def mount_command(
+    url: str,
+    directory: Path,
+    foreground: bool,
+    read_only: bool,
+    allow_other: bool | None,
+    cache_seconds: float,
+    binding: str,
+    log: Path | None,
+) -> None:
     """Mount a filesystem on a directory, which is made if it does not exist.
 
     URL is oastfs://HOST:PORT (through namenodes) or a metadata URL such as lmdb:///srv/oast (directly).
@@ -50,15 +64,27 @@ def mount_command(url: str, directory: Path, foreground: bool, log: Path | None,
     reason = why_no_mount()
     if reason:
         raise Failure(f"cannot mount: {reason}")
-    if foreground:
-        from oastfs.cli.servers import serve_mount
-
-        serve_mount(url, directory, **options)
+    if not foreground:
+        _mount_in_background(directory, log)
         return
-    _mount_in_background(url, directory, log)
+    die_with_supervisor()
+    from oastfs.fuse.mount import run_mount
+    from oastfs.fuse.options import MountConfig
+
+    run_mount(
+        MountConfig(
+            url,
+            str(directory.absolute()),
+            binding=binding,
+            read_only=read_only,
+            allow_other=allow_other,
+            attribute_seconds=cache_seconds,
+            entry_seconds=cache_seconds,
+        )
+    )
 
 
-def _mount_in_background(url: str, directory: Path, log: Path | None) -> None:
+def _mount_in_background(directory: Path, log: Path | None) -> None:
     """Start ourselves anew with --foreground, and wait until the mount answers."""
     arguments = [*sys.argv[1:], "--foreground"]
     if log is None:

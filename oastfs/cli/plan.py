@@ -1,8 +1,8 @@
 """What `oastfs up` is going to run: directories, ports and command lines, worked out beforehand.
 
 Layout of a store's directory: the LMDB files are in the directory itself, so that ``lmdb:///srv/oast`` is the
-same address for `oastfs up` and for direct mode; beside them ``datanodes/N`` (volumes), ``logs`` and ``run``
-(lock and sockets).
+same address for `oastfs up` and for direct mode; beside them ``datanodes/N`` (volumes), ``logs`` and
+``run`` (sockets and the supervisor's pid).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from oastfs.cli.failure import UsageFailure
 from oastfs.cli.hosts import check_port, free_port, public_name
@@ -93,8 +94,9 @@ class Plan:
         return self.metadata[0] if embedded else self.url
 
     @property
-    def lock_file(self) -> Path:
-        return self.directory / "run" / "up.lock"
+    def pid_file(self) -> Path:
+        """Holds the supervisor's pid while it runs."""
+        return self.directory / "run" / "up.pid"
 
 
 def store_directory(store: str) -> Path:
@@ -103,6 +105,7 @@ def store_directory(store: str) -> Path:
         text = store[len(LMDB_SCHEME) :]
         if not text.startswith("/"):
             raise UsageFailure(f"the path of an lmdb URL is absolute, with three slashes: lmdb:///{text}")
+        text = unquote(text)
     elif has_scheme(store):
         raise UsageFailure(
             f"STORE is a directory or lmdb:///path; give {store.partition(':')[0]} URLs by --metadata"
@@ -117,7 +120,7 @@ def store_directory(store: str) -> Path:
 def make_plan(options: UpOptions) -> Plan:
     """Work out and check what to run. Raises Failure if a port is taken."""
     directory = store_directory(options.store)
-    metadata = options.metadata or (f"{LMDB_SCHEME}{directory}",)
+    metadata = options.metadata or (f"{LMDB_SCHEME}{quote(str(directory))}",)
     namenodes = _namenodes(options)
     return Plan(
         directory,

@@ -17,7 +17,7 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * (1 << 10 * " KMGTP".index(found[2].upper() or " ")))
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A click type for sizes in bytes."""
 
     name = "SIZE"

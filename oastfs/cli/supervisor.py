@@ -2,7 +2,7 @@
 
 Children are in sessions of their own, so that Ctrl-C reaches only the supervisor, which then stops them
 in order. They ask the kernel to end them should the supervisor itself be killed
-(``servers.die_with_supervisor``). Each child's output goes to a log file of its own.
+(``processes.die_with_supervisor``). Each child's output goes to a log file of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from types import FrameType
 import click
 
 from oastfs.cli.failure import Failure
-
-SUPERVISOR_VARIABLE = "OASTFS_SUPERVISOR"
-"""Set for children: the pid of their supervisor."""
+from oastfs.cli.processes import SUPERVISOR_VARIABLE
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -51,26 +51,24 @@ def up_command(**values: Any) -> None:
     if warning:
         click.echo(warning, err=True)
     plan = make_plan(options)
-    plan.lock_file.parent.mkdir(parents=True, exist_ok=True)
-    plan.logs.mkdir(parents=True, exist_ok=True)
-    with plan.lock_file.open("a+") as lock:
-        _lock(lock, plan)
+    plan.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = _lock(plan)
+    try:
         _prepare(plan, options)
         _run(plan, options)
+    finally:
+        os.close(lock)
 
 
-def _lock(lock: IO[str], plan: Plan) -> None:
-    """Keep a second `up` off the store. The lock goes with the process."""
+def _lock(plan: Plan) -> int:
+    """Keep a second `up` off the store: a lock of its directory, which goes with the process."""
+    lock = os.open(plan.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.seek(0)
-        raise Failure(
-            f"{plan.directory} is run by process {lock.read().strip() or '?'} already: stop that one first"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+        pid = plan.pid_file.read_text().strip() if plan.pid_file.exists() else "?"
+        raise Failure(f"{plan.directory} is run by process {pid} already: stop that one first") from None
+    return lock
 
 
 def _prepare(plan: Plan, options: UpOptions) -> None:
@@ -80,6 +78,9 @@ def _prepare(plan: Plan, options: UpOptions) -> None:
     replication = options.replication or max(1, min(3, options.datanodes))
     wanted = FormatRequest(replication, options.inline_limit, options.block_size)
     info, new = ensure_formatted(plan.metadata, wanted)
+    plan.logs.mkdir(parents=True, exist_ok=True)
+    plan.pid_file.parent.mkdir(exist_ok=True)
+    plan.pid_file.write_text(str(os.getpid()))
     click.echo(
         f"oastfs {__version__}: {'new' if new else 'existing'} filesystem in {plan.directory}, "
         f"{len(plan.namenodes)} namenode(s), {len(plan.datanodes)} datanode(s), "

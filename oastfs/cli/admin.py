@@ -1,0 +1,118 @@
+"""``oastfs status``, ``datanodes``, ``format`` and ``fsck``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from oastfs.cli import output
+from oastfs.cli.location import LOCATION, Location
+from oastfs.cli.sizes import SIZE
+from oastfs.cli.target import filesystem
+from oastfs.core.types import DatanodeReport, FilesystemInfo, StorageStatus
+
+
+@click.command()
+@click.argument("location", metavar="[URL]", default="/", type=LOCATION)
+@output.json_option
+def status_command(location: Location, as_json: bool) -> None:
+    """Show the state of the filesystem and its datanodes."""
+    fs = filesystem(location)
+    info = fs.metadata.filesystem_info(fs.caller)
+    space = fs.metadata.statfs(fs.caller)
+    reports = fs.metadata.datanodes(fs.caller)
+    if as_json:
+        output.print_json(
+            {
+                "address": location.address,
+                "filesystem": _fields(info),
+                "space": _fields(space),
+                "datanodes": [_fields(report) for report in reports],
+            }
+        )
+        return
+    for name, value in _lines(location, info, space):
+        click.echo(f"{name:>18}: {value}")
+    if reports:
+        click.echo()
+        _print_datanodes(reports)
+
+
+def _lines(location: Location, info: FilesystemInfo, space: StorageStatus) -> list[tuple[str, str]]:
+    def size(size_bytes: int) -> str:
+        return output.size_text(size_bytes, True)
+
+    state = "healthy" if not space.under_replicated else "being replicated"
+    if space.datanodes_dead:
+        state = "degraded: " + ("a datanode is dead" if space.datanodes_dead == 1 else "datanodes are dead")
+    return [
+        ("address", location.address),
+        ("state", state),
+        ("filesystem", f"{info.filesystem_id}, version {info.version}"),
+        ("inodes", str(space.inodes)),
+        ("metadata", f"{size(space.metadata_bytes)} used, {size(space.metadata_remaining)} free"),
+        ("blocks", f"{space.blocks}, {space.under_replicated} with too few replicas"),
+        ("block space", f"{size(space.used)} used, {size(space.remaining)} free of {size(space.capacity)}"),
+        ("datanodes", f"{space.datanodes_live} live, {space.datanodes_dead} dead"),
+        (
+            "new files",
+            f"replication {info.replication}, blocks of {size(info.block_size)}, "
+            f"inline up to {size(info.inline_limit)}",
+        ),
+    ]
+
+
+@click.command()
+@click.argument("location", metavar="[URL]", default="/", type=LOCATION)
+@output.json_option
+def datanodes_command(location: Location, as_json: bool) -> None:
+    """List the datanodes."""
+    fs = filesystem(location)
+    reports = fs.metadata.datanodes(fs.caller)
+    if as_json:
+        output.print_json([_fields(report) for report in reports])
+        return
+    _print_datanodes(reports)
+
+
+def _print_datanodes(reports: list[DatanodeReport]) -> None:
+    rows = []
+    for report in reports:
+        age_seconds = max(0, time.time_ns() - report.last_heartbeat_ns) // 10**9
+        sizes = (report.capacity, report.used, report.remaining)
+        rows.append(
+            [
+                str(report.datanode_id),
+                f"{report.host}:{report.data_port}",
+                report.state,
+                str(report.blocks),
+                *(output.size_text(size, True) for size in sizes),
+                f"{age_seconds} s ago",
+            ]
+        )
+    headers = ("id", "address", "state", "blocks", "size", "used", "free", "heard of")
+    output.print_table(headers, rows, right=(0, 3, 4, 5, 6))
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+@click.command()
+@click.argument("metadata", metavar="METADATA_URL...", nargs=-1, required=True)
+@click.option("--replication", type=click.IntRange(1, 512), help="Replicas of new files (1).")
+@click.option("--inline-limit", type=SIZE, help="Largest file that is kept as metadata (64K).")
+@click.option("--block-size", type=SIZE, help="Largest block of a file (128M).")
+def format_command(
+    metadata: tuple[str, ...], replication: int | None, inline_limit: int | None, block_size: int | None
+) -> None:
+    """Make a new, empty filesystem on a metadata store, such as lmdb:///srv/oast.
+
+    An existing filesystem is never overwritten.
+    """
+    from oastfs.cli.stores import FormatRequest, format_new
+
+    info = format_new(metadata, FormatRequest(replication or 1, inline_limit, block_size))
+    click.echo(f"made filesystem {info.filesystem_id} on {' '.join(metadata)}")

@@ -1,0 +1,88 @@
+"""`oastfs up` under test: a whole filesystem under one supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from tests.harness.logs import tail, unexpected
+from tests.harness.ports import free_port
+from tests.harness.process import OASTFS, Server
+
+HOST = "127.0.0.1"
+
+
+class Up(Server):
+    """The supervisor process. ``start`` returns at once; ``wait_ready`` waits for its line."""
+
+    def __init__(
+        self, directory: Path, *options: str, mount: bool = False, prefix: tuple[str, ...] = ()
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.store = directory / "store"
+        self.mount = directory / "mnt"
+        self.port, self.http_port, self.datanode_port = free_port(), free_port(), free_port()
+        arguments = [*prefix, OASTFS, "up", str(self.store), "--host", HOST, "--port", str(self.port)]
+        arguments += ["--http-port", str(self.http_port), "--datanode-port", str(self.datanode_port)]
+        arguments += ["--mount", str(self.mount)] if mount else []
+        super().__init__("up", [*arguments, *options], directory / "up.log")
+
+    @property
+    def url(self) -> str:
+        return f"oastfs://{HOST}:{self.port}"
+
+    @property
+    def metadata_url(self) -> str:
+        return f"lmdb://{self.store}"
+
+    def wait_ready(self, seconds: float = 90.0) -> str:
+        """The line that starts with ``ready``."""
+        return self.wait_for_line("ready ", seconds)
+
+    def children(self) -> dict[str, int]:
+        """Pids of the parts, by the name of their command."""
+        found = {}
+        for pid in _children(self.pid):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if "oastfs.cli" in arguments:
+                found[arguments[arguments.index("oastfs.cli") + 1]] = pid
+        return found
+
+    def log_text(self) -> str:
+        """What the supervisor printed so far."""
+        return self.log.read_text(errors="replace")
+
+    def check_logs(self, *allowed: str) -> None:
+        """Fail on lines of the parts' logs that nobody expects."""
+        for log in sorted((self.store / "logs").glob("*.log")):
+            found = unexpected(log, allowed)
+            assert not found, f"{log}: {found}\n{tail(log)}"
+
+    def log_tails(self) -> str:
+        """The ends of all logs."""
+        return "\n".join(tail(log) for log in [self.log, *sorted((self.store / "logs").glob("*.log"))])
+
+
+def _children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def is_listening(port: int) -> bool:
+    """Whether something answers on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def has_fuse() -> bool:
+    """Whether this machine can mount."""
+    return os.path.exists("/dev/fuse")
