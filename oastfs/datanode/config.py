@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -48,5 +48,4 @@ class DatanodeConfig:
     scrub_period_seconds: float = 21 * 24 * 3600.0
     """Each replica is checked about once in this time."""
     volume_check_seconds: float = 30.0
-    labels: dict[str, str] = field(default_factory=dict)
-    """Fields added to every log line of this process."""
+    log_level: str = "info"

@@ -29,6 +29,6 @@ def start_writeback(fd: int, offset: int, length: int) -> None:
         _LIBC.sync_file_range(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
 
 
-def drop_cache(fd: int, offset: int, length: int) -> None:
-    """Tell the kernel that the range is not needed soon. A hint."""
-    os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+def drop_cache(fd: int) -> None:
+    """Have the next reads of a file come from the disk, as far as its pages are clean. A hint."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

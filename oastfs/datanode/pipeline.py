@@ -135,6 +135,7 @@ class BlockReceiver:
             response.firstBadLink = error.address
         try:
             self._connection.send_message(response)
+            self._connection.linger()
         except OSError:
             pass  # the client is gone, and with it the need for an answer
 
@@ -322,16 +323,22 @@ class BlockReceiver:
         if isinstance(error, _Relayed):
             self._connection.linger()
             return
-        if self._transfer or (lost and not fenced):
+        if lost and not fenced:
             return
-        own = pb.SUCCESS if isinstance(error, MirrorFailed) and not fenced else status_of(error)
-        replies = (own, pb.ERROR) if own == pb.SUCCESS else (own,)
-        seqno = self._pending[0].seqno if self._pending else self._acknowledged_seqno + 1
         try:
-            self._connection.send(encode_ack(seqno, replies))
+            self._connection.send(self._failure(error, fenced))
             self._connection.linger()
         except OSError:
             pass  # the writer is gone too
+
+    def _failure(self, error: OSError, fenced: bool) -> bytes:
+        """What the writer is told: which datanode failed, counted from here, or why a copy was not taken."""
+        if self._transfer:
+            return encode_delimited(refusal(error))
+        own = pb.SUCCESS if isinstance(error, MirrorFailed) and not fenced else status_of(error)
+        replies = (own, pb.ERROR) if own == pb.SUCCESS else (own,)
+        seqno = self._pending[0].seqno if self._pending else self._acknowledged_seqno + 1
+        return encode_ack(seqno, replies)
 
     def _let_go(self) -> None:
         """Close what is open; a copy that did not complete is removed."""

@@ -68,27 +68,28 @@ class Volume:
         """Open a volume, or make one of an empty or missing directory.
 
         ``datanode_uuid`` is given to a new volume. Raises InvalidArgument if the directory is something
-        else, in use, or cannot be written.
+        else, in use, or not permitted; a plain OSError if its disk fails.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock_fd = _lock(path)
-        except OastError:
-            raise
-        except OSError as error:
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise InvalidArgument(f"volume {path} cannot be used: {error.strerror}") from None
         try:
             identity = _read_identity(path)
             if identity is None:
                 identity = _make_identity(path, datanode_uuid)
             (path / BLOCKS_NAME).mkdir(exist_ok=True)
-        except OastError:
+        except BaseException:
             os.close(lock_fd)
             raise
-        except OSError as error:
-            os.close(lock_fd)
-            raise InvalidArgument(f"volume {path} cannot be used: {error.strerror}") from None
         return cls(path, identity, lock_fd, reserved_bytes)
+
+    @staticmethod
+    def read_datanode_uuid(path: Path) -> str | None:
+        """Which datanode a volume belongs to, without opening it; None if it is not one yet."""
+        identity = _read_identity(path)
+        return None if identity is None else str(identity["datanode_uuid"])
 
     def close(self) -> None:
         """Give the volume back to whoever opens it next."""

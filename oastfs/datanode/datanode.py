@@ -1,0 +1,194 @@
+"""A datanode put together: volumes, replicas, data port, namenodes, scrubber.
+
+``process.py`` runs one as a process; tests run several in theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from oastfs.core.errors import ForeignDatanode, InvalidArgument, OastError
+from oastfs.datanode.block_store import BlockStore
+from oastfs.datanode.commands import Commands
+from oastfs.datanode.config import DatanodeConfig
+from oastfs.datanode.context import DataContext
+from oastfs.datanode.data_server import DataServer
+from oastfs.datanode.metrics import Metrics, MetricsServer
+from oastfs.datanode.namenodes import Identity, NamenodeLink
+from oastfs.datanode.reporter import Registered, Reporter
+from oastfs.datanode.scrubber import Scrubber
+from oastfs.datanode.volume import Volume
+
+log = logging.getLogger(__name__)
+
+
+class Datanode:
+    """Everything of one datanode. ``on_fatal`` is called when it cannot go on."""
+
+    def __init__(self, config: DatanodeConfig, on_fatal: Callable[[OastError], None]) -> None:
+        self.config = config
+        self._on_fatal = on_fatal
+        self.metrics = Metrics()
+        self.reporter = Reporter(self._registered)
+        self.store = BlockStore(open_volumes(config), self.reporter.changed)
+        self._links: list[NamenodeLink] = []
+        self._metrics_server: MetricsServer | None = None
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch_volumes, name="volumes", daemon=True)
+        try:
+            self.store.load()
+            self.scrubber = Scrubber(
+                self.store, self.metrics, config.scrub_bytes_per_second, config.scrub_period_seconds
+            )
+            self.commands = Commands(
+                self.store,
+                self.reporter,
+                self.scrubber.check_soon,
+                config.connection_timeout_seconds,
+                config.sync_on_close,
+            )
+            self.server = DataServer(DataContext(self.store, config, self.metrics, self.scrubber.check_soon))
+        except BaseException:
+            self.store.close()
+            raise
+
+    def start(self) -> None:
+        """Serve, and look for namenodes in the background. Raises InvalidArgument for a port in use."""
+        config = self.config
+        self.metrics.watch(self.store)
+        if config.metrics_port is not None:
+            self._metrics_server = MetricsServer(self.metrics, config.host, config.metrics_port)
+        self.server.start()
+        self.reporter.start(self.store)
+        self.scrubber.start()
+        self._watcher.start()
+        identity = Identity(config, self.server.data_port, self.server.local_socket)
+        for address in config.namenodes:
+            link = NamenodeLink(
+                address,
+                identity,
+                self.store,
+                self.reporter,
+                self.commands,
+                self._active_transfers,
+                config,
+                self._foreign,
+            )
+            self._links.append(link)
+            link.start()
+        log.info("datanode serves on %s port %d", config.host, self.server.data_port)
+
+    def stop(self) -> None:
+        """Let connections end, tell namenodes the last changes, give the volumes back."""
+        self._stopping.set()
+        self.commands.stop()
+        self.server.stop(self.config.stop_grace_seconds)
+        self.scrubber.stop()
+        self.reporter.stop()
+        for link in self._links:
+            link.stop()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        if self._metrics_server is not None:
+            self._metrics_server.close()
+        self.store.close()
+
+    @property
+    def endpoints(self) -> str:
+        """Where this datanode serves, for people."""
+        host = self.config.host
+        parts = [f"data {f'[{host}]' if ':' in host else host}:{self.server.data_port}"]
+        if self.server.local_socket:
+            parts.append(self.server.local_socket)
+        if self._metrics_server is not None:
+            parts.append(f"http://{host}:{self._metrics_server.port}/metrics")
+        return " ".join(parts)
+
+    def _registered(self) -> list[Registered]:
+        return [found for link in self._links if (found := link.registered) is not None]
+
+    def _active_transfers(self) -> int:
+        return self.server.active_connections + self.commands.active
+
+    def _foreign(self, error: ForeignDatanode) -> None:
+        self._on_fatal(error)
+
+    def _watch_volumes(self) -> None:
+        """Probe every volume now and then; forget the replicas of those that failed."""
+        while not self._stopping.wait(self.config.volume_check_seconds):
+            working = [volume for volume in self.store.volumes if volume.check()]
+            lost = self.store.drop_failed()
+            if lost:
+                log.error("%d replicas were lost with failed volumes", lost)
+            if not working:
+                self._on_fatal(InvalidArgument("every volume of this datanode has failed"))
+                return
+
+
+def open_volumes(config: DatanodeConfig) -> list[Volume]:
+    """Open every volume; all belong to one datanode of one filesystem.
+
+    Raises InvalidArgument, ForeignDatanode. A volume whose disk fails is left out, with an error in
+    the log, as long as another one works.
+    """
+    if not config.volumes:
+        raise InvalidArgument("a datanode needs a directory for its blocks")
+    datanode_uuid = _known_uuid(config.volumes) or str(uuid.uuid4())
+    volumes: list[Volume] = []
+    broken: list[OSError] = []
+    try:
+        for path in config.volumes:
+            try:
+                volumes.append(Volume.open(path, datanode_uuid, config.reserved_bytes))
+            except OSError as error:
+                if isinstance(error, OastError):
+                    raise
+                log.error("volume %s is left out: %s", path, error)
+                broken.append(error)
+        if not volumes:
+            raise InvalidArgument(f"no volume can be used: {broken[0]}")
+        _check_identities(volumes)
+    except BaseException:
+        for volume in volumes:
+            volume.close()
+        raise
+    _share_disks(volumes)
+    return volumes
+
+
+def _known_uuid(paths: tuple[Path, ...]) -> str | None:
+    for path in paths:
+        try:
+            known = Volume.read_datanode_uuid(path)
+        except OSError:
+            continue  # opening it will say what is wrong
+        if known is not None:
+            return known
+    return None
+
+
+def _check_identities(volumes: list[Volume]) -> None:
+    first = volumes[0]
+    owner = next((volume for volume in volumes if volume.filesystem_id), first)
+    for volume in volumes:
+        if volume.datanode_uuid != first.datanode_uuid:
+            raise InvalidArgument(f"volumes {first.path} and {volume.path} belong to different datanodes")
+        if volume.filesystem_id and volume.filesystem_id != owner.filesystem_id:
+            raise ForeignDatanode(f"volumes {owner.path} and {volume.path} belong to different filesystems")
+        if volume.storage_uuid in {other.storage_uuid for other in volumes if other is not volume}:
+            raise InvalidArgument(f"volume {volume.path} is a copy of another one")
+    if owner.filesystem_id:
+        for volume in volumes:
+            volume.adopt(owner.filesystem_id)
+
+
+def _share_disks(volumes: list[Volume]) -> None:
+    """Volumes on one disk divide its space between them in what they report."""
+    devices = Counter(volume.path.stat().st_dev for volume in volumes)
+    for volume in volumes:
+        volume.sharing = devices[volume.path.stat().st_dev]

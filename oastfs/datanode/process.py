@@ -1,0 +1,44 @@
+"""The datanode as a process: start, signals, an orderly end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+
+from oastfs.core.errors import OastError
+from oastfs.core.logging import configure
+from oastfs.datanode.config import DatanodeConfig
+from oastfs.datanode.datanode import Datanode
+
+log = logging.getLogger(__name__)
+
+
+def run_datanode(config: DatanodeConfig) -> int:
+    """Run a datanode until SIGTERM or SIGINT; the exit code. Raises what keeps it from starting or going on.
+
+    Prints a line that starts with ``ready`` once it serves; namenodes are looked for in the background.
+    SIGUSR1 has all checksums verified at once. To be called in the main thread.
+    """
+    configure("datanode", level=config.log_level)
+    ended = threading.Event()
+    faults: list[OastError] = []
+
+    def fatal(error: OastError) -> None:
+        faults.append(error)
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    datanode = Datanode(config, fatal)
+    signal.signal(signal.SIGUSR1, lambda *_: datanode.scrubber.request_pass())
+    try:
+        datanode.start()
+        print(f"ready {datanode.endpoints}", flush=True)
+        ended.wait()
+    finally:
+        datanode.stop()
+    log.info("datanode stopped")
+    if faults:
+        raise faults[0]
+    return 0

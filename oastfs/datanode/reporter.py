@@ -1,0 +1,218 @@
+"""Telling namenodes what changed here: promptly, in batches, and in full from time to time.
+
+Any one namenode suffices. What could not be told is kept until one answers.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import grpc
+
+from oastfs.datanode.block_store import BlockStore, Change
+from oastfs.datanode.replica import Replica
+from oastfs.datanode.volume import Volume
+from oastfs.wire.proto import control_pb2 as pb
+from oastfs.wire.proto.control_pb2_grpc import ControlStub
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.05
+"""Changes that come this close together go in one message."""
+REPORT_BATCH = 10_000
+CHANGES_MAX = 5_000
+RETRY_SECONDS = 1.0
+CALL_SECONDS = 30.0
+LAST_CALL_SECONDS = 2.0
+REPORT_CALL_SECONDS = 600.0
+
+
+class _Item(NamedTuple):
+    change: Change
+    storage_id: int
+    volume: Volume | None
+    block_id: int
+    generation_stamp: int
+    length: int
+
+
+class Registered(NamedTuple):
+    """A namenode that this datanode is registered with."""
+
+    stub: ControlStub
+    datanode_id: int
+    address: str
+
+
+class Reporter:
+    """Sends changes and block reports in a thread of its own."""
+
+    def __init__(self, namenodes: Callable[[], list[Registered]]) -> None:
+        self._namenodes = namenodes
+        self._store: BlockStore | None = None
+        self._lock = threading.Lock()
+        self._items: list[_Item] = []
+        self._wake = threading.Event()
+        self._stopping = False
+        self._report_wanted = False
+        self._next_report = math.inf
+        self.report_interval_seconds = 3600.0
+        self.reports_sent = 0
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self, store: BlockStore) -> None:
+        """Begin to send; full reports come from ``store``."""
+        self._store = store
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what there is if a namenode answers, and end."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # --- what there is to tell --------------------------------------------------------------------
+
+    def changed(self, change: Change, replica: Replica) -> None:
+        """Something happened to a replica."""
+        self._add(
+            _Item(change, 0, replica.volume, replica.block_id, replica.generation_stamp, replica.length)
+        )
+
+    def not_here(self, change: Change, storage_id: int, block: pb.BlockRef) -> None:
+        """A command named a replica that is not here."""
+        self._add(_Item(change, storage_id, None, block.block_id, block.generation_stamp, 0))
+
+    def _add(self, item: _Item) -> None:
+        with self._lock:
+            self._items.append(item)
+        self._wake.set()
+
+    def report_soon(self) -> None:
+        """Send a full report as soon as a namenode takes it."""
+        self._report_wanted = True
+        self._wake.set()
+
+    def retry(self) -> None:
+        """A namenode answers (again)."""
+        self._wake.set()
+
+    # --- telling it -------------------------------------------------------------------------------
+
+    @property
+    def _report_due(self) -> bool:
+        return self._report_wanted or time.monotonic() >= self._next_report
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(self._wait_seconds())
+            self._wake.clear()
+            if self._items and not self._stopping:
+                time.sleep(GATHER_SECONDS)
+            self._tell(reports=True)
+        self._tell(reports=False)
+
+    def _wait_seconds(self) -> float | None:
+        if not self._namenodes():
+            return None  # one that answers wakes us
+        if self._items or self._report_due:
+            return RETRY_SECONDS
+        return None if self._next_report == math.inf else max(0.0, self._next_report - time.monotonic())
+
+    def _tell(self, *, reports: bool) -> None:
+        """To the first namenode that takes it; nothing is lost if none does."""
+        for namenode in self._namenodes():
+            try:
+                self._send_changes(namenode)
+                if reports and self._report_due:
+                    self._send_report(namenode)
+                return
+            except grpc.RpcError as error:
+                log.info("namenode %s did not take a report: %s", namenode.address, _reason(error))
+
+    def _send_changes(self, namenode: Registered) -> None:
+        while True:
+            with self._lock:
+                items = self._items[:CHANGES_MAX]
+            if not items:
+                return
+            request = pb.BlocksChangedRequest(datanode_id=namenode.datanode_id)
+            for item in items:
+                storage_id = item.volume.storage_id if item.volume is not None else item.storage_id
+                replicas = getattr(request, item.change.value)
+                replicas.add(
+                    storage_id=storage_id,
+                    block_id=item.block_id,
+                    generation_stamp=item.generation_stamp,
+                    length=item.length,
+                )
+            try:
+                namenode.stub.BlocksChanged(
+                    request, timeout=LAST_CALL_SECONDS if self._stopping else CALL_SECONDS
+                )
+            except grpc.RpcError as error:
+                if _code(error) is not grpc.StatusCode.INVALID_ARGUMENT:
+                    raise
+                # Sending it again would fail again; the next full report puts right what matters.
+                log.error("namenode %s refused changes: %s", namenode.address, _reason(error))
+            with self._lock:
+                del self._items[: len(items)]
+
+    def _send_report(self, namenode: Registered) -> None:
+        self._report_wanted = False
+        begun = time.monotonic()
+        try:
+            count = self._send_storages(namenode)
+        except grpc.RpcError:
+            self._report_wanted = True
+            raise
+        self.reports_sent += 1
+        self._next_report = begun + self.report_interval_seconds
+        log.info("reported %d replicas to namenode %s", count, namenode.address)
+
+    def _send_storages(self, namenode: Registered) -> int:
+        assert self._store is not None
+        count = 0
+        for volume in self._store.volumes:
+            if not volume.failed and volume.storage_id:
+                replicas = list(self._store.replicas(volume))
+                count += len(replicas)
+                messages = report_messages(namenode.datanode_id, volume.storage_id, replicas)
+                namenode.stub.BlockReport(messages, timeout=REPORT_CALL_SECONDS)
+                for replica in replicas:
+                    if replica.corrupt:
+                        self.changed(Change.CORRUPT, replica)
+        return count
+
+
+def report_messages(
+    datanode_id: int, storage_id: int, replicas: list[Replica]
+) -> Iterator[pb.BlockReportRequest]:
+    """A storage's report in batches, in order of block id; one message even if there are no replicas."""
+    for first in range(0, max(1, len(replicas)), REPORT_BATCH):
+        batch = [
+            pb.ReplicaReport(
+                storage_id=storage_id,
+                block_id=replica.block_id,
+                generation_stamp=replica.generation_stamp,
+                length=replica.length,
+            )
+            for replica in replicas[first : first + REPORT_BATCH]
+        ]
+        yield pb.BlockReportRequest(datanode_id=datanode_id, storage_id=storage_id, replicas=batch)
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
+    return error.code() if isinstance(error, grpc.Call) else None
+
+
+def _reason(error: grpc.RpcError) -> str:
+    if isinstance(error, grpc.Call):
+        return f"{error.code().name}: {error.details()}"
+    return str(error)
