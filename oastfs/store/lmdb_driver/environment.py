@@ -32,6 +32,8 @@ _DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.0005
 _READER_CHECK_SECONDS = 30.0
 _PAGE_BYTES = 4096
+_READER_BYTES = 64
+"""A slot of LMDB's reader table."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Environment:
 
     def _open_lmdb(self, create: bool) -> Any:
         """Open with as large a map as the address space allows."""
+        self._reserve_lock_file()
         while True:
             try:
                 opened = lmdb.open(
@@ -107,17 +110,26 @@ class Environment:
                 raise refused(error, self.path) from error
             else:
                 self._map_bytes = opened.info()["map_size"]
-                self._reserve_lock_file()
                 return opened
 
     def _reserve_lock_file(self) -> None:
-        """Give the lock file its blocks: it is written through a map, and a full disk would kill us."""
-        with (self.path / "lock.mdb").open("rb+") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    raise StoreFull(path=str(self.path)) from error
+        """Give the lock file its blocks: it is written through a map, and a full disk would kill us.
+
+        Only before LMDB has it open: closing any descriptor of a file drops all locks that the process
+        holds on it (fcntl(2)), and the next process to come would think that it is alone. A lock file that is
+        there keeps its length, which others may have mapped.
+        """
+        descriptor = os.open(self.path / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            length = os.fstat(descriptor).st_size or _PAGE_BYTES + _READER_BYTES * self.options.max_readers
+            os.posix_fallocate(descriptor, 0, length)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise StoreFull(path=str(self.path)) from error
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        finally:
+            os.close(descriptor)
 
     # --- transactions that could not begin or commit ------------------------------------------------
 

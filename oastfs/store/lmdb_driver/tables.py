@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import lmdb
-
 from oastfs.store.keys import Columns, index_columns, positions
 from oastfs.store.lmdb_driver.codec import key_decoder, key_encoder, value_codec
 from oastfs.store.table import Index, Key, Table
@@ -50,21 +48,19 @@ OpenTables = dict[Table[Any], OpenTable]
 
 
 def open_tables(environment: Any, tables: Sequence[Table[Any]]) -> OpenTables:
-    """Handles of all tables and indexes; those that are missing are made, in one durable transaction."""
-    try:
-        with environment.begin() as txn:
-            return _open(environment, txn, tables, create=False)
-    except lmdb.NotFoundError:
-        with environment.begin(write=True) as txn:
-            return _open(environment, txn, tables, create=True)
+    """Handles of all tables and indexes; those that are missing are made, in one durable transaction.
+
+    It is a write transaction even if none is: LMDB forgets handles that a read transaction opened.
+    """
+    with environment.begin(write=True) as txn:
+        return _open(lambda name: environment.open_db(name, txn=txn), tables)
 
 
-def _open(environment: Any, txn: Any, tables: Sequence[Table[Any]], create: bool) -> OpenTables:
-    def handle(name: str) -> Any:
-        return environment.open_db(name.encode(), txn=txn, create=create)
-
+def _open(handle: Callable[[bytes], Any], tables: Sequence[Table[Any]]) -> OpenTables:
     return {
-        table: OpenTable(table, handle(table.name), [handle(index.name) for index in table.indexes])
+        table: OpenTable(
+            table, handle(table.name.encode()), [handle(index.name.encode()) for index in table.indexes]
+        )
         for table in tables
     }
 
