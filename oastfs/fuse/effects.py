@@ -1,0 +1,59 @@
+"""How the mount's operations wait: they yield what has to be waited for, and a driver does it.
+
+An operation that may have to wait is a generator. It yields a ``Change`` (a verb that is answered once it is
+durable) or a ``Wait`` (a function that blocks, such as reading from a datanode), is sent the result, or has
+the error thrown into it. ``run`` carries one out in the calling thread; the kernel binding instead submits
+changes to the store's group commit and goes on when the callback comes, so that no thread waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+from oastfs.core.metadata import Metadata
+from oastfs.core.types import Caller
+
+T = TypeVar("T")
+
+
+class Change:
+    """A mutating verb of the namespace, with its arguments in the order of ``core.metadata``."""
+
+    __slots__ = ("arguments", "caller", "verb")
+
+    def __init__(self, verb: str, caller: Caller, *arguments: Any) -> None:
+        self.verb = verb
+        self.caller = caller
+        self.arguments = arguments
+
+
+class Wait:
+    """A function that may block."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+
+Operation = Generator["Change | Wait", Any, T]
+"""An operation that ends with a T."""
+
+
+def run(metadata: Metadata, operation: Operation[T]) -> T:
+    """Carry an operation out here and now."""
+    try:
+        step = next(operation)
+        while True:
+            try:
+                if type(step) is Change:
+                    value = metadata.call(step.verb, step.caller, *step.arguments)
+                else:
+                    value = step.function()  # type: ignore[union-attr]
+            except Exception as error:
+                step = operation.throw(error)
+            else:
+                step = operation.send(value)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]

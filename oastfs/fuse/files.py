@@ -1,0 +1,276 @@
+"""Contents of files: open, read, write, flush, fsync, release, fallocate.
+
+A handle is the inode id: all who have an inode open in this mount share one ``OpenFile``. The kernel has
+checked permissions at open, and POSIX lets an open file be written whatever becomes of its mode, so the
+content is read and written as the superuser.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from oastfs.client.file import OpenFile
+from oastfs.core.errors import AlreadyExists, FileTooLarge, InvalidArgument, StaleHandle, Unsupported
+from oastfs.core.limits import FILE_BYTES_MAX
+from oastfs.core.types import SUPERUSER, Caller, FileStatus, Opened
+from oastfs.fuse.attributes import Attributes
+from oastfs.fuse.effects import Change, Operation, Wait
+from oastfs.fuse.handles import OpenInode, version_of
+from oastfs.fuse.shared import INODES, Shared, new_path
+
+ACCESS_MODE: Final = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
+KEEP_SIZE: Final = 1
+PUNCH_HOLE: Final = 2
+ZERO_RANGE: Final = 16
+_ZEROS: Final = bytes(1 << 20)
+
+
+@dataclass(slots=True)
+class Opening:
+    """An opened file. ``keep_cache``: what the kernel has cached of its content is still right."""
+
+    status: FileStatus
+    keep_cache: bool
+    writable: bool
+
+
+class Files:
+    """Open files by inode id."""
+
+    def __init__(self, shared: Shared, attributes: Attributes) -> None:
+        self._shared = shared
+        self._attributes = attributes
+        self._metadata = shared.metadata
+        self._handles = shared.handles
+        self._open = shared.handles.open
+        self._inline_limit = shared.info.inline_limit
+
+    # --- opening ----------------------------------------------------------------------------------
+
+    def open(self, inode_id: int, flags: int, kill_set_id: bool) -> Opening | Operation[Opening]:
+        """open(2) of an existing file. An operation if it has to wait."""
+        if inode_id in self._handles.removing:
+            raise StaleHandle(path=str(inode_id))
+        opened = self._metadata.open(SUPERUSER, f"{INODES}{inode_id}")
+        writable = flags & ACCESS_MODE != os.O_RDONLY
+        entry = self._acquire(opened, writable)
+        opening = Opening(opened.status, self._still_cached(opened.status), writable)
+        if flags & os.O_TRUNC and writable:
+            return self._truncated(entry, opening, kill_set_id)
+        return opening
+
+    def create(
+        self, parent_id: int, name: str, mode: int, flags: int, caller: Caller
+    ) -> Operation[tuple[FileStatus, Opening]]:
+        """open(2) with O_CREAT of a name that the kernel found free (another mount may be faster)."""
+        path = new_path(parent_id, name)
+        try:
+            status = yield Change("create", caller, path, mode & 0o7777, False, False, "", 0, 0)
+        except AlreadyExists:
+            if flags & os.O_EXCL:
+                raise
+            # Not in a callback of the store, where nothing may be read.
+            opening = yield Wait(lambda: self._open_existing(path, flags, caller))
+            if type(opening) is not Opening:
+                opening = yield from opening
+            return opening.status, opening
+        writable = flags & ACCESS_MODE != os.O_RDONLY
+        self._acquire(status, writable)
+        self._shared.told(status)
+        return status, Opening(status, False, writable)
+
+    def _open_existing(self, path: str, flags: int, caller: Caller) -> Opening | Operation[Opening]:
+        """As the kernel does it for a name that it knows: check, then open."""
+        existing = self._metadata.stat(SUPERUSER, path, False)
+        if not existing.is_file:
+            raise AlreadyExists(path=path)
+        self._metadata.access(caller, f"{INODES}{existing.inode_id}", _mask(flags))
+        return self.open(existing.inode_id, flags, caller.uid != 0)
+
+    def _acquire(self, opened: FileStatus | Opened, writable: bool) -> OpenInode:
+        """One more handle on an inode."""
+        status = opened.status if type(opened) is Opened else opened
+        assert type(status) is FileStatus
+        with self._handles.lock:
+            entry = self._open.get(status.inode_id)
+            if entry is None:
+                small = status.is_inline and status.length <= self._inline_limit
+                entry = OpenInode(self._open_file(opened, writable), status, writable, small)
+                self._open[status.inode_id] = entry
+                return entry
+            entry.handles += 1
+            if writable and not entry.writable:
+                reader, entry.file = entry.file, self._open_file(opened, True)
+                entry.writable = True
+                reader.close()
+            elif not entry.file.dirty:
+                entry.file.refresh(opened)
+            entry.small = entry.small and status.is_inline
+            return entry
+
+    def _open_file(self, opened: FileStatus | Opened, writable: bool) -> OpenFile:
+        return self._shared.filesystem.open_file(opened, writable=writable, caller=SUPERUSER)
+
+    def _still_cached(self, status: FileStatus) -> bool:
+        """Whether the kernel's pages are of this version; tells the kernel if its attributes are not."""
+        inode_id, version = status.inode_id, version_of(status)
+        told, cached = self._handles.told.get(inode_id), self._handles.cached.get(inode_id)
+        if told != version:
+            if told is not None:
+                self._shared.changed_elsewhere(inode_id, False)
+            self._handles.told.put(inode_id, version)
+        if cached == version:
+            return True
+        self._handles.cached.put(inode_id, version)
+        return False
+
+    def _truncated(self, entry: OpenInode, opening: Opening, kill_set_id: bool) -> Operation[Opening]:
+        """O_TRUNC is sent with the content that follows, in one change."""
+        try:
+            if kill_set_id:
+                yield from self._attributes.drop_set_id(entry.inode_id)
+            if entry.small:
+                entry.file.truncate(0)
+            else:
+                yield Wait(lambda: entry.file.truncate(0))
+        except BaseException:
+            yield from self.release(entry.inode_id)
+            raise
+        opening.keep_cache = False
+        return opening
+
+    # --- reading and writing ------------------------------------------------------------------------
+
+    def read(self, inode_id: int, offset: int, size: int) -> bytes | Operation[bytes]:
+        """pread(2). An operation if the content may be in blocks."""
+        entry = self._open.get(inode_id)
+        if entry is None:
+            raise StaleHandle(path=str(inode_id))
+        if entry.small:
+            return entry.file.pread(offset, size)
+        return _read_blocks(entry, offset, size)
+
+    def write(self, inode_id: int, offset: int, data: bytes, kill_set_id: bool) -> int | Operation[int]:
+        """pwrite(2). An operation if it may have to wait."""
+        entry = self._writer(inode_id)
+        end = offset + len(data)
+        if entry.small and end <= self._inline_limit and not (kill_set_id and entry.mode & 0o6000):
+            return entry.file.pwrite(offset, data)
+        return self._write(entry, offset, data, kill_set_id)
+
+    def _write(self, entry: OpenInode, offset: int, data: bytes, kill_set_id: bool) -> Operation[int]:
+        end = offset + len(data)
+        if end > FILE_BYTES_MAX:
+            raise FileTooLarge(f"a file has at most {FILE_BYTES_MAX} bytes")
+        entry.resized(end, self._inline_limit)
+        if kill_set_id and entry.mode & 0o6000:
+            yield from self._attributes.drop_set_id(entry.inode_id)
+        return (yield Wait(lambda: entry.file.pwrite(offset, data)))  # type: ignore[no-any-return]
+
+    def flush(self, inode_id: int) -> Operation[None] | None:
+        """One handle is being closed: what was written becomes durable and visible to all."""
+        entry = self._open.get(inode_id)
+        if entry is None or not entry.writable or entry.kept or not entry.file.dirty:
+            return None
+        return self._flush(entry)
+
+    def _flush(self, entry: OpenInode) -> Operation[None]:
+        before = self._handles.cached.get(entry.inode_id)
+        undisturbed = before is not None and self._version_now(entry) == before
+        status = yield Wait(entry.file.flush)
+        # The kernel's pages hold what was written here, but nothing of somebody else's writes between.
+        if undisturbed:
+            self._handles.cached.put(entry.inode_id, version_of(status))
+        else:
+            self._handles.cached.drop(entry.inode_id)
+
+    def _version_now(self, entry: OpenInode) -> object:
+        try:
+            return version_of(self._metadata.stat(SUPERUSER, f"{INODES}{entry.inode_id}", False))
+        except StaleHandle:
+            return None
+
+    def fsync(self, inode_id: int) -> Operation[None] | None:
+        """fsync(2)."""
+        entry = self._open.get(inode_id)
+        if entry is None or not entry.writable or entry.kept:
+            return None
+        if entry.small:
+            return self.flush(inode_id)
+        return self._fsync(entry)
+
+    def _fsync(self, entry: OpenInode) -> Operation[None]:
+        yield Wait(entry.file.fsync)
+
+    def release(self, inode_id: int) -> Operation[None]:
+        """The end of one handle; of the last one, of the open file."""
+        entry = self._open.get(inode_id)
+        if entry is None:
+            return
+        if entry.handles == 1 and entry.writable and not entry.kept and entry.file.dirty:
+            # Pages of a mapping come after flush. Others may open it meanwhile: it stays known until sent.
+            yield Wait(entry.file.flush)
+        with self._handles.lock:
+            entry.handles -= 1
+            if entry.handles:
+                return
+            del self._open[inode_id]
+        if entry.writable and not (entry.small and not entry.file.dirty):
+            yield Wait(entry.file.close)
+        else:
+            entry.file.close()  # nothing to send: it does not wait
+        if entry.kept:
+            yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
+
+    # --- space ----------------------------------------------------------------------------------
+
+    def fallocate(self, inode_id: int, offset: int, length: int, mode: int) -> Operation[None]:
+        """fallocate(2). Space is not reserved; holes are punched by writing zeros."""
+        entry = self._writer(inode_id)
+        end = offset + length
+        if end > FILE_BYTES_MAX:
+            raise FileTooLarge(f"a file has at most {FILE_BYTES_MAX} bytes")
+        if mode not in (0, KEEP_SIZE, KEEP_SIZE | PUNCH_HOLE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE):
+            raise Unsupported(f"fallocate mode {mode:#x} is not supported")
+        before = entry.file.length
+        if mode & (PUNCH_HOLE | ZERO_RANGE):
+            yield from self._write_zeros(entry, offset, min(end, before))
+        if not mode & KEEP_SIZE and end > before:
+            entry.resized(end, self._inline_limit)
+            yield Wait(lambda: entry.file.truncate(end))
+
+    def _write_zeros(self, entry: OpenInode, offset: int, end: int) -> Operation[None]:
+        while offset < end:
+            data = _ZEROS[: min(len(_ZEROS), end - offset)]
+            yield from self._write(entry, offset, data, False)
+            offset += len(data)
+
+    def _writer(self, inode_id: int) -> OpenInode:
+        entry = self._open.get(inode_id)
+        if entry is None:
+            raise StaleHandle(path=str(inode_id))
+        if not entry.writable:
+            raise InvalidArgument("the file is not open for writing")
+        return entry
+
+    def flush_all(self) -> list[OSError]:
+        """Send whatever is written, before the mount ends; the errors that came up."""
+        errors = []
+        for entry in list(self._open.values()):
+            try:
+                if entry.writable and not entry.kept and entry.file.dirty:
+                    entry.file.fsync()
+            except OSError as error:
+                errors.append(error)
+        return errors
+
+
+def _read_blocks(entry: OpenInode, offset: int, size: int) -> Operation[bytes]:
+    return (yield Wait(lambda: entry.file.pread(offset, size)))  # type: ignore[no-any-return]
+
+
+def _mask(flags: int) -> int:
+    """The access that open flags ask for, as access(2) spells it."""
+    return {os.O_RDONLY: 4, os.O_WRONLY: 2}.get(flags & ACCESS_MODE, 6)

@@ -1,0 +1,99 @@
+"""Inodes that are open in this mount: one shared ``OpenFile`` each, counted by handles.
+
+Also what the mount remembers of inodes besides: which versions the kernel has seen, and what was removed but
+is still known to the kernel. All of it may be forgotten at any time but for the open inodes themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from oastfs.client.file import OpenFile
+from oastfs.core.types import FileStatus, Flag
+
+REMEMBERED_MAX = 65_536
+_XATTRS = int(Flag.XATTRS)
+
+Version = tuple[int, int, int]
+"""mtime, ctime and length: equal versions mean equal content."""
+
+
+def version_of(status: FileStatus) -> Version:
+    """The version of a file's content."""
+    return status.mtime_ns, status.ctime_ns, status.length
+
+
+class OpenInode:
+    """A file that is open here. ``small``: its content surely is inline, so that reading never waits.
+
+    ``kept``: it lost its last name while open and lives until the last handle is closed. ``mode`` is as
+    last seen here. ``bare``: it has no extended attributes.
+    """
+
+    __slots__ = ("bare", "file", "handles", "inode_id", "kept", "mode", "small", "writable")
+
+    def __init__(self, file: OpenFile, status: FileStatus, writable: bool, small: bool) -> None:
+        self.inode_id = status.inode_id
+        self.file = file
+        self.handles = 1
+        self.mode = status.mode
+        self.writable = writable
+        self.small = small
+        self.kept = status.nlink == 0
+        self.bare = not status.flags & _XATTRS
+
+    def resized(self, end: int, inline_limit: int) -> None:
+        """Note that the file is about to reach ``end`` bytes."""
+        if end > inline_limit:
+            self.small = False
+
+
+class Remembered:
+    """A bounded map of what it is harmless to forget."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[int, object] = {}
+
+    def get(self, inode_id: int) -> object:
+        """What was put there, or None."""
+        return self._values.get(inode_id)
+
+    def put(self, inode_id: int, value: object) -> None:
+        """Remember; when there is too much, forget all that was before."""
+        if len(self._values) >= REMEMBERED_MAX:
+            self._values.clear()
+        self._values[inode_id] = value
+
+    def drop(self, inode_id: int) -> None:
+        """Forget one."""
+        self._values.pop(inode_id, None)
+
+
+class Handles:
+    """The open inodes and the memories of one mount."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.open: dict[int, OpenInode] = {}
+        self.removing: set[int] = set()
+        """Inodes about to lose their last name, which nobody had open when that began."""
+        self.told = Remembered()
+        """Versions in the attributes that the kernel was given last."""
+        self.cached = Remembered()
+        """Versions that the kernel's page cache agrees with."""
+        self.removed: dict[int, FileStatus] = {}
+        """Attributes of what was removed, for those who hold it without having it open."""
+
+    def forget(self, inode_id: int) -> None:
+        """The kernel no longer knows the inode."""
+        self.told.drop(inode_id)
+        self.cached.drop(inode_id)
+        self.removed.pop(inode_id, None)
+
+    def note_removed(self, status: FileStatus) -> None:
+        """Remember the last attributes of what has no name any more."""
+        if len(self.removed) >= REMEMBERED_MAX:
+            self.removed.clear()
+        self.removed[status.inode_id] = status

@@ -1,0 +1,266 @@
+"""One mounted ``/dev/fuse``: reading requests, carrying them out, answering.
+
+One thread reads. In direct mode (the namespace is in this process and reads take microseconds) it answers
+reads of metadata and of small files itself; changes are submitted to the store's group commit and
+answered from its callback, so many callers share one commit; what blocks goes to a few workers. In
+remote mode every request that asks a namenode goes to the workers. Each answer is one write(2).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import GeneratorType
+from typing import Any, Final
+
+from oastfs.fuse.effects import Change, Operation, run
+from oastfs.fuse.filesystem import InodeFilesystem
+from oastfs.fuse.kernel import protocol as p
+from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
+from oastfs.fuse.kernel.requests import Answer, Requests
+from oastfs.namenode.namespace import Namespace
+
+MAX_PAGES: Final = 256
+MAX_TRANSFER_BYTES: Final = MAX_PAGES * 4096
+"""Largest read or write in one request."""
+REQUEST_BYTES: Final = MAX_TRANSFER_BYTES + 4096
+MAX_BACKGROUND: Final = 64
+CONGESTION_THRESHOLD: Final = 48
+READ_AHEAD_BYTES_MAX: Final = 64 << 20
+LOCAL_OPCODES: Final = frozenset(
+    {Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.OPENDIR, Opcode.RELEASEDIR, Opcode.FSYNCDIR}
+)
+"""Requests that are answered without asking a namenode."""
+
+WANTED: Final = (
+    InitFlag.ASYNC_READ
+    | InitFlag.ATOMIC_O_TRUNC
+    | InitFlag.BIG_WRITES
+    | InitFlag.DO_READDIRPLUS
+    | InitFlag.READDIRPLUS_AUTO
+    | InitFlag.ASYNC_DIO
+    | InitFlag.PARALLEL_DIROPS
+    | InitFlag.MAX_PAGES
+    | InitFlag.CACHE_SYMLINKS
+    | InitFlag.HANDLE_KILLPRIV_V2
+)
+"""Not WRITEBACK_CACHE: with it the kernel would own sizes and times, whatever other mounts do."""
+
+_log = logging.getLogger(__name__)
+_OK_HEADER = p.OUT_HEADER
+
+
+class Session:
+    """Serves one descriptor until the filesystem is unmounted."""
+
+    def __init__(
+        self,
+        filesystem: InodeFilesystem,
+        descriptor: int,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._descriptor = descriptor
+        self._metadata = filesystem.metadata
+        self._requests = Requests(filesystem)
+        self._table = self._requests.table
+        self._on_ready = on_ready
+        self._direct = isinstance(self._metadata, Namespace) and self._metadata.store.reads_inline
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._workers = [
+            threading.Thread(target=self._work, name=f"oastfs-mount-{number}", daemon=True)
+            for number in range(filesystem.shared.config.workers)
+        ]
+        filesystem.shared.changed_elsewhere = self.invalidate
+
+    # --- the loop -----------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Answer requests until the mount ends."""
+        for worker in self._workers:
+            worker.start()
+        try:
+            self._loop()
+        finally:
+            for _ in self._workers:
+                self._queue.put(None)
+            for worker in self._workers:
+                worker.join()
+
+    def _loop(self) -> None:
+        buffer = bytearray(REQUEST_BYTES)
+        view = memoryview(buffer)
+        targets = [buffer]
+        descriptor, readv, unpack, header_bytes = self._descriptor, os.readv, p.IN_HEADER.unpack_from, 40
+        table, write_opcode = self._table, int(Opcode.WRITE)
+        while True:
+            try:
+                size = readv(descriptor, targets)
+            except OSError as error:
+                if error.errno == errno.ENODEV:
+                    return
+                if error.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
+                    continue  # the caller was interrupted before we got its request
+                raise
+            _, opcode, unique, node, uid, gid, pid, _ = unpack(buffer)
+            if opcode == write_opcode:
+                self._receive_write(unique, node, view)
+                continue
+            handler = table.get(opcode)
+            body = bytes(view[header_bytes:size])
+            if handler is None:
+                if opcode == Opcode.INIT:
+                    self._initialize(unique, body)
+                else:
+                    self._fail(unique, errno.ENOSYS)
+                continue
+            self._carry_out(unique, opcode, handler, (node, body, (uid, gid, pid)))
+
+    def _receive_write(self, unique: int, node: int, view: memoryview) -> None:
+        start = p.IN_HEADER_BYTES + p.WRITE_IN.size
+        _, offset, size, flags, _, _, _ = p.WRITE_IN.unpack_from(view, p.IN_HEADER_BYTES)
+        arguments = (node, offset, bytes(view[start : start + size]), flags)
+        self._carry_out(unique, Opcode.WRITE, self._requests.write, arguments)
+
+    def _carry_out(
+        self, unique: int, opcode: int, handler: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> None:
+        if self._direct or opcode in LOCAL_OPCODES:
+            self._carry_out_here(unique, handler, arguments)
+        else:
+            self._queue.put(lambda: self._carry_out_blocking(unique, handler, arguments))
+
+    def _carry_out_here(self, unique: int, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Answer now, or begin what will be answered later."""
+        try:
+            answer = handler(*arguments)
+        except Exception as error:
+            self._fail(unique, _errno_of(error))
+            return
+        if type(answer) is GeneratorType:
+            self._go_on(unique, answer, None, None)
+        elif answer is not None:
+            self._reply(unique, answer)
+
+    def _carry_out_blocking(
+        self, unique: int, handler: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> None:
+        try:
+            answer = handler(*arguments)
+            if type(answer) is GeneratorType:
+                answer = run(self._metadata, answer)
+        except Exception as error:
+            self._fail(unique, _errno_of(error))
+            return
+        if answer is not None:
+            self._reply(unique, answer)
+
+    def _go_on(
+        self, unique: int, operation: Operation[Answer], value: Any, error: BaseException | None
+    ) -> None:
+        """Take an operation to its next wait, or to its end."""
+        try:
+            step = operation.send(value) if error is None else operation.throw(error)
+        except StopIteration as stop:
+            self._reply(unique, stop.value)
+            return
+        except Exception as failure:
+            self._fail(unique, _errno_of(failure))
+            return
+        if type(step) is Change:
+            try:
+                self._metadata.submit(  # type: ignore[attr-defined]
+                    step.verb,
+                    step.caller,
+                    step.arguments,
+                    lambda result, failure: self._go_on(unique, operation, result, failure),
+                )
+            except Exception as failure:
+                self._go_on(unique, operation, None, failure)
+        else:
+            self._queue.put(lambda: self._wait_for(unique, operation, step.function))  # type: ignore[union-attr]
+
+    def _wait_for(self, unique: int, operation: Operation[Answer], function: Callable[[], Any]) -> None:
+        try:
+            value = function()
+        except Exception as error:
+            self._go_on(unique, operation, None, error)
+        else:
+            self._go_on(unique, operation, value, None)
+
+    def _work(self) -> None:
+        while (task := self._queue.get()) is not None:
+            try:
+                task()
+            except Exception:
+                _log.exception("a worker of the mount failed")
+
+    # --- talking to the kernel ------------------------------------------------------------------------
+
+    def _initialize(self, unique: int, body: bytes) -> None:
+        major, minor, _, offered, _ = p.INIT_IN.unpack_from(body)
+        if major != p.MAJOR or minor < p.MINOR_MIN:
+            _log.error("the kernel speaks FUSE %d.%d; %d.%d is needed", major, minor, p.MAJOR, p.MINOR_MIN)
+            self._fail(unique, errno.EPROTO)
+            return
+        answer = p.INIT_OUT.pack(
+            p.MAJOR,
+            min(minor, p.MINOR),
+            READ_AHEAD_BYTES_MAX,
+            int(WANTED) & offered,
+            MAX_BACKGROUND,
+            CONGESTION_THRESHOLD,
+            MAX_TRANSFER_BYTES,
+            1,
+            MAX_PAGES,
+            0,
+            0,
+        )
+        self._reply(unique, answer)
+        threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
+
+    def _reply(self, unique: int, body: bytes) -> None:
+        size = p.OUT_HEADER_BYTES + len(body)
+        try:
+            if size <= 512:
+                os.write(self._descriptor, _OK_HEADER.pack(size, 0, unique) + body)
+            else:
+                os.writev(self._descriptor, (_OK_HEADER.pack(size, 0, unique), body))
+        except OSError as error:
+            self._lost(error)
+
+    def _fail(self, unique: int, code: int) -> None:
+        try:
+            os.write(self._descriptor, _OK_HEADER.pack(p.OUT_HEADER_BYTES, -code, unique))
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        """An answer that nobody waits for any more: ENOENT if the caller gave up, ENODEV after unmounting."""
+        if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EBADF):
+            _log.error("the kernel refused an answer: %s", error)
+
+    def invalidate(self, inode_id: int, content: bool) -> None:
+        """Tell the kernel to ask again for an inode's attributes, and to drop its pages with ``content``.
+
+        Dropping pages waits for reads of them that are under way: never from the thread that answers those.
+        """
+        body = p.NOTIFY_INODE.pack(inode_id, 0 if content else -1, 0)
+        header = p.OUT_HEADER.pack(p.OUT_HEADER_BYTES + len(body), int(Notice.INVALIDATE_INODE), 0)
+        try:
+            os.write(self._descriptor, header + body)
+        except OSError as error:
+            self._lost(error)
+
+
+def _errno_of(error: Exception) -> int:
+    """The errno that a program sees for an error; EIO, and a line in the log, for what is a defect here."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if isinstance(error, UnicodeError):
+        return errno.EILSEQ
+    _log.error("a request failed", exc_info=error)
+    return errno.EIO

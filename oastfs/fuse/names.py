@@ -1,0 +1,138 @@
+"""Operations on names: looking up, making, linking, moving and removing entries."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from msgspec import structs
+
+from oastfs.core.errors import InvalidArgument, OastError
+from oastfs.core.types import SUPERUSER, Caller, FileStatus, RenameMode
+from oastfs.fuse.effects import Change, Operation, Wait
+from oastfs.fuse.shared import INODES, Shared, entry_path, new_path
+
+RENAME_MODES: Final = {0: RenameMode.POSIX, 1: RenameMode.NO_REPLACE, 2: RenameMode.EXCHANGE}
+"""renameat2's flags. RENAME_WHITEOUT is for overlay filesystems and refused."""
+
+
+class Names:
+    """Entries of directories, by the inode id of the directory and the name."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._metadata = shared.metadata
+        self._handles = shared.handles
+
+    def lookup(self, parent_id: int, name: str) -> FileStatus | Operation[FileStatus]:
+        """Attributes of an entry. An operation only if it is being written here: see ``_settled``."""
+        status = self._metadata.stat(SUPERUSER, f"{INODES}{parent_id}/{name}", False)
+        opened = self._handles.open.get(status.inode_id)
+        if opened is not None and opened.writable and opened.file.dirty:
+            return self._settled(status)
+        return self._shared.told(status)
+
+    def _settled(self, status: FileStatus) -> Operation[FileStatus]:
+        """What is written is sent first, so that size and times are those that stay (as NFS does)."""
+        opened = self._handles.open.get(status.inode_id)
+        if opened is not None:
+            status = yield Wait(opened.file.flush)
+        return self._shared.told(status)
+
+    def mkdir(self, parent_id: int, name: str, mode: int, caller: Caller) -> Operation[FileStatus]:
+        """mkdir(2). ``mode`` is after umask, here and below."""
+        status = yield Change("mkdirs", caller, new_path(parent_id, name), mode & 0o7777, False, False)
+        return self._shared.told(status)
+
+    def mknod(self, parent_id: int, name: str, mode: int, rdev: int, caller: Caller) -> Operation[FileStatus]:
+        """mknod(2)."""
+        status = yield Change("mknod", caller, new_path(parent_id, name), mode, rdev)
+        return self._shared.told(status)
+
+    def symlink(self, parent_id: int, name: str, target: str, caller: Caller) -> Operation[FileStatus]:
+        """symlink(2)."""
+        status = yield Change("symlink", caller, new_path(parent_id, name), target, False)
+        return self._shared.told(status)
+
+    def readlink(self, inode_id: int) -> str:
+        """readlink(2)."""
+        return self._metadata.readlink(SUPERUSER, f"{INODES}{inode_id}")
+
+    def link(self, inode_id: int, parent_id: int, name: str, caller: Caller) -> Operation[FileStatus]:
+        """link(2)."""
+        opened = self._handles.open.get(inode_id)
+        if opened is not None and opened.writable and opened.file.dirty:
+            yield Wait(opened.file.flush)
+        status = yield Change("link", caller, f"{INODES}{inode_id}", new_path(parent_id, name))
+        return self._shared.told(status)
+
+    def unlink(self, parent_id: int, name: str, caller: Caller) -> Operation[None]:
+        """unlink(2). A file that is open here loses its name but stays until it is closed."""
+        path = entry_path(parent_id, name)
+        removing, keep_for = self._about_to_lose(path)
+        try:
+            status = yield Change("unlink", caller, path, keep_for)
+        finally:
+            self._handles.removing.discard(removing)
+        if status.nlink == 0:
+            self._lost_last_name(status)
+
+    def rmdir(self, parent_id: int, name: str, caller: Caller) -> Operation[None]:
+        """rmdir(2)."""
+        path = entry_path(parent_id, name)
+        status = self._metadata.stat(SUPERUSER, path, False)
+        yield Change("rmdir", caller, path)
+        self._handles.note_removed(_without_names(status))
+
+    def rename(
+        self, parent_id: int, name: str, new_parent_id: int, new_name: str, flags: int, caller: Caller
+    ) -> Operation[None]:
+        """renameat2(2)."""
+        mode = RENAME_MODES.get(flags)
+        if mode is None:
+            raise InvalidArgument(f"rename flags {flags:#x} are not supported")
+        source, target = entry_path(parent_id, name), new_path(new_parent_id, new_name)
+        replaced = self._existing(target) if mode is RenameMode.POSIX else None
+        removing, keep_for = self._keep(replaced)
+        try:
+            moved = yield Change("rename", caller, source, target, mode, keep_for)
+        finally:
+            self._handles.removing.discard(removing)
+        if replaced is None or replaced.inode_id == moved.inode_id:
+            return
+        if replaced.is_directory or replaced.nlink == 1:
+            self._lost_last_name(_without_names(replaced))
+
+    def _existing(self, path: str) -> FileStatus | None:
+        try:
+            return self._metadata.stat(SUPERUSER, path, False)
+        except OastError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+
+    def _about_to_lose(self, path: str) -> tuple[int, str]:
+        return self._keep(self._metadata.stat(SUPERUSER, path, False))
+
+    def _keep(self, status: FileStatus | None) -> tuple[int, str]:
+        """Prepare for an inode to lose a name: (inode not to be opened meanwhile, holder to keep it for)."""
+        if status is None or not status.is_file:
+            return 0, ""
+        with self._handles.lock:
+            if status.inode_id in self._handles.open:
+                return 0, self._shared.holder
+            if status.nlink != 1:
+                return 0, ""
+            self._handles.removing.add(status.inode_id)
+            return status.inode_id, ""
+
+    def _lost_last_name(self, status: FileStatus) -> None:
+        opened = self._handles.open.get(status.inode_id)
+        if opened is not None:
+            opened.kept = True
+        else:
+            self._handles.note_removed(status)
+
+
+def _without_names(status: FileStatus) -> FileStatus:
+    return structs.replace(status, nlink=0)

@@ -1,0 +1,72 @@
+"""What all parts of one mount's logic share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from oastfs.client.filesystem import Filesystem
+from oastfs.core.errors import NotPermitted, StaleHandle
+from oastfs.core.types import SUPERUSER, FileStatus
+from oastfs.fuse.handles import Handles, version_of
+from oastfs.fuse.options import MountConfig
+from oastfs.store.schema import ROOT_ID
+
+INODES = "/.reserved/.inodes/"
+RESERVED_NAME = ".reserved"
+
+
+class Shared:
+    """The filesystem under a mount, and the mount's state.
+
+    ``changed_elsewhere(inode id, content)`` is set by a binding that can tell the kernel to drop what it has
+    cached of an inode: its attributes, and with ``content`` its pages too.
+    """
+
+    def __init__(self, filesystem: Filesystem, config: MountConfig) -> None:
+        self.filesystem = filesystem
+        self.metadata = filesystem.metadata
+        self.info = filesystem.info
+        self.config = config
+        self.handles = Handles()
+        self.holder = filesystem.session.take_holder()
+        self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
+
+    def stat(self, inode_id: int) -> FileStatus:
+        """Attributes by id; those of something removed, too, while the kernel still knows it.
+
+        The kernel has checked permissions on the way, so the superuser asks.
+        """
+        try:
+            return self.metadata.stat(SUPERUSER, f"{INODES}{inode_id}", False)
+        except StaleHandle:
+            removed = self.handles.removed.get(inode_id)
+            if removed is None:
+                raise
+            return removed
+
+    def with_unsent(self, status: FileStatus) -> FileStatus:
+        """Attributes with the length and time of what is written here and not sent yet."""
+        opened = self.handles.open.get(status.inode_id)
+        if opened is None or not opened.file.dirty:
+            return status
+        file = opened.file
+        return structs.replace(status, length=file.length, mtime_ns=file.mtime_ns or status.mtime_ns)
+
+    def told(self, status: FileStatus) -> FileStatus:
+        """Note that the kernel is given these attributes."""
+        self.handles.told.put(status.inode_id, version_of(status))
+        return status
+
+
+def entry_path(parent_id: int, name: str) -> str:
+    """The path of an existing entry."""
+    return f"{INODES}{parent_id}/{name}"
+
+
+def new_path(parent_id: int, name: str) -> str:
+    """The path of an entry to be made. Raises NotPermitted for the one name that is taken."""
+    if parent_id == ROOT_ID and name == RESERVED_NAME:
+        raise NotPermitted(f"the name {RESERVED_NAME} in the root directory is reserved")
+    return f"{INODES}{parent_id}/{name}"
