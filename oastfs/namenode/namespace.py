@@ -71,9 +71,9 @@ class Namespace(Metadata):
         """Whether the verb changes nothing."""
         return verb in READS
 
-    def context(self, caller: Caller) -> Context:
-        """A context at the present time, for those who run operations themselves (jobs, servers)."""
-        return Context(caller, self._clock_ns(), self._environment)
+    def context(self, caller: Caller, now_ns: int = 0) -> Context:
+        """A context, at the present time unless told, for who runs operations itself (jobs, servers)."""
+        return Context(caller, now_ns or self._clock_ns(), self._environment)
 
     def call(self, verb: str, caller: Caller, *arguments: Any) -> Any:
         function = self._operations.get(verb) or self._load(verb)

@@ -1,1 +1,36 @@
-"""."""
+"""Background work: what operations leave to be done later.
+
+Each job does one bounded step at a time, in transactions that look again at what they change. So a job may
+be killed anywhere and go on later, and several namenodes may run the same one.
+"""
+
+from __future__ import annotations
+
+from oastfs.namenode.jobs.base import Job
+from oastfs.namenode.jobs.commands import CommandExpiry
+from oastfs.namenode.jobs.failures import FailureDetection
+from oastfs.namenode.jobs.leases import LeaseExpiry
+from oastfs.namenode.jobs.orphans import Orphans
+from oastfs.namenode.jobs.reclaim import Reclaim
+from oastfs.namenode.jobs.replication import Replication
+from oastfs.namenode.jobs.retries import RetryExpiry
+from oastfs.namenode.jobs.runner import JobRunner
+from oastfs.namenode.namespace import Namespace
+
+__all__ = ["Job", "JobRunner", "all_jobs"]
+
+
+def all_jobs(namespace: Namespace) -> list[Job]:
+    """One of each."""
+    return [
+        kind(namespace)
+        for kind in (
+            FailureDetection,
+            Replication,
+            Reclaim,
+            LeaseExpiry,
+            Orphans,
+            RetryExpiry,
+            CommandExpiry,
+        )
+    ]

@@ -1,0 +1,63 @@
+"""Running jobs in a thread, each when it is due."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from oastfs.core.errors import OastError, StoreFull
+from oastfs.namenode.jobs.base import Job
+
+log = structlog.get_logger(__name__)
+
+PAUSE_AFTER_ERROR_SECONDS = 10.0
+
+
+class JobRunner:
+    """One thread for all jobs: every step is short, so none keeps the others waiting for long."""
+
+    def __init__(self, jobs: Sequence[Job], *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._due = dict.fromkeys(jobs, 0.0)
+        self._clock_ns = clock_ns
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self.steps: dict[str, int] = {job.name: 0 for job in jobs}
+        """How much each job has done so far."""
+
+    def start(self) -> None:
+        """Run jobs from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return once the step that is under way has ended."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for job in self._due:
+                if self._stop.is_set():
+                    return
+                if self._due[job] <= time.monotonic():
+                    self._due[job] = time.monotonic() + self._step(job)
+            self._stop.wait(max(0.0, min(self._due.values()) - time.monotonic()))
+
+    def _step(self, job: Job) -> float:
+        """Seconds until the job is due again."""
+        try:
+            done = job.run_once(self._clock_ns())
+        except StoreFull as error:
+            log.warning("the store is full, job waits", job=job.name, error=str(error))
+            return PAUSE_AFTER_ERROR_SECONDS
+        except OastError as error:
+            log.warning("job failed, will try again", job=job.name, error=str(error))
+            return PAUSE_AFTER_ERROR_SECONDS
+        except Exception:
+            log.exception("job failed, will try again", job=job.name)
+            return PAUSE_AFTER_ERROR_SECONDS
+        self.steps[job.name] += done
+        return 0.0 if done else job.interval_seconds
