@@ -141,6 +141,7 @@ def datanode_command(
             data_port=port,
             local_socket=local_socket,
             metrics_port=http_port,
+            log_level=log_level,
             reserved_bytes=reserved,
             storage_type=storage_type,
             scrub_bytes_per_second=scrub_rate,

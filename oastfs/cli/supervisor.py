@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -118,26 +119,26 @@ class Supervisor:
 
         Returns early, with ``stopping`` set, on a signal.
         """
-        done = threading.Event()
+        outcome: Future[bool] = Future()
 
         def work() -> None:
             deadline = time.monotonic() + seconds
-            while not self.stopping and time.monotonic() < deadline:
-                if probe():
-                    done.set()
-                    break
-                time.sleep(0.02)
+            try:
+                while not (found := probe()) and not self.stopping and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                outcome.set_result(found)
+            except BaseException as error:
+                outcome.set_exception(error)
             self._wake.set()
 
-        thread = threading.Thread(target=work, name="probe", daemon=True)
-        thread.start()
-        while not done.is_set() and not self.stopping:
+        threading.Thread(target=work, name="probe", daemon=True).start()
+        while not outcome.done() and not self.stopping:
             for child in self._children:
                 if not child.running:
                     raise Failure(f"{child.name} {child.ending()}: {child.last_line()} (log: {child.log})")
-            if not thread.is_alive() and not done.is_set():
-                raise Failure(f"{what} within {seconds:g} s did not come about; see {self._children[-1].log}")
             self._pause()
+        if not self.stopping and not outcome.result():
+            raise Failure(f"waited {seconds:g} s in vain for {what}; see {self._children[-1].log}")
 
     def run(self) -> None:
         """Watch the children until a signal comes. Failure if one cannot be kept running."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,9 @@ def _run(plan: Plan, options: UpOptions) -> None:
     try:
         for namenode in plan.namenodes:
             supervisor.start(_namenode(plan, namenode, options))
-        for datanode in plan.datanodes:
+        # Datanodes after that: one that finds nobody tries again only a while later.
+        supervisor.wait_until(lambda: _listen(plan), "namenodes that listen", READY_SECONDS)
+        for datanode in plan.datanodes if not supervisor.stopping else ():
             supervisor.start(_datanode(plan, datanode, options))
         supervisor.wait_until(Ready(plan), "a filesystem that answers", READY_SECONDS)
         mounted = not supervisor.stopping and _mount(plan, supervisor)
@@ -123,6 +126,15 @@ def ready_line(plan: Plan, mounted: bool) -> str:
         parts.append(f"mount {plan.mount}")
     parts.append(f"metrics http://{plan.public_host}:{first.http_port}/metrics")
     return "  ".join(parts)
+
+
+def _listen(plan: Plan) -> bool:
+    for namenode in plan.namenodes:
+        try:
+            socket.create_connection((plan.host, namenode.port), timeout=1).close()
+        except OSError:
+            return False
+    return True
 
 
 class Ready:
