@@ -97,19 +97,23 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(store_factory: StoreF
     for number in range(rounds):
         writers = [_start_writer(store_factory.url, number * 10 + each) for each in range(2)]
         enough = chance.randrange(1, 150)
-        for process, acknowledged in writers:
-            assert acknowledged.poll(60), "the writer acknowledged nothing"
-            acknowledged.recv()
-        while writers[0][1].recv() < enough:
+        last = [_next(acknowledged) for _, acknowledged in writers]
+        while last[0] < enough:
+            last[0] = _next(writers[0][1])
             store.write(increment)
         for process, _ in writers:
             os.kill(process.pid, signal.SIGKILL)
-        for process, _ in writers:
+        for each, (process, acknowledged) in enumerate(writers):
             process.join(30)
             assert process.exitcode == -signal.SIGKILL
-        for each, (_, acknowledged) in enumerate(writers):
-            _check_pairs(store, number * 10 + each, _last(acknowledged))
+            _check_pairs(store, number * 10 + each, _last(acknowledged, last[each]))
         store.write(increment)
+
+
+def _next(acknowledged: Connection) -> int:
+    """The next number that a writer acknowledges."""
+    assert acknowledged.poll(60), "the writer acknowledges nothing"
+    return int(acknowledged.recv())
 
 
 def _start_writer(url: str, name: int) -> tuple[Any, Connection]:
@@ -120,9 +124,8 @@ def _start_writer(url: str, name: int) -> tuple[Any, Connection]:
     return process, here
 
 
-def _last(acknowledged: Connection) -> int:
-    """The last number that came through the pipe of a process that has ended."""
-    last = 0
+def _last(acknowledged: Connection, last: int) -> int:
+    """The last number that came through the pipe of a process that has ended, after ``last``."""
     while wait([acknowledged], 10):
         try:
             last = acknowledged.recv()
