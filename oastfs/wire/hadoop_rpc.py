@@ -62,11 +62,12 @@ class Request(msgspec.Struct, gc=False):
     body: bytes | memoryview
 
 
-class FatalRpcError(ProtocolError):
+class _Refusal(Exception):
     """What the peer sent ends the connection; ``detail`` is Hadoop's code for it."""
 
     def __init__(self, message: str, detail: RpcResponseHeader.RpcErrorCode.ValueType) -> None:
         super().__init__(message)
+        self.message = message
         self.detail = detail
 
 
@@ -113,10 +114,10 @@ class ServerSession:
                 if frame is None:
                     return None
                 request = self._decode(frame)
-            except FatalRpcError as error:
+            except _Refusal as error:
                 self._refuse(error.message, error.detail)
-                raise
-            except (ProtocolError, DecodeError, UnicodeDecodeError) as error:
+                raise ProtocolError(error.message) from None
+            except (ProtocolError, DecodeError) as error:
                 message = error.message if isinstance(error, ProtocolError) else "undecodable RPC header"
                 self._refuse(message, RpcResponseHeader.FATAL_DESERIALIZING_REQUEST)
                 raise ProtocolError(message) from None
@@ -161,12 +162,12 @@ class ServerSession:
             self._control(header, frame, end)
             return None
         if not self._context_seen:
-            raise FatalRpcError(
+            raise _Refusal(
                 "a call came before the connection context", RpcResponseHeader.FATAL_INVALID_RPC_HEADER
             )
         client_id = header.clientId
         if len(client_id) > CLIENT_ID_BYTES_MAX:
-            raise FatalRpcError("the client id is too long", RpcResponseHeader.FATAL_INVALID_RPC_HEADER)
+            raise _Refusal("the client id is too long", RpcResponseHeader.FATAL_INVALID_RPC_HEADER)
         names, at = decode_delimited(frame, end)
         protocol, method = _names.get(names) or _decode_names(names)
         length, at = decode_varint(frame, at)
@@ -183,14 +184,14 @@ class ServerSession:
             pass
         elif header.callId == CONTEXT_CALL_ID:
             if self._context_seen:
-                raise FatalRpcError("a second connection context", RpcResponseHeader.FATAL_INVALID_RPC_HEADER)
+                raise _Refusal("a second connection context", RpcResponseHeader.FATAL_INVALID_RPC_HEADER)
             context = IpcConnectionContext.FromString(decode_delimited(frame, at)[0])
-            self.user = context.userInfo.effectiveUser
+            self.user = checked_text(context.userInfo.effectiveUser)
             self._context_seen = True
         elif header.callId == SASL_CALL_ID and self._sasl:
             self._answer_sasl(RpcSaslMessage.FromString(decode_delimited(frame, at)[0]))
         else:
-            raise FatalRpcError(
+            raise _Refusal(
                 f"a request of kind {header.rpcKind} and call {header.callId} is not known",
                 RpcResponseHeader.FATAL_INVALID_RPC_HEADER,
             )
@@ -208,12 +209,19 @@ class ServerSession:
         ]:
             self._sasl = False
         else:
-            raise FatalRpcError("only simple authentication is offered", RpcResponseHeader.FATAL_UNAUTHORIZED)
+            raise _Refusal("only simple authentication is offered", RpcResponseHeader.FATAL_UNAUTHORIZED)
 
     def _refuse(self, message: str, detail: RpcResponseHeader.RpcErrorCode.ValueType) -> None:
         self._output.append(
             encode_error(INVALID_CALL_ID, b"", -1, ProtocolError.java_class, message, detail, fatal=True)
         )
+
+
+def checked_text(value: object) -> str:
+    """A text field of a message; protobuf gives bytes for what is not UTF-8. Raises ProtocolError."""
+    if not isinstance(value, str):
+        raise ProtocolError("a text of an RPC header is not UTF-8")
+    return value
 
 
 _names: dict[bytes, tuple[str, str]] = {}
@@ -222,7 +230,7 @@ _names: dict[bytes, tuple[str, str]] = {}
 def _decode_names(encoded: bytes) -> tuple[str, str]:
     """(protocol, method) of an encoded RequestHeader, remembered: clients send few different ones."""
     header = RequestHeader.FromString(encoded)
-    names = header.declaringClassProtocolName, header.methodName
+    names = checked_text(header.declaringClassProtocolName), checked_text(header.methodName)
     if len(encoded) < 256:
         if len(_names) >= _NAMES_KEPT_MAX:
             _names.clear()

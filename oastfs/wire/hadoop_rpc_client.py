@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from oastfs.core.errors import ProtocolError
 from oastfs.wire.frames import pack_length
-from oastfs.wire.hadoop_rpc import AUTH_NONE, CONTEXT_CALL_ID, MAGIC, VERSION
+from oastfs.wire.hadoop_rpc import AUTH_NONE, CONTEXT_CALL_ID, MAGIC, VERSION, checked_text
 from oastfs.wire.proto.rpc_pb2 import (
     RPC_PROTOCOL_BUFFER,
     IpcConnectionContext,
@@ -112,8 +112,8 @@ def decode_response(frame: bytes) -> Response:
         raise ProtocolError("undecodable RPC response header") from None
     if header.status:
         fatal = header.status == RpcResponseHeader.FATAL
-        name = header.exceptionClassName or "java.io.IOException"
-        return Response(header.callId, memoryview(b""), name, header.errorMsg, fatal)
+        name = checked_text(header.exceptionClassName) or "java.io.IOException"
+        return Response(header.callId, memoryview(b""), name, checked_text(header.errorMsg), fatal)
     length, begin = decode_varint(frame, end)
     if begin + length != len(frame):
         raise ProtocolError("the length of an answer does not match its frame")
