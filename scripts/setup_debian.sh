@@ -18,6 +18,7 @@ if [ "$purpose" = test ]; then
     need fio fio
     need gcc gcc
     need git git
+    need ip iproute2
     need java openjdk-17-jre-headless
     need make make
     need rsync rsync

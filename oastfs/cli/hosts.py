@@ -48,9 +48,14 @@ def public_name(host: str) -> str:
     """How clients write the address."""
     if host in (LOOPBACK, "::1"):
         return "localhost"
-    if host in ("0.0.0.0", "::"):
-        return socket.gethostname()
-    return host
+    if host not in ("0.0.0.0", "::"):
+        return host
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return "localhost"  # a machine that does not know its own name is reached by nobody else by it
+    return name
 
 
 def check_port(host: str, port: int, option: str) -> None:

@@ -19,12 +19,18 @@ class Server:
     """A child process with its output in a log file. Restart it with ``start``."""
 
     def __init__(
-        self, name: str, arguments: list[str], log: Path, environment: dict[str, str] | None = None
+        self,
+        name: str,
+        arguments: list[str],
+        log: Path,
+        environment: dict[str, str] | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.name = name
         self.arguments = arguments
         self.log = log
         self.environment = {**os.environ, **(environment or {})}
+        self.working_directory = directory
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,6 +52,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self.environment,
+                cwd=self.working_directory,
             )
 
     def check_alive(self) -> None:

@@ -123,7 +123,15 @@ def test_open_addresses_need_a_flag(host: str) -> None:
     assert "no authentication" in (check_host(host, insecure=True) or "")
 
 
-def test_public_names() -> None:
+def test_public_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert public_name("127.0.0.1") == "localhost"
-    assert public_name("0.0.0.0") == socket.gethostname()
     assert public_name("192.0.2.1") == "192.0.2.1"
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda name, port: [name])
+    assert public_name("0.0.0.0") == "box"
+
+    def unknown(name: str, port: object) -> None:
+        raise socket.gaierror(f"{name} is not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert public_name("::") == "localhost"
