@@ -7,16 +7,22 @@ never inherited, they are made at first use in the process that uses them.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import uuid
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from oastfs.client.source import Source
 from oastfs.core.errors import OastError
 from oastfs.core.metadata import Metadata
-from oastfs.core.types import Caller, FilesystemInfo
+from oastfs.core.types import Caller, FileStatus, FilesystemInfo, Opened
+
+if TYPE_CHECKING:
+    from oastfs.client.blocks.pool import Datanodes
+    from oastfs.client.file import OpenFile
+    from oastfs.client.housekeeping import Housekeeper
 
 WORKERS = 8
 
@@ -26,28 +32,41 @@ _left_behind: list[Any] = []
 
 
 class Session:
-    """``open_metadata`` connects; it is called once in each process that uses the session."""
+    """Connects to ``source`` at first use, once in each process that uses the session."""
 
     def __init__(
-        self,
-        open_metadata: Callable[[], Metadata],
-        caller: Caller,
-        timeout_seconds: float,
+        self, source: Source, caller: Caller, timeout_seconds: float, *, verify_local_reads: bool = True
     ) -> None:
+        self.source = source
         self.caller = caller
         self.timeout_seconds = timeout_seconds
+        self.verify_local_reads = verify_local_reads
         self.closed = False
-        self._open_metadata = open_metadata
         self._info: FilesystemInfo | None = None
         self._start()
         _sessions.add(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Session, (self.source, self.caller, self.timeout_seconds))
 
     def _start(self) -> None:
         """As new, in this process."""
         self._lock = threading.RLock()
         self._metadata: Metadata | None = None
         self._workers: ThreadPoolExecutor | None = None
-        self.holder = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._datanodes: Datanodes | None = None
+        self._housekeeper: Housekeeper | None = None
+        self._files: weakref.WeakSet[OpenFile] = weakref.WeakSet()
+        self._writers: dict[int, OpenFile] = {}
+        self._name = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._holders_free: list[str] = []
+        self._holders_count = 0
+
+    # --- resources ------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise OastError("the filesystem is closed")
 
     @property
     def metadata(self) -> Metadata:
@@ -56,10 +75,9 @@ class Session:
 
     def _connect(self) -> Metadata:
         with self._lock:
-            if self.closed:
-                raise OastError("the filesystem is closed")
+            self._check_open()
             if self._metadata is None:
-                self._metadata = self._open_metadata()
+                self._metadata = self.source.open()
             return self._metadata
 
     @property
@@ -73,27 +91,136 @@ class Session:
     def workers(self) -> ThreadPoolExecutor:
         """A few threads for reading ahead and for many files at once."""
         with self._lock:
-            if self.closed:
-                raise OastError("the filesystem is closed")
+            self._check_open()
             if self._workers is None:
                 self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="oastfs-client")
             return self._workers
 
+    @property
+    def datanodes(self) -> Datanodes:
+        """Connections to datanodes and descriptors of local replicas."""
+        if self._datanodes is None:
+            from oastfs.client.blocks.pool import Datanodes
+
+            with self._lock:
+                self._check_open()
+                if self._datanodes is None:
+                    self._datanodes = Datanodes(self.timeout_seconds)
+        return self._datanodes
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def open_file(self, opened: FileStatus | Opened, writable: bool, caller: Caller) -> OpenFile:
+        """See ``Filesystem.open_file``."""
+        from oastfs.client.file import OpenFile
+
+        inode_id = (opened.status if isinstance(opened, Opened) else opened).inode_id
+        with self._lock:
+            self._check_open()
+            shared = self._writers.get(inode_id)
+            if shared is not None:
+                shared.users += 1
+                return shared
+            file = OpenFile(self, opened, writable=writable, caller=caller)
+            self._files.add(file)
+            if writable:
+                self._writers[inode_id] = file
+            return file
+
+    def release_file(self, file: OpenFile) -> bool:
+        """One user less; whether it was the last. Nobody gets to share the file from then on."""
+        with self._lock:
+            file.users -= 1
+            if file.users > 0:
+                return False
+            if self._writers.get(file.inode_id) is file:
+                del self._writers[file.inode_id]
+            self._files.discard(file)
+            return True
+
+    def shared_file(self, inode_id: int) -> OpenFile | None:
+        """The file that is open for writing in this process, if it is."""
+        return self._writers.get(inode_id)
+
+    def writers_or_rest(self, housekeeper: Housekeeper) -> list[OpenFile]:
+        """All files that are open for writing. If there are none the housekeeper is dismissed."""
+        with self._lock:
+            files = list(self._writers.values())
+            if not files and self._housekeeper is housekeeper:
+                self._housekeeper = None
+            return files
+
+    def watch(self) -> None:
+        """Have the housekeeper look after the files that are open for writing."""
+        with self._lock:
+            if self._housekeeper is None and not self.closed:
+                from oastfs.client.housekeeping import Housekeeper
+
+                self._housekeeper = Housekeeper(self)
+
+    # --- names of writers -----------------------------------------------------------------------
+
+    def take_holder(self) -> str:
+        """A name for one writer of one file. Names are used again, so that leases stay few."""
+        with self._lock:
+            if self._holders_free:
+                return self._holders_free.pop()
+            self._holders_count += 1
+            return f"{self._name}-{self._holders_count}"
+
+    def give_holder(self, holder: str) -> None:
+        """The file is no longer being written under that name."""
+        with self._lock:
+            if holder.startswith(self._name):
+                self._holders_free.append(holder)
+
+    # --- the end --------------------------------------------------------------------------------
+
     def close(self) -> None:
-        """Give back connections and threads. Closing twice is harmless."""
+        """Flush files that are open for writing, then give back everything. Closing twice is harmless.
+
+        Raises the first error of those flushes, after all else is done.
+        """
+        if self.closed:
+            return
+        failure = self._close_files()
         with self._lock:
             self.closed = True
             metadata, self._metadata = self._metadata, None
             workers, self._workers = self._workers, None
+            datanodes, self._datanodes = self._datanodes, None
+            housekeeper, self._housekeeper = self._housekeeper, None
+        if housekeeper is not None:
+            housekeeper.stop()
         if workers is not None:
             workers.shutdown(wait=True, cancel_futures=True)
+        if datanodes is not None:
+            datanodes.close()
         if metadata is not None:
             metadata.close()
+        if failure is not None:
+            raise failure
+
+    def _close_files(self) -> OSError | None:
+        failure: OSError | None = None
+        with self._lock:
+            files = list(self._files)
+        for file in files:
+            try:
+                file.end()
+            except OSError as error:
+                failure = failure or error
+        return failure
 
     def abandon(self) -> None:
         """In a forked child: leave the parent's resources alone and begin as new."""
-        _left_behind.append((self._metadata, self._workers))
+        files = list(self._files)
+        _left_behind.append((self._metadata, self._workers, self._datanodes, self._housekeeper, files))
         self._start()
+        for file in files:
+            file.abandon()
+            if not file.lost:
+                self._files.add(file)
 
 
 def _after_fork() -> None:

@@ -1,0 +1,218 @@
+"""One OP_WRITE_BLOCK: a connection to the first of a chain of datanodes that all get the same packets."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from oastfs.client.blocks.packets import OutgoingPacket
+from oastfs.client.blocks.pool import Datanodes
+from oastfs.core.errors import ConnectionLost, OastError, ProtocolError
+from oastfs.core.types import Location
+from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer import (
+    BlockId,
+    PacketHeader,
+    Stage,
+    Target,
+    TransferConnection,
+    encode_prefix,
+    write_request,
+)
+from oastfs.wire.transfer.checksum import Buffer
+
+UNACKNOWLEDGED_BYTES_MAX = 8 * 1024 * 1024
+BATCH_BYTES = 256 * 1024
+"""Small packets are sent together."""
+BATCH_BUFFERS = 512
+EXPLAIN_SECONDS = 2.0
+"""A datanode that breaks a pipeline has this long to say who failed."""
+
+
+class PipelineBroken(OastError):
+    """The pipeline cannot be used any more. ``culprit`` is the replica that failed, if that is known."""
+
+    def __init__(self, message: str, culprit: Location | None) -> None:
+        super().__init__(message)
+        self.culprit = culprit
+
+
+class Pipeline:
+    """Packets out, acknowledgements in. One thread at a time. All of its errors are PipelineBroken."""
+
+    def __init__(self, datanodes: Datanodes, targets: Sequence[Location]) -> None:
+        self.targets = tuple(targets)
+        self.last_used = time.monotonic()
+        self.acknowledged = -1
+        """All packets up to this number are on every replica."""
+        self.sent = -1
+        self._datanodes = datanodes
+        self._unacknowledged: deque[tuple[int, int]] = deque()
+        self._unacknowledged_bytes = 0
+        self._batch: list[Buffer] = []
+        self._batch_bytes = 0
+        self._connection: TransferConnection | None = None
+        self._poll = select.poll()
+
+    def set_up(self, block: BlockId, stage: Stage.ValueType, new_stamp: int, client_name: str) -> None:
+        """Connect, and have every datanode of the chain open its replica."""
+        first = self.targets[0]
+        chain = [Target(one.host, one.data_port, one.storage_uuid, one.datanode_uuid) for one in self.targets]
+        request = write_request(block, chain, stage, client_name=client_name, new_stamp=new_stamp)
+        connection = self._datanodes.take_idle(first)
+        if connection is not None:
+            try:
+                self._ask(connection, request)
+                return
+            except ConnectionLost:
+                connection.close()  # the datanode had closed it meanwhile
+        try:
+            self._ask(self._datanodes.connect(first), request)
+        except PipelineBroken:
+            raise
+        except OastError as error:
+            raise PipelineBroken(error.message, first) from None
+
+    def _ask(self, connection: TransferConnection, request: bytes) -> None:
+        try:
+            connection.send(request)
+            response = connection.receive_message(pb.BlockOpResponse)
+        except BaseException:
+            connection.close()
+            raise
+        if response.status != pb.SUCCESS:
+            connection.close()
+            culprit = self.targets[0]
+            for one in self.targets[1:]:
+                if response.firstBadLink == f"{one.host}:{one.data_port}":
+                    culprit = one
+            raise PipelineBroken(response.message or "the pipeline could not be set up", culprit)
+        self._connection = connection
+        self._poll.register(connection.sock, select.POLLIN)
+
+    # --- sending --------------------------------------------------------------------------------
+
+    def send(self, packet: OutgoingPacket) -> None:
+        """Send a packet; waits for acknowledgements while too much is under way."""
+        packet.seqno = self._add(packet.offset, packet.size, packet.checksums, packet.pieces)
+        if self._batch_bytes >= BATCH_BYTES or len(self._batch) >= BATCH_BUFFERS:
+            self.push()
+            self.poll()
+        while self._unacknowledged_bytes > UNACKNOWLEDGED_BYTES_MAX:
+            self.push()
+            self._receive()
+
+    def _add(
+        self,
+        offset: int,
+        size: int,
+        checksums: bytes = b"",
+        pieces: Sequence[Buffer] = (),
+        *,
+        last: bool = False,
+        sync: bool = False,
+    ) -> int:
+        self.sent = seqno = self.sent + 1
+        header = PacketHeader(offset, seqno, last, size, sync)
+        self._batch.append(encode_prefix(header, len(checksums)))
+        self._batch.append(checksums)
+        self._batch.extend(pieces)
+        self._batch_bytes += size
+        self._unacknowledged.append((seqno, size))
+        self._unacknowledged_bytes += size
+        return seqno
+
+    def push(self) -> None:
+        """Put everything on its way."""
+        if not self._batch:
+            return
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        self.last_used = time.monotonic()
+        try:
+            self._open().send_all(batch)
+        except OastError as error:
+            raise self._explained(error) from None
+
+    def sync(self, end: int) -> None:
+        """Ask for durability of everything up to here; it is there when all is acknowledged."""
+        self._add(end, 0, sync=True)
+
+    def finish(self, end: int) -> None:
+        """Say that nothing follows: replicas become final, and durable."""
+        self._add(end, 0, last=True)
+        self.push()
+
+    # --- acknowledgements -----------------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Take the acknowledgements that have come, without waiting."""
+        while self._unacknowledged and self._poll.poll(0):
+            self._receive()
+
+    def wait(self) -> None:
+        """Until everything that was sent is acknowledged."""
+        self.push()
+        while self._unacknowledged:
+            self._receive()
+
+    def _receive(self) -> None:
+        connection = self._open()
+        try:
+            connection.fill()
+            self._take_acks(connection)
+        except PipelineBroken:
+            raise
+        except OastError as error:
+            raise self._explained(error) from None
+
+    def _take_acks(self, connection: TransferConnection) -> None:
+        while (ack := connection.buffer.take_message(pb.PipelineAck)) is not None:
+            for index, status in enumerate(ack.reply):
+                if status != pb.SUCCESS:
+                    raise self._broken(f"a datanode answered {pb.Status.Name(status)}", index)
+            if not self._unacknowledged or ack.seqno != self._unacknowledged[0][0]:
+                raise ProtocolError(f"packet {ack.seqno} was acknowledged, which was not due")
+            _, size = self._unacknowledged.popleft()
+            self._unacknowledged_bytes -= size
+            self.acknowledged = ack.seqno
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _broken(self, message: str, index: int) -> PipelineBroken:
+        self.abort()
+        culprit = self.targets[min(index, len(self.targets) - 1)]
+        return PipelineBroken(f"{message} (datanode {culprit.host}:{culprit.data_port})", culprit)
+
+    def _explained(self, error: OastError) -> PipelineBroken:
+        """The connection broke; perhaps the first datanode has said who failed."""
+        connection = self._connection
+        if connection is not None and not isinstance(error, TimeoutError):
+            try:
+                connection.sock.settimeout(EXPLAIN_SECONDS)
+                while True:
+                    self._take_acks(connection)
+                    connection.fill()
+            except PipelineBroken as broken:
+                return broken
+            except (OastError, OSError):
+                pass
+        return self._broken(error.message, 0)
+
+    def _open(self) -> TransferConnection:
+        if self._connection is None:
+            raise PipelineBroken("the pipeline is closed", None)
+        return self._connection
+
+    def release(self) -> None:
+        """After ``finish`` and ``wait``: the connection may serve again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._datanodes.give_back(self.targets[0], connection)
+
+    def abort(self) -> None:
+        """Close the connection; replicas stay as they are."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
