@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -78,6 +78,14 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The interpreter would flush stdout at exit and complain of the same pipe again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(ExitCode.BROKEN_PIPE) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in (RUN, FILES, ADMIN):
             rows = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.section == section]
@@ -111,7 +119,4 @@ def main(arguments: list[str] | None = None) -> None:
         code, line = describe(error)
         if line:
             print(line, file=sys.stderr)
-        if code == ExitCode.BROKEN_PIPE:
-            # The interpreter would flush stdout at exit and complain of the same pipe again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code if isinstance(code, int) else 0)

@@ -79,12 +79,12 @@ def mv_command(sources: tuple[Location, ...], target: Location, no_clobber: bool
     """Move or rename files and directories, each in one step whatever its size."""
     mode = RenameMode.NO_REPLACE if no_clobber else RenameMode.POSIX
     found = list(expand(sources))
+    if any(source.address != target.address for source in found):
+        raise UsageFailure("mv stays within one filesystem; use cp -r, then rm -r")
     into = _directory_or_none(target, several=len(found) > 1)
     tally = Tally()
     for source in found:
         with tally.item():
-            if source.address != target.address:
-                raise UsageFailure("mv stays within one filesystem; use get and put, then rm")
             fs = filesystem(source)
             where = into.child(source.name) if into else target
             fs.metadata.rename(fs.caller, source.path, where.path, mode)

@@ -33,7 +33,6 @@ class UsageFailure(click.UsageError):
 
 HINTS = {
     "Unreachable": "is it running? `oastfs up STORE` starts one",
-    "PermissionDenied": "see the owner and mode with `oastfs stat`",
 }
 
 
@@ -51,8 +50,6 @@ def describe(error: BaseException) -> tuple[int, str]:
         return ExitCode.USAGE, f"{command}: {message.rstrip('.')} (see `{command} --help`)"
     if isinstance(error, click.ClickException):
         return error.exit_code, f"oastfs: {error.format_message()}"
-    if isinstance(error, BrokenPipeError):
-        return ExitCode.BROKEN_PIPE, ""
     return ExitCode.FAILED, f"oastfs: {explain(error)}"
 
 
@@ -61,7 +58,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError):
         text = _explain_os_error(error)
         hint = HINTS.get(type(error).__name__)
-        return f"{text} ({hint})" if hint else text
+        return f"{text}; {hint}" if hint else text
     text = " ".join(str(error).split()) or type(error).__name__
     return f"unexpected {type(error).__name__}: {text} (OASTFS_DEBUG=1 shows where)"
 

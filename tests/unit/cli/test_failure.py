@@ -30,7 +30,6 @@ def test_errors_of_the_filesystem_are_one_line(kind: type[errors.OastError]) -> 
         (UsageFailure("so not"), 2, "oastfs: so not (see `oastfs --help`)"),
         (ValueError("bug"), 1, "unexpected ValueError: bug"),
         (KeyboardInterrupt(), 130, ""),
-        (BrokenPipeError(), 141, ""),
         (click.exceptions.Exit(3), 3, ""),
     ],
 )
