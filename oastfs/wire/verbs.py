@@ -23,10 +23,7 @@ ERROR_PREFIX: Final = "oastfs."
 AT_MOST_ONCE: Final = frozenset(
     {
         "abandon_block",
-        "add_block",
         "append",
-        "commit",
-        "complete",
         "create",
         "delete",
         "link",
@@ -38,14 +35,14 @@ AT_MOST_ONCE: Final = frozenset(
         "set_xattr",
         "symlink",
         "unlink",
-        "update_block",
         "write_file",
         "write_inline",
         "write_many",
     }
 )
 """Verbs that, carried out a second time, could fail or undo what another caller did in between. Their
-answers are kept for clients that ask again; all others may simply be repeated."""
+answers are kept for clients that ask again; all others may simply be repeated (what is done to blocks is
+guarded by their generation stamps)."""
 
 _encode = msgspec.msgpack.Encoder().encode
 

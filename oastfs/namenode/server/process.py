@@ -19,6 +19,7 @@ from oastfs.core.errors import AlreadyExists, OastError
 from oastfs.core.logging import configure
 from oastfs.namenode.control import ControlServer
 from oastfs.namenode.filesystem import FormatOptions, format_store
+from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
 from oastfs.namenode.server.http import StatusServer
@@ -138,6 +139,9 @@ class Namenode:
         control = ControlServer(namespace, f"{config.host}:{config.control_port}")
         control.start()
         self._parts.callback(control.stop)
+        jobs = JobRunner(all_jobs(namespace))
+        jobs.start()
+        self._parts.callback(jobs.stop)
         # Last: a client that reaches this port finds everything else in place.
         port = await self._rpc.start(config.host, config.port)
         return Endpoints(config.host, port, control.port, http_port)
@@ -217,7 +221,9 @@ def namenode_thread(config: NamenodeConfig) -> Iterator[Endpoints]:
         finally:
             await namenode.stop()
 
-    loop = asyncio.new_event_loop()
+    import uvloop
+
+    loop = uvloop.new_event_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="namenode") as executor:
         finished = executor.submit(_run_loop, loop, serve)
         try:
