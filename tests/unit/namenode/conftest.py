@@ -71,9 +71,6 @@ def error_of(item: object) -> str:
 
 def finish(store: Store) -> None:
     """Every invariant holds at the end of a test."""
-    try:
-        from oastfs.namenode.fsck import check
-    except ImportError:
-        return
+    from oastfs.namenode.fsck import check
 
     check(store).raise_if_problems()
