@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from itertools import count
 from pathlib import Path
 
 from tests.harness.logs import tail, unexpected
@@ -26,7 +27,9 @@ class Up(Server):
         arguments = [*prefix, OASTFS, "up", str(self.store), "--host", HOST, "--port", str(self.port)]
         arguments += ["--http-port", str(self.http_port), "--datanode-port", str(self.datanode_port)]
         arguments += ["--mount", str(self.mount)] if mount else []
-        super().__init__("up", [*arguments, *options], directory / "up.log")
+        # The next free name: who starts a second one waits for its own lines.
+        log = next(path for n in count(1) if not (path := directory / f"up-{n}.log").exists())
+        super().__init__("up", [*arguments, *options], log)
 
     @property
     def url(self) -> str:
