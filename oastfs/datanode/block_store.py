@@ -137,7 +137,7 @@ class BlockStore:
             with volume.guard():
                 self._make_directory(volume, block_id)
                 journal = Journal.create(replica.journal_path, 0, temporary)
-                writer = ReplicaWriter(replica, journal, new=True)
+                writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=True)
             replica.writer = writer
             self._replicas[block_id] = replica
             return writer
@@ -176,7 +176,7 @@ class BlockStore:
 
     def _reopen(self, replica: Replica, new_stamp: int, committed_length: int) -> ReplicaWriter:
         journal = self._open_journal(replica, committed_length)
-        writer = ReplicaWriter(replica, journal, new=False)
+        writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=False)
         replica.writer = writer
         replica.epoch += 1
         replica.final = False

@@ -22,6 +22,8 @@ from oastfs.wire.transfer.ops import Op
 
 log = logging.getLogger(__name__)
 
+RECEIVE_BUFFER_BYTES = 1024 * 1024
+"""Packets that arrive together are written together. Pages of it are used only as bytes come."""
 BACKLOG = 256
 ACCEPT_PAUSE_SECONDS = 0.1
 """After a failed accept, such as for want of file descriptors."""
@@ -113,7 +115,7 @@ class DataServer:
     def _begin(self, accepted: socket.socket) -> None:
         if accepted.family == socket.AF_INET:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = TransferConnection(accepted)
+        connection = TransferConnection(accepted, RECEIVE_BUFFER_BYTES)
         thread = threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
         with self._lock:
             if self._stopping or len(self._connections) >= self._context.config.connections_max:

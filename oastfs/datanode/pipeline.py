@@ -78,6 +78,7 @@ class BlockReceiver:
         self._pending: deque[_Unacknowledged] = deque()
         self._last_seen = False
         self._acknowledged_seqno = -1
+        self._mirror_fault: MirrorFailed | None = None
         self._mirror_heard = time.monotonic()
 
     def run(self) -> bool:
@@ -169,7 +170,7 @@ class BlockReceiver:
                     return packets
             if packets:
                 return packets
-            if self._mirror is None or self._transfer:
+            if self._mirror is None or self._transfer or self._mirror_fault:
                 self._connection.fill()
             else:
                 self._wait_for_either(self._mirror)
@@ -183,9 +184,8 @@ class BlockReceiver:
         ready = dict(poll.poll(timeout_seconds * 1000))
         now = time.monotonic()
         if theirs in ready:
-            mirror.fill()
             self._mirror_heard = now
-            self._relay_acknowledgements()
+            self._hear_mirror(mirror)
         elif self._pending and now - self._mirror_heard > timeout_seconds:
             raise MirrorFailed(mirror.address, "did not acknowledge in time")
         if ours in ready:
@@ -193,8 +193,21 @@ class BlockReceiver:
         elif not ready:
             raise DeadlineExceeded("the writer sent nothing in time")
 
+    def _hear_mirror(self, mirror: Mirror) -> None:
+        """Read what the mirror says. If it is lost while nothing is due from it, the next packet tells."""
+        try:
+            mirror.fill()
+        except MirrorFailed as error:
+            if self._pending:
+                raise
+            self._mirror_fault = error
+        else:
+            self._relay_acknowledgements()
+
     def _handle(self, packets: list[Packet]) -> None:
         """Pass on, write and acknowledge what came."""
+        if self._mirror_fault:
+            raise self._mirror_fault
         if self._mirror is not None:
             self._mirror.forward(packets)
         run: list[Packet] = []
@@ -296,13 +309,13 @@ class BlockReceiver:
         assert mirror is not None
         relayed = []
         while (ack := mirror.take_ack()) is not None:
-            if not self._pending or ack.seqno != self._pending[0].seqno:
-                raise MirrorFailed(mirror.address, f"acknowledged {ack.seqno}, which was not due")
-            done = self._pending.popleft()
-            relayed.append(encode_ack(done.seqno, (pb.SUCCESS, *ack.reply)))
+            relayed.append(encode_ack(ack.seqno, (pb.SUCCESS, *ack.reply)))
             if any(status != pb.SUCCESS for status in ack.reply):
                 self._connection.send(b"".join(relayed))
                 raise _Relayed(f"a datanode at or behind {mirror.address} failed")
+            if not self._pending or ack.seqno != self._pending[0].seqno:
+                raise MirrorFailed(mirror.address, f"acknowledged {ack.seqno}, which was not due")
+            done = self._pending.popleft()
             self._note_acknowledged(done.seqno)
             if done.seqno != HEARTBEAT_SEQNO:
                 replica.visible_length = max(replica.visible_length, min(done.end, replica.length))

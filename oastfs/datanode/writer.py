@@ -30,8 +30,11 @@ _IOV_MAX = 1024
 class ReplicaWriter:
     """Writes to one replica until ``finalize`` or ``abort``. Used by one thread; ``fence`` by any."""
 
-    def __init__(self, replica: Replica, journal: Journal, *, new: bool) -> None:
+    def __init__(
+        self, replica: Replica, journal: Journal, on_corrupt: Callable[[Replica], None], *, new: bool
+    ) -> None:
         self.replica = replica
+        self._on_corrupt = on_corrupt
         self._journal = journal
         self._data_fd = os.open(replica.data_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._meta_fd = os.open(replica.meta_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -174,6 +177,7 @@ class ReplicaWriter:
         data = os.pread(self._data_fd, size, start)
         stored = os.pread(self._meta_fd, CHECKSUM_BYTES, checksum_offset(start // BYTES_PER_CHECKSUM))
         if len(data) != size or crc32c(data).to_bytes(4, "big") != stored:
+            self._on_corrupt(replica)
             raise CorruptBlock(f"block {replica.block_id} does not match its checksum at byte {start}")
         return data
 
