@@ -166,8 +166,9 @@ def test_connections_over_the_limit_are_refused(tmp_path: Path) -> None:
         # There is room again.
         fourth = RemoteMetadata([(HOST, endpoints.port)], timeout_seconds=20)
         assert fourth.stat(ROOT, "/").is_directory
-        for client in (third, fourth, *admitted):
-            client.close()
+        third.close()
+        fourth.close()
+        admitted[0].close()
 
 
 def test_idle_connections_are_closed_and_clients_do_not_notice(tmp_path: Path) -> None:
@@ -180,8 +181,9 @@ def test_idle_connections_are_closed_and_clients_do_not_notice(tmp_path: Path) -
         assert read_all(raw.sock) == b""
         assert read_all(half.sock) == b""
         assert remote.stat(ROOT, "/").is_directory
-        for client in (remote, raw, half):
-            client.close()
+        remote.close()
+        raw.close()
+        half.close()
 
 
 def test_a_port_in_use_is_said_in_one_line(endpoints: Endpoints, tmp_path: Path) -> None:
