@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import NamedTuple
 
 from oastfs.client.block_content import BlockContent
 from oastfs.client.extents import Buffer, DirtyExtents
 from oastfs.client.file_context import FileContext
-from oastfs.client.inline_content import InlineContent
+from oastfs.client.inline_content import InlineChange, InlineContent
 from oastfs.client.session import Session
 from oastfs.core.errors import FileTooLarge, InlineLimitExceeded, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
@@ -24,6 +25,14 @@ PUSH_BYTES = 1024 * 1024
 """Sequential data is sent on when this much has come together."""
 DIRTY_BYTES_MAX = 16 * 1024 * 1024
 """Scattered data is sent on when this much of one file has come together."""
+
+
+class Flush(NamedTuple):
+    """A flush that its caller carries out (``OpenFile.begin_flush``)."""
+
+    change: InlineChange
+    content: InlineContent
+    mtime_ns: int
 
 
 class OpenFile:
@@ -317,9 +326,33 @@ class OpenFile:
             if not self._fetch_inline(content):
                 self._move_to_blocks(content)
             return
+        self._sent_inline()
+
+    def _sent_inline(self) -> None:
         self._length = self._status.length
         self._dirty.clear()
         self._cleaned()
+
+    def begin_flush(self) -> Flush | None:
+        """What ``flush`` would send, if that is one change of inline content; None: call ``flush``.
+
+        For who submits changes and does not wait: carry out ``write_inline`` with ``change`` as its
+        arguments, then call ``end_flush``; if it fails, call ``flush``.
+        """
+        with self._lock:
+            self._check()
+            content = self._content
+            if not self._mtime_ns or not isinstance(content, InlineContent):
+                return None
+            return Flush(content.change(self._dirty, self._length), content, self._mtime_ns)
+
+    def end_flush(self, flush: Flush, status: FileStatus) -> None:
+        """The change was made. If something was written since it began, all stays dirty."""
+        with self._lock:
+            if self._content is flush.content and self._mtime_ns == flush.mtime_ns:
+                flush.content.sent(flush.change, status.length)
+                self._status = status
+                self._sent_inline()
 
     def _cleaned(self) -> None:
         self._mtime_ns = 0

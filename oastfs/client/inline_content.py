@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from oastfs.client.blocks.layout import LOOK_AHEAD_BLOCKS
 from oastfs.client.extents import DirtyExtents
 from oastfs.client.file_context import FileContext
 from oastfs.core.types import FileStatus, Opened
+
+
+class InlineChange(NamedTuple):
+    """Arguments of the verb ``write_inline``, but for the caller."""
+
+    path: str
+    patches: list[tuple[int, bytes]]
+    length: int
+    holder: str
+    release: bool
 
 
 class InlineContent:
@@ -14,7 +26,7 @@ class InlineContent:
     def __init__(self, context: FileContext, length: int, data: bytes | None = None) -> None:
         self._context = context
         self._data = b"" if length == 0 else data
-        self._length = length
+        self._length = self._sent_length = length
         self.cut = False
         """Whether the length was set, so that it has to be sent even if nothing was written past it."""
 
@@ -71,17 +83,24 @@ class InlineContent:
 
         ``dirty`` is left to the caller to clear.
         """
-        patches = [(offset, b"".join(pieces)) for offset, pieces in dirty.runs()]
-        context = self._context
-        status = context.metadata.write_inline(
-            context.caller, context.path, patches, length if self.cut else -1, "", False
-        )
-        self.cut = False
-        self._keep(patches, status.length)
+        change = self.change(dirty, length)
+        status: FileStatus = self._context.metadata.call("write_inline", self._context.caller, *change)
+        self.sent(change, status.length)
         return status
 
-    def _keep(self, patches: list[tuple[int, bytes]], length: int) -> None:
-        """What is known of the content afterwards."""
+    def change(self, dirty: DirtyExtents, length: int) -> InlineChange:
+        """What is to be sent, as arguments of the verb ``write_inline``."""
+        patches = [(offset, b"".join(pieces)) for offset, pieces in dirty.runs()]
+        if self.cut:
+            # The filesystem does not know how short the file was in between: what was cut off is zeros.
+            gaps = dirty.gaps(self._length, min(self._sent_length, length))
+            patches += [(start, bytes(end - start)) for start, end in gaps]
+        return InlineChange(self._context.path, patches, length if self.cut else -1, "", False)
+
+    def sent(self, change: InlineChange, length: int) -> None:
+        """The change was made, and the file is ``length`` bytes long: what is known of the content now."""
+        patches = change.patches
+        self.cut = False
         if len(patches) == 1 and patches[0][0] == 0 and len(patches[0][1]) == length:
             self._data = patches[0][1]
         elif self._data is not None and max(self._length, *(o + len(d) for o, d in patches), 0) == length:
@@ -92,4 +111,4 @@ class InlineContent:
             self._data = bytes(content)
         else:
             self._data = b"" if length == 0 else None  # another writer was there, too
-        self._length = length
+        self._length = self._sent_length = length

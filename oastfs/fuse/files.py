@@ -17,6 +17,7 @@ from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, Opened
 from oastfs.fuse.attributes import Attributes
 from oastfs.fuse.effects import Change, Operation, Wait
+from oastfs.fuse.flushing import flushed
 from oastfs.fuse.handles import OpenInode, version_of
 from oastfs.fuse.shared import INODES, Shared, new_path
 
@@ -179,7 +180,7 @@ class Files:
     def _flush(self, entry: OpenInode) -> Operation[None]:
         before = self._handles.cached.get(entry.inode_id)
         undisturbed = before is not None and self._version_now(entry) == before
-        status = yield Wait(entry.file.flush)
+        status = yield from flushed(entry.file)
         # The kernel's pages hold what was written here, but nothing of somebody else's writes between.
         if undisturbed:
             self._handles.cached.put(entry.inode_id, version_of(status))
@@ -211,7 +212,7 @@ class Files:
             return
         if entry.handles == 1 and entry.writable and not entry.kept and entry.file.dirty:
             # Pages of a mapping come after flush. Others may open it meanwhile: it stays known until sent.
-            yield Wait(entry.file.flush)
+            yield from flushed(entry.file)
         with self._handles.lock:
             entry.handles -= 1
             if entry.handles:

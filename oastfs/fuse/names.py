@@ -9,7 +9,8 @@ from msgspec import structs
 
 from oastfs.core.errors import InvalidArgument, OastError
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, RenameMode
-from oastfs.fuse.effects import Change, Operation, Wait
+from oastfs.fuse.effects import Change, Operation
+from oastfs.fuse.flushing import flushed
 from oastfs.fuse.shared import INODES, Shared, entry_path, new_path
 
 RENAME_MODES: Final = {0: RenameMode.POSIX, 1: RenameMode.NO_REPLACE, 2: RenameMode.EXCHANGE}
@@ -36,7 +37,7 @@ class Names:
         """What is written is sent first, so that size and times are those that stay (as NFS does)."""
         opened = self._handles.open.get(status.inode_id)
         if opened is not None:
-            status = yield Wait(opened.file.flush)
+            status = yield from flushed(opened.file)
         return self._shared.told(status)
 
     def mkdir(self, parent_id: int, name: str, mode: int, caller: Caller) -> Operation[FileStatus]:
@@ -62,7 +63,7 @@ class Names:
         """link(2)."""
         opened = self._handles.open.get(inode_id)
         if opened is not None and opened.writable and opened.file.dirty:
-            yield Wait(opened.file.flush)
+            yield from flushed(opened.file)
         status = yield Change("link", caller, f"{INODES}{inode_id}", new_path(parent_id, name))
         return self._shared.told(status)
 

@@ -11,9 +11,9 @@ from oastfs.core.errors import NotPermitted, StaleHandle
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.fuse.handles import Handles, version_of
 from oastfs.fuse.options import MountConfig
-from oastfs.store.schema import ROOT_ID
 
 INODES = "/.reserved/.inodes/"
+ROOT_ID = 1
 RESERVED_NAME = ".reserved"
 
 

@@ -20,6 +20,7 @@ from oastfs.fuse.files import Opening
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
 from oastfs.fuse.kernel.protocol import Opcode, Valid
+from oastfs.fuse.status import BLOCK_BYTES, IO_SIZE_BYTES, NAME_BYTES_MAX, free_inodes
 
 Who = tuple[int, int, int]
 """uid, gid and pid of the caller."""
@@ -30,10 +31,6 @@ Handler = Callable[[int, bytes, Who], "Answer | Operation[Answer]"]
 SECOND_NS: Final = 10**9
 UNSIGNED: Final = (1 << 64) - 1
 """Seconds before 1970 travel as large unsigned numbers."""
-IO_SIZE_BYTES: Final = 64 * 1024
-"""st_blksize: what programs read and write at a time."""
-STATFS_BLOCK_BYTES: Final = 4096
-NAME_BYTES_MAX: Final = 255
 _NO_ATTRIBUTES: Final = bytes(p.ENTRY_OUT.size)
 _EMPTY: Final = b""
 
@@ -171,18 +168,17 @@ class Requests:
 
     def statfs(self, node: int, body: bytes, who: Who) -> Answer:
         space = self._attributes.statfs()
-        free = space.remaining // STATFS_BLOCK_BYTES
-        # An inode takes some 200 bytes of the store.
-        free_inodes = min(space.metadata_remaining // 200, (1 << 62))
+        free = space.remaining // BLOCK_BYTES
+        files_free = free_inodes(space)
         return p.STATFS_OUT.pack(
-            space.capacity // STATFS_BLOCK_BYTES,
+            space.capacity // BLOCK_BYTES,
             free,
             free,
-            space.inodes + free_inodes,
-            free_inodes,
-            STATFS_BLOCK_BYTES,
+            space.inodes + files_free,
+            files_free,
+            BLOCK_BYTES,
             NAME_BYTES_MAX,
-            STATFS_BLOCK_BYTES,
+            BLOCK_BYTES,
             0,
         )
 
