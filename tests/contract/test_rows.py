@@ -79,7 +79,9 @@ def test_get_many_keeps_order_and_sees_own_writes(store: Store) -> None:
     assert store.read(lambda tx: tx.get_many(INODE, [])) == []
 
 
-@pytest.mark.parametrize("text", ["", "x", "é" * 127, "z" * 255, "\U0001f600" * 63, "a/b c\n", "\x01", "\x7f"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "é" * 127, "z" * 255, "\U0001f600" * 63, "a/b c\n", "\x01", "\x7f"]
+)
 def test_texts_of_every_kind(store: Store, text: str) -> None:
     def write(tx: Transaction) -> None:
         tx.put(XATTR, (1, text), Xattr(b"\0\xff"))

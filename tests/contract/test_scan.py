@@ -180,7 +180,11 @@ def test_index_gives_the_tables_keys_and_values(store: Store) -> None:
                 tx.put(REPLICA, (block, storage), Replica(block * 100 + storage))
 
     store.write(write)
-    assert store.read(lambda tx: replicas(tx, prefix=(20,))) == [((1, 20), 120), ((2, 20), 220), ((3, 20), 320)]
+    assert store.read(lambda tx: replicas(tx, prefix=(20,))) == [
+        ((1, 20), 120),
+        ((2, 20), 220),
+        ((3, 20), 320),
+    ]
     assert store.read(lambda tx: replicas(tx, prefix=(20,), after=(1,), limit=1)) == [((2, 20), 220)]
     assert store.read(lambda tx: replicas(tx, prefix=(10,), reverse=True, limit=1)) == [((3, 10), 310)]
     assert [key for key, _ in store.read(replicas)] == [

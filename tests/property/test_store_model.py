@@ -145,7 +145,8 @@ def check_scan(tx: Transaction, model: Model, data: st.DataObject, table: Table[
     rows = [
         row
         for row in sorted(model[table].items(), key=lambda row: place(row[0]), reverse=reverse)
-        if place(row[0])[:depth] == prefix and (after is None or beyond(place(row[0])[depth:end], after, reverse))
+        if place(row[0])[:depth] == prefix
+        and (after is None or beyond(place(row[0])[depth:end], after, reverse))
     ]
     assert found == rows[:limit]
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -201,31 +202,43 @@ class Committer:
         self._environment.maintain()
 
     def _attempt(self, group: list[_Job], more: Iterator[_Job]) -> None:
+        """One LMDB transaction for the group. Raises Conflict if it may be tried again."""
         if self._closed:
             raise StoreError("the store is closed")
         environment = self._environment
         txn = environment.begin_write()
+        base = ReadTransaction(environment.tables, txn)
         try:
-            base = ReadTransaction(environment.tables, txn)
-            wrote = False
             for job in group:
-                wrote |= self._run(job, base, txn)
+                self._run(job, base, txn)
             for job in more:
                 group.append(job)
-                wrote |= self._run(job, base, txn)
-            if wrote:
-                txn.commit()
-            else:
-                txn.abort()
+                self._run(job, base, txn)
+            txn.commit()
+            return
         except lmdb.Error as error:
-            txn.abort()
-            raise environment.write_failed(error) from error
-        except BaseException:
-            txn.abort()
-            raise
+            failure = error.with_traceback(None)
+        finally:
+            base.forget()
+            unfinished = weakref.ref(txn)
+            del txn
+            self._undo(unfinished)
+        raise environment.write_failed(failure) from failure
 
-    def _run(self, job: _Job, base: ReadTransaction, txn: Any) -> bool:
-        """One operation into the group's transaction, whole or not at all; whether it wrote."""
+    @staticmethod
+    def _undo(unfinished: weakref.ref[Any]) -> None:
+        """See that a transaction which was not committed is gone.
+
+        It goes with the last reference to it. Its method ``abort`` waits for a moment at which no other
+        thread reads, and readers who follow each other closely leave none; so that is for transactions
+        which are still held, by a cursor that an operation kept.
+        """
+        txn = unfinished()
+        if txn is not None:
+            txn.abort()
+
+    def _run(self, job: _Job, base: ReadTransaction, txn: Any) -> None:
+        """One operation into the group's transaction, whole or not at all."""
         tx = StagedTransaction(base)
         job.error = None
         self._running_on = threading.get_ident()
@@ -235,8 +248,7 @@ class Committer:
         except BaseException as error:
             tx.finish()
             job.error = error
-            return False
+            return
         finally:
             self._running_on = 0
         apply_changes(txn, changes)
-        return bool(changes)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
-from oastfs.core.errors import StoreError, WrongStore
+from oastfs.core.errors import StoreError, StoreFull, WrongStore
 from oastfs.store.schema import SCHEMA_VERSION
 
 _MARKER = b"oastfs schema version"
 """A key of the unnamed database, beside LMDB's own entries for the named ones."""
+
+_MAGIC = 0xBEEFC0DE
+"""In LMDB's first page, behind the page's own header."""
 
 _FILES = {"data.mdb", "lock.mdb"}
 
@@ -29,11 +34,23 @@ def check_directory(path: Path, create: bool) -> None:
         raise WrongStore("a store is a directory, and this is a file", path=str(path)) from None
     except OSError as error:
         raise StoreError(f"the store cannot be opened: {error.strerror}", path=str(path)) from error
-    if "data.mdb" not in names:
+    if "data.mdb" not in names or not _is_lmdb(path):
         if names - _FILES:
             raise WrongStore("the directory holds other things than a store", path=str(path))
         if not create:
             raise WrongStore("the directory is empty: make a store first (create)", path=str(path))
+
+
+def _is_lmdb(path: Path) -> bool:
+    """Whether the data file is LMDB's, without opening it (which would leave a lock file beside it)."""
+    try:
+        with (path / "data.mdb").open("rb") as file:
+            start = file.read(24)
+    except OSError as error:
+        raise StoreError(f"the store cannot be opened: {error.strerror}", path=str(path)) from error
+    if start and int.from_bytes(start[16:20], sys.byteorder) != _MAGIC:
+        raise WrongStore("data.mdb is not an LMDB file, nor a store", path=str(path))
+    return bool(start)
 
 
 def check_marker(environment: Any, path: Path, create: bool) -> None:
@@ -56,7 +73,10 @@ def check_marker(environment: Any, path: Path, create: bool) -> None:
 
 
 def refused(error: lmdb.Error, path: Path) -> StoreError:
-    """What LMDB's refusal to open a file means."""
-    if isinstance(error, (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)):
-        return WrongStore("data.mdb is not a store of this version of LMDB", path=str(path))
-    return StoreError(f"the store cannot be opened: {error}", path=str(path))
+    """What LMDB's refusal to open a file means: its own codes are negative, the system's are not."""
+    code = getattr(error, "code", 0)
+    if code == errno.ENOSPC:
+        return StoreFull(path=str(path))
+    if code > 0:
+        return StoreError(f"the store cannot be opened: {error}", path=str(path))
+    return WrongStore(f"data.mdb is damaged or of another version of LMDB ({error})", path=str(path))

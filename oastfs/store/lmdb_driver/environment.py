@@ -32,6 +32,7 @@ _DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.0005
 _READER_CHECK_SECONDS = 30.0
 _PAGE_BYTES = 4096
+_FULL_BYTES = 4 << 20
 _READER_BYTES = 64
 """A slot of LMDB's reader table."""
 
@@ -70,7 +71,7 @@ class Environment:
         self._due: str = ""
         self._next_reader_check = time.monotonic() + _READER_CHECK_SECONDS
         check_directory(path, create)
-        self._map_bytes = options.map_bytes
+        self.map_bytes = options.map_bytes
         self._open(create)
 
     def _open(self, create: bool) -> None:
@@ -95,7 +96,7 @@ class Environment:
             try:
                 opened = lmdb.open(
                     str(self.path),
-                    map_size=self._map_bytes,
+                    map_size=self.map_bytes,
                     max_dbs=64,
                     max_readers=self.options.max_readers,
                     readahead=False,  # Rows are read at random; neighbours would push useful pages out.
@@ -103,13 +104,13 @@ class Environment:
                     mode=0o600,
                 )
             except lmdb.MemoryError as error:
-                self._map_bytes //= 2
-                if self._map_bytes < _SMALLEST_MAP_BYTES:
+                self.map_bytes //= 2
+                if self.map_bytes < _SMALLEST_MAP_BYTES:
                     raise StoreError(f"no address space to map the store {self.path}") from error
             except lmdb.Error as error:
                 raise refused(error, self.path) from error
             else:
-                self._map_bytes = opened.info()["map_size"]
+                self.map_bytes = opened.info()["map_size"]
                 return opened
 
     def _reserve_lock_file(self) -> None:
@@ -192,10 +193,10 @@ class Environment:
 
     def _grow(self) -> None:
         """Double the map, or add what the address space still gives."""
-        step = self._map_bytes
+        step = self.map_bytes
         while step >= _PAGE_BYTES * 16:
             try:
-                self._resize(self._map_bytes + step)
+                self._resize(self.map_bytes + step)
                 return
             except lmdb.MemoryError:
                 step //= 2
@@ -206,7 +207,7 @@ class Environment:
         self._raise_barrier(State.RESIZING)
         try:
             self.handle.set_mapsize(map_bytes)
-            self._map_bytes = self.handle.info()["map_size"]
+            self.map_bytes = self.handle.info()["map_size"]
         except lmdb.Error as error:
             # The map is gone: open it again as it was.
             self.handle.close()
@@ -289,6 +290,12 @@ CLOSED: Final = _closed()
 
 def translate(error: lmdb.Error, path: Path) -> StoreError:
     """LMDB's errors as ours."""
-    if isinstance(error, lmdb.DiskError):
+    if isinstance(error, lmdb.DiskError) or (getattr(error, "code", 0) == errno.EIO and _is_full(path)):
         return StoreFull(path=str(path))
     return StoreError(f"the store failed: {error}", path=str(path))
+
+
+def _is_full(path: Path) -> bool:
+    """LMDB calls it an input/output error if the disk took only part of a write."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES

@@ -3,8 +3,7 @@
 LMDB's locks belong to the process that opened the environment. A child must neither use nor close what it
 inherited: closing would free the parent's reader slots. So it keeps the inherited objects for ever, marked,
 and every store opens the directory again when it is next used. Stores need no test for this on their
-paths:
-the mark is a raised barrier.
+paths: the mark is a raised barrier.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def _forget_open_files() -> None:
     The binding remembers files that are open, to refuse opening one twice, and a child inherits that memory.
     With the process id in a file's name there, the child's files are others than the parent's.
     """
-    known = lmdb._envid.env_keys
+    known: Callable[[str, bool], tuple[object, ...]] = lmdb._envid.env_keys
     pid = os.getpid()
 
     def named_by_process(path: str, subdir: bool) -> tuple[object, ...]:

@@ -47,6 +47,11 @@ class LmdbStore(Store):
         self._environment = shared.environment
         self._committer = shared.committer
 
+    @property
+    def environment(self) -> Environment:
+        """What this store has open at present."""
+        return self._environment
+
     def read(self, operation: Callable[[Transaction], T]) -> T:
         try:
             return self._read_once(operation)

@@ -33,8 +33,13 @@ class ReadTransaction(Transaction):
 
     def end(self) -> None:
         """Release the snapshot. Every later call raises TransactionMisuse."""
-        txn, self._txn, self._get = self._txn, None, _ended
+        txn = self._txn
+        self.forget()
         txn.abort()
+
+    def forget(self) -> None:
+        """Let go of the LMDB transaction, which is somebody else's to end."""
+        self._txn, self._get = None, _ended
 
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
         try:
@@ -204,7 +209,7 @@ def _explain(error: Exception, table: Table[Any], key: Key | None = None) -> Exc
         return TransactionMisuse(f"the store has no table {table.name}")
     if isinstance(error, msgspec.DecodeError):
         return StoreError(f"a row of table {table.name} cannot be decoded ({error}): run fsck")
-    if type(error) is lmdb.Error:
+    if type(error) is lmdb.Error and not getattr(error, "code", 0):
         return TransactionMisuse("the transaction has ended")  # LMDB's word for handles that were closed.
     if isinstance(error, lmdb.Error):
         return StoreError(f"reading table {table.name} failed: {error}")
