@@ -41,6 +41,9 @@ def _begin(process: str, log_level: str, warning: str | None) -> None:
 @click.option("--format", "format_first", is_flag=True, help="Make a filesystem if the store is empty.")
 @click.option("--audit-log", type=click.Path(path_type=Path), help="A line for each change, in this file.")
 @click.option("--stop-seconds", default=10.0, help="How long calls in flight may take when it stops (10).")
+@click.option(
+    "--dead-after", type=click.FloatRange(0.5), default=30.0, help="Seconds of silence of a lost datanode (30)."
+)
 @level_option
 @insecure_option
 def namenode_command(
@@ -52,6 +55,7 @@ def namenode_command(
     format_first: bool,
     audit_log: Path | None,
     stop_seconds: float,
+    dead_after: float,
     log_level: str,
     insecure: bool,
 ) -> int:
@@ -77,6 +81,7 @@ def namenode_command(
             audit_log=audit_log,
             log_level=log_level,
             stop_seconds=stop_seconds,
+            dead_after_seconds=dead_after,
         )
     )
 

@@ -37,7 +37,10 @@ class RetryKey(NamedTuple):
 
 
 class Namespace(Metadata):
-    """All verbs, carried out here. ``clock_ns`` gives nanoseconds since the epoch."""
+    """All verbs, carried out here. ``clock_ns`` gives nanoseconds since the epoch.
+
+    A datanode that was not heard of for ``dead_after_seconds`` does not count as live.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Namespace(Metadata):
         clock_ns: Callable[[], int] = time.time_ns,
         randomness: random.Random | None = None,
         owns_store: bool = False,
+        dead_after_seconds: float | None = None,
     ) -> None:
         self.store = store
         self.info = load_info(store)
@@ -59,6 +63,8 @@ class Namespace(Metadata):
             store.count,
             store.usage,
         )
+        if dead_after_seconds is not None:
+            self._environment.cluster.dead_after_ns = int(dead_after_seconds * 10**9)
         self._read = store.read
         self._operations: dict[str, Callable[..., Any]] = {}
 

@@ -17,7 +17,7 @@ def check_name(name: str, path: str) -> None:
     """Raise unless it is a name in a known namespace."""
     if not name.startswith(_NAMESPACES):
         raise Unsupported(f"extended attribute {name!r} is in no known namespace", path=path)
-    if name.endswith(".") and name in _NAMESPACES or "\0" in name:
+    if name in _NAMESPACES or "\0" in name:
         raise InvalidArgument("an extended attribute needs a name", path=path)
     if len(name.encode("utf-8", "replace")) > XATTR_NAME_BYTES_MAX:
         raise NameTooLong(f"an attribute's name has {XATTR_NAME_BYTES_MAX} bytes at most", path=path)

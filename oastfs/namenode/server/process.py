@@ -17,7 +17,7 @@ import structlog
 from oastfs import __version__
 from oastfs.core.errors import AlreadyExists, OastError
 from oastfs.core.logging import configure
-from oastfs.namenode.control import ControlServer
+from oastfs.namenode.control import HEARTBEAT_INTERVAL_SECONDS, ControlServer
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.namespace import Namespace
@@ -52,6 +52,7 @@ class NamenodeConfig:
     audit_log: Path | None = None
     log_level: str = "info"
     stop_seconds: float = 10.0
+    dead_after_seconds: float = 30.0
     limits: RpcLimits = field(default_factory=RpcLimits)
 
 
@@ -124,7 +125,7 @@ class Namenode:
         config = self._config
         store = _open(config)
         self._parts.callback(store.close)
-        namespace = self._namespace = Namespace(store)
+        namespace = self._namespace = Namespace(store, dead_after_seconds=config.dead_after_seconds)
         audit = None
         if config.audit_log is not None:
             audit = AuditLog(config.audit_log)
@@ -136,7 +137,13 @@ class Namenode:
         http = StatusServer(self.metrics.registry, self._amiss, self.status)
         http_port = await http.start(config.host, config.http_port)
         self._parts.callback(http.stop)
-        control = ControlServer(namespace, f"{config.host}:{config.control_port}")
+        # A datanode may miss a few heartbeats before it counts as dead.
+        heartbeat_seconds = min(HEARTBEAT_INTERVAL_SECONDS, config.dead_after_seconds / 6)
+        control = ControlServer(
+            namespace,
+            f"{config.host}:{config.control_port}",
+            heartbeat_interval_seconds=heartbeat_seconds,
+        )
         control.start()
         self._parts.callback(control.stop)
         jobs = JobRunner(all_jobs(namespace))
