@@ -1,3 +1,51 @@
-"""Fixtures for every test. Direct mode is `store` and `namespace`; servers are in tests/system."""
+"""Fixtures for every test: direct mode, in this process. Servers are in tests/system."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from oastfs.client import Filesystem
+    from oastfs.namenode.namespace import Namespace
+    from oastfs.store.transaction import Store
+
+
+@pytest.fixture
+def metadata_url(tmp_path: Path) -> str:
+    """The address of an embedded store in the test's directory, with an empty filesystem."""
+    from oastfs.cli.stores import FormatRequest, format_new
+
+    url = f"lmdb://{tmp_path / 'store'}"
+    format_new([url], FormatRequest(replication=1, inline_limit=None, block_size=None))
+    return url
+
+
+@pytest.fixture
+def store(metadata_url: str) -> Iterator[Store]:
+    """The open store of ``metadata_url``."""
+    from oastfs.store import open_store
+
+    opened = open_store(metadata_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def namespace(store: Store) -> Namespace:
+    """The namespace on ``store``."""
+    from oastfs.namenode.namespace import Namespace
+
+    return Namespace(store)
+
+
+@pytest.fixture
+def filesystem(metadata_url: str) -> Iterator[Filesystem]:
+    """A client in direct mode on ``metadata_url``. It has no datanodes."""
+    from oastfs.client import connect
+
+    with connect(metadata_url) as fs:
+        yield fs
