@@ -42,7 +42,10 @@ def _begin(process: str, log_level: str, warning: str | None) -> None:
 @click.option("--audit-log", type=click.Path(path_type=Path), help="A line for each change, in this file.")
 @click.option("--stop-seconds", default=10.0, help="How long calls in flight may take when it stops (10).")
 @click.option(
-    "--dead-after", type=click.FloatRange(0.5), default=30.0, help="Seconds of silence of a lost datanode (30)."
+    "--dead-after",
+    type=click.FloatRange(0.5),
+    default=30.0,
+    help="Seconds until a silent datanode is lost (30).",
 )
 @level_option
 @insecure_option
