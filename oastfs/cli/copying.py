@@ -56,7 +56,7 @@ def put_command(
         if has_scheme(source):
             raise UsageFailure(f"put copies local files; for {source} use cp or get")
     fs = filesystem(target)
-    sink = RemoteSink(fs, not no_clobber)
+    sink = RemoteSink(fs, not no_clobber, settles=preserve)
     if STREAM in sources:
         if len(sources) > 1:
             raise UsageFailure("- (the standard input) goes alone")
@@ -115,7 +115,7 @@ def cp_command(
         for path in paths:
             if source.item(path, follow=True).is_directory:
                 raise Failure(f"{path}: Is a directory (use -r to copy it)")
-    sink = RemoteSink(filesystem(target), not no_clobber)
+    sink = RemoteSink(filesystem(target), not no_clobber, settles=preserve)
     _copy(source, paths, sink, target.path, CopyOptions(preserve, umask()), "cp", quiet)
 
 

@@ -16,8 +16,8 @@ from typing import Protocol
 from oastfs.cli.transfer.ends import STREAM_CHUNK_BYTES, Item, Sink, SmallFile, Source, join
 from oastfs.core.errors import ConnectionLost, DeadlineExceeded
 
-WORKERS = 4
-BATCH_FILES = 500
+WORKERS = 8
+BATCH_FILES = 200
 BATCH_BYTES = 4 << 20
 
 

@@ -96,12 +96,16 @@ class RemoteSource(Source):
 class RemoteSink(Sink):
     """A place in a filesystem."""
 
-    def __init__(self, fs: Filesystem, clobber: bool = True) -> None:
+    def __init__(self, fs: Filesystem, clobber: bool = True, *, settles: bool = False) -> None:
+        """``settles``: attributes of what is written will be set."""
         self._fs = fs
         self._metadata = fs.metadata
         self._caller = fs.caller
         self.clobber = clobber
-        self.small_limit_bytes = fs.metadata.filesystem_info(fs.caller).inline_limit
+        self.small_limit_bytes = fs.info.inline_limit
+        self._settles = settles
+        self._fresh: dict[str, FileStatus] = {}
+        """Attributes of files written just now, so that settling them need not ask again."""
 
     def is_directory(self, path: str) -> bool:
         try:
@@ -114,11 +118,16 @@ class RemoteSink(Sink):
 
     def write_small(self, files: Sequence[SmallFile]) -> list[OSError | None]:
         requests = [WriteRequest(file.path, file.data, file.mode, self.clobber) for file in files]
+        errors: list[OSError | None] = []
         answers = self._metadata.write_many(self._caller, requests)
-        return [
-            _error(answer, file.path) if isinstance(answer, Fault) else None
-            for file, answer in zip(files, answers, strict=True)
-        ]
+        for file, answer in zip(files, answers, strict=True):
+            if isinstance(answer, Fault):
+                errors.append(_error(answer, file.path))
+            else:
+                errors.append(None)
+                if self._settles:
+                    self._fresh[file.path] = answer
+        return errors
 
     def create(self, path: str, mode: int) -> IO[bytes]:
         stream: IO[bytes] = self._fs.open(path, "wb" if self.clobber else "xb", permissions=mode)
@@ -148,7 +157,7 @@ class RemoteSink(Sink):
 
     def set_attributes(self, path: str, item: Item, xattrs: dict[str, bytes]) -> None:
         metadata, caller = self._metadata, self._caller
-        now = metadata.stat(caller, path, False)
+        now = self._fresh.pop(path, None) or metadata.stat(caller, path, False)
         if (now.uid, now.gid) != (item.uid, item.gid):
             now = self._give(path, item)
         for name, value in xattrs.items():
