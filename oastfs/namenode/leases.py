@@ -102,9 +102,14 @@ def is_expired(tx: Transaction, holder: str, now_ns: int, limit_ns: int = LEASE_
 
 def check_holder(holder: str) -> None:
     """Raise InvalidArgument unless it may be the name of a writer."""
-    valid = type(holder) is str and holder and "\0" not in holder and holder != RECOVERY
-    if not valid or len(holder.encode("utf-8", "replace")) > HOLDER_BYTES_MAX:
-        raise InvalidArgument(f"a writer's name has 1 to {HOLDER_BYTES_MAX} bytes: {holder!r}")
+    if type(holder) is not str or not holder or "\0" in holder or holder == RECOVERY:
+        raise InvalidArgument(f"not the name of a writer: {holder!r}")
+    try:
+        size_bytes = len(holder.encode())
+    except UnicodeEncodeError:
+        size_bytes = HOLDER_BYTES_MAX + 1
+    if size_bytes > HOLDER_BYTES_MAX:
+        raise InvalidArgument(f"a writer's name has at most {HOLDER_BYTES_MAX} bytes of UTF-8: {holder!r}")
 
 
 def _displace(tx: Transaction, context: Context, inode: Inode, other: str, path: str) -> None:

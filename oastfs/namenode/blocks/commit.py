@@ -85,11 +85,14 @@ def _leave_behind(tx: Transaction, context: Context, one: BlockCommit, named: se
     for storage_id, stamp in replicas.items():
         if storage_id in named:
             continue
-        if stamp >= one.generation_stamp:
+        # Whatever a stale replica's row says: an unfinished update may have raised its stamp since.
+        highest = one.generation_stamp - 1
+        if stamp > highest:
+            highest = one.generation_stamp
             tx.put(REPLICA, (block.block_id, storage_id), Replica(one.generation_stamp, True))
         view = context.cluster.find(tx, context.now_ns, storage_id)
         if view is not None:
-            commands.order_delete(tx, view, block.block_id, stamp)
+            commands.order_delete(tx, view, block.block_id, highest)
 
 
 def _may_commit(block: Block, one: BlockCommit, holder: str) -> bool:

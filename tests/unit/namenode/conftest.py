@@ -13,6 +13,7 @@ from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
 from oastfs.store.transaction import Store
+from tests.harness.fleet import Fleet
 
 ROOT = SUPERUSER
 ALICE = Caller("alice", 1001, (1001, 2000))
@@ -56,6 +57,15 @@ def namespace(store: Store, clock: Clock) -> Iterator[Namespace]:
     namespace.chown(ROOT, "/home/alice", ALICE.uid, ALICE.gid)
     yield namespace
     finish(store)
+
+
+@pytest.fixture
+def fleet(namespace: Namespace) -> Fleet:
+    """Three datanodes on three machines."""
+    fleet = Fleet(namespace)
+    for _ in range(3):
+        fleet.add()
+    return fleet
 
 
 def names(namespace: Namespace, path: str, caller: Caller = ROOT) -> list[str]:
