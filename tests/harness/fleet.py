@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from oastfs.core.types import SUPERUSER, BlockCommit, LocatedBlock
 from oastfs.namenode import block_report, membership
 from oastfs.namenode.block_report import Reported
-from oastfs.namenode.blocks import commands, recover, replicas
+from oastfs.namenode.blocks import recover, replicas
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.membership import Registration, StorageReport
 from oastfs.namenode.namespace import Namespace
