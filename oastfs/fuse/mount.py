@@ -155,7 +155,11 @@ def prepare_mountpoint(mountpoint: str) -> None:
     try:
         mounted = path.is_mount()
         is_directory = path.is_dir()
-        path.exists() and path.stat()
+        if mounted:
+            # Not stat: the kernel answers that from its cache for a while after the mount has died.
+            os.statvfs(mountpoint)
+        else:
+            path.exists() and path.stat()
     except OSError as error:
         if error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
             raise

@@ -79,7 +79,8 @@ class Mount(Server):
 
         def mounted() -> bool:
             self.check_alive()
-            return os.path.ismount(self.path) and self.path.stat() is not None
+            # statvfs is never answered from the kernel's cache, as stat may be of a dead mount.
+            return os.path.ismount(self.path) and os.statvfs(self.path) is not None
 
         wait_until(mounted, f"{self.name} on {self.path}", 30)
 

@@ -8,6 +8,7 @@ from (worker, version), so a torn or mixed one is told from a whole one.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,10 @@ class Face(ABC):
     def mkdir(self, path: str) -> None:
         """Make a directory unless it is there."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections."""
+
 
 class ClientFace(Face):
     """Through namenodes, or straight to the store."""
@@ -84,38 +90,69 @@ class ClientFace(Face):
     def mkdir(self, path: str) -> None:
         self.filesystem.makedirs(path)
 
+    def close(self) -> None:
+        self.filesystem.close()
+
 
 class PathFace(Face):
-    """Through a mount, with the system calls of a careful program."""
+    """Through a mount, with the system calls of a careful program.
+
+    While a killed mount is made anew its mount point is for a moment an ordinary directory. Each
+    operation therefore begins from a descriptor of the mounted root, and fails if it is not mounted.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
 
-    def put(self, path: str, data: bytes, scratch: str) -> None:
-        descriptor = os.open(self.root + scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    @contextmanager
+    def _root(self) -> Iterator[int]:
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
+            if os.fstat(descriptor).st_dev == os.stat(os.path.dirname(self.root)).st_dev:
+                raise OSError(errno.ENOTCONN, "not mounted at the moment")
+            yield descriptor
         finally:
             os.close(descriptor)
-        os.rename(self.root + scratch, self.root + path)
+
+    def put(self, path: str, data: bytes, scratch: str) -> None:
+        with self._root() as root:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            descriptor = os.open(scratch[1:], flags, 0o644, dir_fd=root)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(scratch[1:], path[1:], src_dir_fd=root, dst_dir_fd=root)
 
     def read(self, path: str) -> bytes | None:
-        try:
-            return Path(self.root + path).read_bytes()
-        except FileNotFoundError:
-            return None
+        with self._root() as root:
+            try:
+                descriptor = os.open(path[1:], os.O_RDONLY, dir_fd=root)
+            except FileNotFoundError:
+                return None
+            with open(descriptor, "rb") as file:
+                return file.read()
 
     def remove(self, path: str) -> None:
-        os.unlink(self.root + path)
+        with self._root() as root:
+            os.unlink(path[1:], dir_fd=root)
 
     def rename(self, source: str, target: str) -> None:
-        os.rename(self.root + source, self.root + target)
+        with self._root() as root:
+            os.rename(source[1:], target[1:], src_dir_fd=root, dst_dir_fd=root)
 
     def mkdir(self, path: str) -> None:
-        os.makedirs(self.root + path, exist_ok=True)
+        with self._root() as root:
+            try:
+                os.mkdir(path[1:], dir_fd=root)
+            except FileExistsError:
+                pass
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 def face_of(target: str) -> Face:
@@ -224,6 +261,7 @@ def verify(target: str, worker: int, journal: Path) -> int:
     face, allowed = face_of(target), replay(journal)
     for slot in range(SLOTS):
         check_slot(face, worker, slot, allowed)
+    face.close()
     return sum(1 for entry in _entries(journal) if entry.get("done"))
 
 
