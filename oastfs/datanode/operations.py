@@ -11,7 +11,7 @@ import socket
 
 import google_crc32c
 
-from oastfs.core.errors import BlockNotFound, InvalidArgument, Unsupported
+from oastfs.core.errors import BlockNotFound, ConnectionLost, CorruptBlock, InvalidArgument, Unsupported
 from oastfs.core.limits import BYTES_PER_CHECKSUM
 from oastfs.datanode.context import DataContext, refusal
 from oastfs.datanode.copier import copy_replica
@@ -49,7 +49,13 @@ def read_block(context: DataContext, connection: TransferConnection, request: pb
     replica = find_replica(context, request.header.baseHeader.block)
     with open_reader(context, replica) as reader:
         sender = BlockSender(reader, request.offset, request.len, request.sendChecksums)
-        sent_bytes = sender.send(connection, sender.response())
+        try:
+            sent_bytes = sender.send(connection, sender.response())
+        except CorruptBlock as error:
+            context.verify_soon(replica)
+            if sender.begun:
+                raise ConnectionLost(error.message) from None
+            raise
     context.metrics.bytes_read.inc(sent_bytes)
     status = connection.receive_message(pb.ClientReadStatus).status
     if status == pb.ERROR_CHECKSUM:

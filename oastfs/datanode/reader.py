@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from oastfs.core.errors import BlockNotFound
+from oastfs.core.errors import BlockNotFound, CorruptBlock
 from oastfs.core.limits import BYTES_PER_CHECKSUM
 from oastfs.datanode.layout import checksum_offset, chunk_count
 from oastfs.datanode.replica import Replica
@@ -53,7 +53,7 @@ class ReplicaReader:
             size = min(batch_bytes, length - start)
             piece, sums = data[:size], checksums[: chunk_count(size) * CHECKSUM_BYTES]
             if self.read_into(start, [piece], [sums]) < size:
-                raise BlockNotFound(f"block {self.replica.block_id} was cut short while it was read")
+                raise CorruptBlock(f"block {self.replica.block_id} is shorter than it should be")
             yield piece, sums
 
     def _read(self, start: int, data: Sequence[memoryview], checksums: Sequence[memoryview]) -> int:
@@ -62,7 +62,7 @@ class ReplicaReader:
             wanted = chunk_count(count) * CHECKSUM_BYTES
             where = checksum_offset(start // BYTES_PER_CHECKSUM)
             if _preadv_all(self.meta_fd, checksums, where) < wanted:
-                raise BlockNotFound(f"block {self.replica.block_id} lacks checksums")
+                raise CorruptBlock(f"block {self.replica.block_id} lacks checksums")
         return count
 
 

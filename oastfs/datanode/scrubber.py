@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 
-from oastfs.core.errors import BlockNotFound
+from oastfs.core.errors import BlockNotFound, CorruptBlock
 from oastfs.core.limits import BYTES_PER_CHECKSUM
 from oastfs.datanode.block_store import BlockStore
 from oastfs.datanode.disk import drop_cache
@@ -103,6 +103,8 @@ class Scrubber:
             except BlockNotFound:
                 if replica.epoch == epoch:
                     raise
+            except CorruptBlock:
+                pass  # shorter than it should be
             if replica.epoch != epoch or not replica.final:
                 return True  # a writer came; its blocks are checked another time
         return False

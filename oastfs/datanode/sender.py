@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from oastfs.core.errors import BlockNotFound, InvalidArgument
+from oastfs.core.errors import CorruptBlock, InvalidArgument
 from oastfs.core.limits import BYTES_PER_CHECKSUM, PACKET_BYTES
 from oastfs.datanode.layout import chunk_count
 from oastfs.datanode.reader import ReplicaReader
@@ -49,6 +49,8 @@ class BlockSender:
         self.end = end
         self._at = self.start
         self._seqno = 0
+        self.begun = False
+        """Whether anything has been sent, so that a failure can no longer be answered."""
 
     def response(self) -> bytes:
         """The answer that goes before the packets."""
@@ -76,6 +78,7 @@ class BlockSender:
             filled = self._fill(memory, filled)
             if self._at == self.end:
                 break
+            self.begun = True
             connection.send(memory[:filled])
             filled = 0
         memory[filled : filled + _PREFIX_BYTES] = self._last_packet()
@@ -108,6 +111,7 @@ class BlockSender:
         while self._at < self.end:
             size = min(BATCH_BYTES, self.end - self._at)
             header = PacketHeader(self._at, self._seqno, False, size)
+            self.begun = True
             connection.send(first + encode_prefix(header, 0), more=True)
             if connection.send_file(self._reader.data_fd, self._at, size) < size:
                 raise self._cut_short()
@@ -119,5 +123,5 @@ class BlockSender:
     def _last_packet(self) -> bytes:
         return encode_prefix(PacketHeader(self.end, self._seqno, True, 0), 0)
 
-    def _cut_short(self) -> BlockNotFound:
-        return BlockNotFound(f"block {self._reader.replica.block_id} was cut short while it was read")
+    def _cut_short(self) -> CorruptBlock:
+        return CorruptBlock(f"block {self._reader.replica.block_id} is shorter than it should be")

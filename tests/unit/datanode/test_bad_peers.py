@@ -1,0 +1,172 @@
+"""Peers that send nonsense, too slowly, or not at all: only their own connection ends."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oastfs.core.errors import ConnectionLost
+from oastfs.wire.transfer import (
+    BlockId,
+    ChecksumKind,
+    PacketHeader,
+    Stage,
+    checksum_chunks,
+    encode_prefix,
+    read_request,
+    write_request,
+)
+from oastfs.wire.transfer.ops import Op, encode_varint
+from tests.harness.waiting import wait_until
+from tests.unit.datanode.peer import Node, nodes, read_block, write_block
+
+BLOCK = BlockId(1024, 1001)
+CONTENT = os.urandom(8_000_000)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with nodes(tmp_path_factory.mktemp("bad"), 1, connection_timeout_seconds=1.0, idle_seconds=1.0) as (one,):
+        write_block([one.target], BLOCK, CONTENT)
+        yield one
+
+
+def throw(node: Node, data: bytes) -> bytes:
+    """Send bytes and the end of the stream; what comes back until the datanode closes."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", node.server.data_port), 10) as sock:
+        try:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            while piece := sock.recv(65536):
+                received += piece
+        except ConnectionError:
+            pass  # a reset is an answer too
+    return received
+
+
+def write_session() -> bytes:
+    data = b"fuzz" * 300
+    checksums = checksum_chunks(ChecksumKind.CRC32C, 512, data)
+    return (
+        write_request(BlockId(77 << 10, 5), [node_target()], Stage.PIPELINE_SETUP_CREATE)
+        + encode_prefix(PacketHeader(0, 0, False, len(data)), len(checksums))
+        + checksums
+        + data
+        + encode_prefix(PacketHeader(len(data), 1, True, 0), 0)
+    )
+
+
+def node_target():  # type: ignore[no-untyped-def]
+    from oastfs.wire.transfer import Target
+
+    return Target("127.0.0.1", 1)
+
+
+relaxed = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@relaxed
+@given(data=st.binary(max_size=2000))
+def test_random_bytes(node: Node, data: bytes) -> None:
+    throw(node, data)
+
+
+@relaxed
+@given(op=st.sampled_from(list(Op)), body=st.binary(max_size=300))
+def test_random_bodies_of_known_operations(node: Node, op: Op, body: bytes) -> None:
+    throw(node, b"\x00\x1c" + bytes((op,)) + encode_varint(len(body)) + body)
+
+
+@relaxed
+@given(cut=st.integers(0, 1400), where=st.integers(0, 1400), value=st.integers(0, 255))
+def test_sessions_cut_short_and_altered(node: Node, cut: int, where: int, value: int) -> None:
+    session = bytearray(write_session())
+    throw(node, bytes(session[:cut]))
+    session[where % len(session)] = value
+    throw(node, bytes(session))
+
+
+def test_afterwards_everything_is_as_it_was(node: Node) -> None:
+    """Runs after the tests above, on the same datanode."""
+    assert read_block(node.target, BLOCK, 0, len(CONTENT)) == CONTENT
+    wait_until(lambda: node.server.active_connections == 0, "every thrown connection to end")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\x1c\x50" + b"\xff" * 10,
+        b"\x00\x1c\x51" + encode_varint(2**31),
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00\x00\x00\x00",
+    ],
+)
+def test_huge_lengths_take_no_memory(node: Node, data: bytes) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(20):
+        assert throw(node, data) == b""
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+def test_a_packet_that_promises_too_much_ends_the_write(node: Node) -> None:
+    block = BlockId(78 << 10, 5)
+    opening = write_request(block, [node.target], Stage.PIPELINE_SETUP_CREATE)
+    throw(node, opening + (2**31).to_bytes(4, "big") + b"\x00\x19" + bytes(100))
+    assert node.store.get(block.block_id).length == 0
+
+
+def test_a_reader_that_does_not_read_is_given_up(node: Node) -> None:
+    with node.connect() as connection:
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.send(read_request(BLOCK, 0, len(CONTENT)))
+        wait_until(lambda: node.server.active_connections == 1, "the read to begin")
+        wait_until(lambda: node.server.active_connections == 0, "the stalled read to be given up", 10)
+
+
+def test_a_silent_connection_is_closed(node: Node) -> None:
+    with node.connect() as connection:
+        connection.sock.settimeout(10)
+        assert connection.sock.recv(1) == b""
+
+
+def test_a_writer_that_falls_silent_is_given_up(node: Node) -> None:
+    from tests.unit.datanode.peer import Pipeline
+
+    pipeline = Pipeline([node.target], BlockId(79 << 10, 5))
+    assert pipeline.put(0, b"acknowledged") == [0]
+    with pytest.raises(ConnectionLost):
+        pipeline.ack()
+    pipeline.close()
+    wait_until(lambda: node.store.get(79 << 10).writer is None, "the silent writer to be let go")
+    assert read_block(node.target, BlockId(79 << 10, 5), 0, 12) == b"acknowledged"
+
+
+def test_connections_are_limited(tmp_path: Path) -> None:
+    with nodes(tmp_path, 1, connections_max=3) as (one,):
+        held = [one.connect() for _ in range(3)]
+        for connection in held:
+            connection.send(read_request(BlockId(1, 1), 0, 1)[:4])
+        with one.connect() as surplus:
+            assert surplus.sock.recv(1) == b""
+        held.pop().close()
+        write_when_free(one)
+        for connection in held:
+            connection.close()
+
+
+def write_when_free(node: Node) -> None:
+    def attempt() -> bool:
+        write_block([node.target], BLOCK, b"x")
+        return True
+
+    wait_until(attempt, "a place for another connection")
