@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "status": Entry("admin", ADMIN, "Show the state of the filesystem and its datanodes."),
     "datanodes": Entry("admin", ADMIN, "List the datanodes."),
     "fsck": Entry("admin", ADMIN, "Check every invariant, and repair on request."),
+    "bench": Entry("benching", ADMIN, "Measure a filesystem, or several side by side."),
     "completion": Entry("completion", ADMIN, "Print the completion script of a shell."),
     "version": Entry("completion", ADMIN, "Print the version."),
 }
