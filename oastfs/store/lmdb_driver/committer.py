@@ -3,8 +3,12 @@
 Whoever holds the leadership may write. A caller that finds it free takes it and commits its own
 operation on its own thread: alone, nobody waits for a thread switch. Who finds it taken queues up. A leader
 that resigns hands a queue that has formed to the store's thread, which leads group after
-group until the queue is empty. A group takes in what arrives while it runs, up to GROUP_OPERATIONS or
-GROUP_SECONDS. Callers are answered after the sync, those of ``submit`` back to back.
+group until nobody comes. Callers are answered after the sync, those of ``submit`` back to back.
+
+A group takes in what arrives while it runs, up to GROUP_OPERATIONS or GROUP_SECONDS. Callers who were
+just answered are likely to come back: until as many have come as wrote at the same time before, a group
+that runs out of operations waits for another LINGER_SECONDS. Otherwise callers would fall into two halves
+that wait for each other's syncs.
 
 Handing over: a job is queued before its caller tries for the leadership, and a leader looks at the queue
 after it has resigned; so either of them sees the other.
@@ -18,8 +22,8 @@ import logging
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import lmdb
@@ -33,6 +37,7 @@ from oastfs.store.transaction import Transaction
 
 GROUP_OPERATIONS = 256
 GROUP_SECONDS = 0.005
+LINGER_SECONDS = 0.0001
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +68,8 @@ class Committer:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._queue: deque[_Job] = deque()
+        self._queue: SimpleQueue[_Job] = SimpleQueue()
+        self._expected = 0
         self._leadership = threading.Lock()
         self._wake = threading.Lock()
         self._wake.acquire()
@@ -79,7 +85,7 @@ class Committer:
     def write(self, operation: Operation) -> Any:
         """Run and commit; returns after the sync."""
         job = _Job(operation)
-        if not self._queue and self._leadership.acquire(False):
+        if self._queue.empty() and self._leadership.acquire(False):
             try:
                 self._commit([job], iter(()))
             finally:
@@ -126,7 +132,7 @@ class Committer:
     # --- leadership -----------------------------------------------------------------------------------
 
     def _enqueue(self, job: _Job) -> None:
-        self._queue.append(job)
+        self._queue.put(job)
         self._pass_on()
 
     def _resign(self) -> None:
@@ -135,7 +141,7 @@ class Committer:
 
     def _pass_on(self) -> None:
         """Let the store's thread lead if somebody waits and nobody leads."""
-        while self._queue and self._leadership.acquire(False):
+        while not self._queue.empty() and self._leadership.acquire(False):
             if self._closed:
                 self._lead()
                 self._leadership.release()
@@ -148,20 +154,29 @@ class Committer:
 
     def _serve(self) -> None:
         """The store's thread: woken with the leadership in its hands."""
-        while True:
+        while not self._closed:
             self._wake.acquire()
-            leading = True
-            while leading:
-                if self._queue:
-                    self._lead()
+            while True:
+                self._lead()
                 self._leadership.release()
-                leading = bool(self._queue) and self._leadership.acquire(False)
-            if self._closed:
-                return
+                if self._queue.empty() or not self._leadership.acquire(False):
+                    break
 
     def _lead(self) -> None:
-        group: list[_Job] = []
-        self._commit(group, self._draw())
+        """Commit group after group until nobody comes."""
+        while (first := self._next(lingering=self._expected > 1)) is not None:
+            group = [first]
+            try:
+                self._commit(group, self._draw())
+            except BaseException as error:
+                _log.exception("a group failed")
+                for job in group:
+                    job.error = error
+            self._expected = len(group) + self._queue.qsize()
+            self._answer(group)
+        self._expected = 0
+
+    def _answer(self, group: list[_Job]) -> None:
         self._running_on = threading.get_ident()
         for job in group:
             if job.done is None:
@@ -174,16 +189,21 @@ class Committer:
         self._running_on = 0
 
     def _draw(self) -> Iterator[_Job]:
-        """Jobs for one group, as they arrive."""
-        pop = self._queue.popleft
+        """Further jobs for one group, as they arrive."""
         deadline = time.monotonic() + GROUP_SECONDS
-        for _ in range(GROUP_OPERATIONS):
-            try:
-                yield pop()
-            except IndexError:
+        for count in range(1, GROUP_OPERATIONS):
+            job = self._next(lingering=count < self._expected)
+            if job is None:
                 return
+            yield job
             if time.monotonic() > deadline:
                 return
+
+    def _next(self, lingering: bool) -> _Job | None:
+        try:
+            return self._queue.get(lingering, LINGER_SECONDS)
+        except Empty:
+            return None
 
     # --- committing -----------------------------------------------------------------------------------
 
