@@ -84,11 +84,13 @@ def purge(tx: Transaction, inode: Inode) -> None:
 
 
 def release_orphan(tx: Transaction, inode_id: int, holder: str) -> None:
-    """End a holder's claim on an orphan; the last claim lets it go. Unknown ids are ignored."""
+    """End a holder's claim on an orphan; the last claim lets it go. Other ids are ignored."""
     key = (ORPHANS_ID, str(inode_id))
     inode = tx.get(INODE, key)
+    if inode is None:
+        return  # it may have names still, and the holder may be writing it
     tx.delete(OPEN_FILE, (inode_id, holder))
-    if inode is None or any(True for _ in tx.scan(OPEN_FILE, (inode_id,), limit=1)):
+    if any(True for _ in tx.scan(OPEN_FILE, (inode_id,), limit=1)):
         return
     tx.delete(INODE, key)
     inode = tree.with_attributes(inode, flags=inode.flags & ~int(Flag.OPEN))

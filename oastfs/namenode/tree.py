@@ -80,7 +80,7 @@ def resolve(tx: Transaction, context: Context, path: str, follow: bool = True) -
 
     Every directory on the way needs execute permission. ``follow`` is about the last component.
     """
-    return _walk(tx, context, path, split(path), follow, 0)
+    return _walk(tx, context, path, split(path), follow)
 
 
 def resolve_slot(tx: Transaction, context: Context, path: str, writing: bool = True) -> Slot:
@@ -92,8 +92,8 @@ def resolve_slot(tx: Transaction, context: Context, path: str, writing: bool = T
     if not parts:
         raise InvalidArgument("not possible on the root directory", path=path)
     if parts[0] == ".reserved" and len(parts) < 4:
-        return _slot_by_id(tx, context, path, parts)
-    parent = _walk(tx, context, path, parts[:-1], True, 0).inode
+        return _slot_by_id(tx, context, path, parts, writing)
+    parent = _walk(tx, context, path, parts[:-1], True).inode
     return slot_in(tx, context, parent, parts[-1], path, writing)
 
 
@@ -140,8 +140,15 @@ def _attributes(tx: Transaction, entry: Inode) -> Inode:
     return inode
 
 
-def _walk(tx: Transaction, context: Context, path: str, parts: list[str], follow: bool, links: int) -> Node:
-    """The hot loop: one row a component."""
+def _walk(
+    tx: Transaction,
+    context: Context,
+    path: str,
+    parts: list[str],
+    follow: bool,
+    links: list[str] | None = None,
+) -> Node:
+    """The hot loop: one row a component. ``links`` are the targets that were followed so far."""
     get = tx.get
     if parts and parts[0] == ".reserved":
         node, parts = _start_by_id(tx, path, parts)
@@ -161,8 +168,8 @@ def _walk(tx: Transaction, context: Context, path: str, parts: list[str], follow
         if entry is None:
             raise NotFound(path=path)
         if entry.mode & _TYPE == _SYMLINK and (follow or position != last):
-            rest = parts[position + 1 :]
-            return _walk_link(tx, context, path, (parent_id, _attributes(tx, entry)), rest, follow, links)
+            link = (parent_id, _attributes(tx, entry))
+            return _walk_link(tx, context, path, link, parts[position + 1 :], follow, links or [])
         inode = entry
     if inode.flags & _LINKED:
         inode = _attributes(tx, inode)
@@ -176,25 +183,28 @@ def _walk_link(
     link: tuple[int, Inode],
     rest: list[str],
     follow: bool,
-    links: int,
+    links: list[str],
 ) -> Node:
     """Go on at a symbolic link's target."""
-    if links >= SYMLINKS_MAX:
+    if len(links) >= SYMLINKS_MAX:
         raise SymlinkLoop(path=path)
     directory_id, inode = link
     target = link_target(tx, inode)
+    # All links of a resolution count, or a few of them with '..' would lead to endless work.
+    links.append(target)
     if target.startswith("/"):
         directory_id = ROOT_ID
     parts = [part for part in target.split("/") if part not in ("", ".")] + rest
     while ".." in parts:
         # Not textual: what precedes a '..' may be a link itself, so walk there, then up.
         cut = parts.index("..")
-        before = _walk(tx, context, path, _from_id(directory_id, parts[:cut]), True, links + 1)
+        before = _walk(tx, context, path, _from_id(directory_id, parts[:cut]), True, links)
         if not before.is_directory:
             raise NotADirectory(path=path)
+        require(context, before.inode, EXECUTE, path)
         directory_id = parent_of(tx, before.inode.id)
         parts = parts[cut + 1 :]
-    return _walk(tx, context, path, _from_id(directory_id, parts), follow, links + 1)
+    return _walk(tx, context, path, _from_id(directory_id, parts), follow, links)
 
 
 def _from_id(directory_id: int, parts: list[str]) -> list[str]:
@@ -207,12 +217,12 @@ def _start_by_id(tx: Transaction, path: str, parts: list[str]) -> tuple[Node, li
     return resolve_id(tx, _inode_number(parts[2], path), path), parts[3:]
 
 
-def _slot_by_id(tx: Transaction, context: Context, path: str, parts: list[str]) -> Slot:
+def _slot_by_id(tx: Transaction, context: Context, path: str, parts: list[str], writing: bool) -> Slot:
     """The slot of an inode named by id alone: where its entry is now."""
     node, _ = _start_by_id(tx, path, parts)
     if node.inode.id == ROOT_ID or node.parent_id in (RECLAIM_ID, ORPHANS_ID):
         raise InvalidArgument("not possible on this inode", path=path)
-    return slot_in(tx, context, resolve_id(tx, node.parent_id).inode, node.name, path)
+    return slot_in(tx, context, resolve_id(tx, node.parent_id).inode, node.name, path, writing)
 
 
 def _inode_number(text: str, path: str) -> int:

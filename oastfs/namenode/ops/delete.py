@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from oastfs.core.errors import InvalidArgument, NotEmpty, NotFound
+from oastfs.core.types import Flag
 from oastfs.namenode import removal, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, require, require_sticky
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import INODE, RECLAIM_ID, Inode
+from oastfs.store.schema import INODE, LINKED_INODE, RECLAIM_ID, Inode
 from oastfs.store.transaction import Transaction
 
 
@@ -42,6 +43,8 @@ def _require_tree(tx: Transaction, context: Context, top: Inode, path: str) -> N
             if not checked:
                 require(context, directory, READ | WRITE | EXECUTE, where)
                 checked = True
+            if entry.flags & Flag.LINKED:
+                entry = tx.get(LINKED_INODE, (entry.id,)) or entry
             require_sticky(context, directory, entry, where)
             if Node(directory.id, str(name), entry).is_directory:
                 pending.append((entry, f"{where}/{name}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat as _stat
 
 from oastfs.core.errors import AlreadyExists, InvalidArgument, NotADirectory, NotFound
-from oastfs.core.path import parent, split
+from oastfs.core.path import INODES, RESERVED, parent, split
 from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
 from oastfs.namenode.context import Context
@@ -35,6 +35,13 @@ def mkdirs(
 
 def make_parents(tx: Transaction, context: Context, path: str, mode: int = 0o755) -> None:
     """Make the missing directories above ``path``; those made can be searched by their owner."""
+    if path.startswith(INODES):
+        # What is addressed by id exists or not: nothing is made on the way to it.
+        tree.resolve(tx, context, "/".join(path.split("/", 4)[:4]), follow=False)
+        if path.count("/") == 3:
+            return
+    elif path.startswith(RESERVED + "/"):
+        raise NotFound("only /.reserved/.inodes/ID is known under /.reserved", path=path)
     missing: list[str] = []
     above = parent(path)
     while True:

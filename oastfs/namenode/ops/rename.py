@@ -28,18 +28,10 @@ def rename(
 ) -> FileStatus:
     """rename(2), renameat2(2), HDFS rename and rename2: see RenameMode for how they differ."""
     mode = RenameMode(mode)
-    from_slot, to_slot = _slots(tx, context, source, target)
+    from_slot, to_slot = _slots(tx, context, source, target, mode)
     node = from_slot.node
     if node is None:
         raise NotFound(path=source)
-    if mode is RenameMode.HDFS and to_slot.node is not None:
-        if not to_slot.node.is_directory:
-            raise AlreadyExists(path=target)
-        if not (to_slot.parent.id == from_slot.parent.id and to_slot.name == from_slot.name):
-            target = join(target, node.name)
-            to_slot = tree.slot_in(tx, context, to_slot.node.inode, node.name, target)
-            if to_slot.node is not None:
-                raise AlreadyExists(path=target)
     _require(context, mode, from_slot, to_slot, source, target)
     _refuse_cycle(tx, node, to_slot, target)
     if mode is RenameMode.EXCHANGE:
@@ -48,21 +40,27 @@ def rename(
         if mode is RenameMode.NO_REPLACE:
             raise AlreadyExists(path=target)
         if to_slot.node.inode.id == node.inode.id:
-            # Two names of one file, or one name: POSIX says that nothing happens.
+            # Two names of one file, or one name: POSIX and HDFS rename say that nothing happens.
             if mode is RenameMode.HDFS_OVERWRITE:
                 raise AlreadyExists("source and target are the same", path=target)
             return tree.status_of(tx, context, node)
+        if mode is RenameMode.HDFS:
+            raise AlreadyExists(path=target)
         _check_replaceable(tx, node, to_slot.node, target)
         removal.remove(tx, context, to_slot.node, keep_for)
     return tree.status_of(tx, context, _move(tx, context, node, to_slot.parent.id, to_slot.name))
 
 
-def _slots(tx: Transaction, context: Context, source: str, target: str) -> tuple[Slot, Slot]:
+def _slots(
+    tx: Transaction, context: Context, source: str, target: str, mode: RenameMode
+) -> tuple[Slot, Slot]:
     """Both places, their parents' rows locked in order of id so that two renames cannot deadlock."""
     if not split(target):
         raise AlreadyExists("the root directory cannot be replaced", path=target)
     from_slot = tree.resolve_slot(tx, context, source, writing=False)
     to_slot = tree.resolve_slot(tx, context, target, writing=False)
+    if mode is RenameMode.HDFS:
+        to_slot, target = _inside(tx, context, from_slot, to_slot, target)
     across = from_slot.parent.id != to_slot.parent.id
     if across and from_slot.node is not None and from_slot.node.is_directory:
         # Directories that change parents go one at a time: two of them could make a cycle.
@@ -72,6 +70,17 @@ def _slots(tx: Transaction, context: Context, source: str, target: str) -> tuple
         slot, path = ((from_slot, source), (to_slot, target))[which]
         slots[which] = tree.slot_in(tx, context, slot.parent, slot.name, path)
     return slots[0], slots[1]
+
+
+def _inside(
+    tx: Transaction, context: Context, from_slot: Slot, to_slot: Slot, target: str
+) -> tuple[Slot, str]:
+    """Where HDFS rename goes: into the target if that is a directory, and not the source itself."""
+    node, there = from_slot.node, to_slot.node
+    if node is None or there is None or not there.is_directory or there.inode.id == node.inode.id:
+        return to_slot, target
+    inside = join(target, node.name)
+    return tree.slot_in(tx, context, there.inode, node.name, inside, writing=False), inside
 
 
 def _require(

@@ -63,3 +63,12 @@ def test_errors(namespace: Namespace) -> None:
         namespace.delete(ROOT, "/", True)
     with pytest.raises(PermissionDenied):
         namespace.delete(EVE, "/home/alice")
+
+
+def test_sticky_looks_at_the_owner_of_a_file_with_several_names(namespace: Namespace) -> None:
+    namespace.mkdirs(ALICE, "/home/alice/d", 0o755)
+    namespace.mkdirs(ROOT, "/home/alice/d/sticky", 0o1777)
+    namespace.write_file(ALICE, "/home/alice/d/sticky/f", b"1")
+    namespace.link(ALICE, "/home/alice/d/sticky/f", "/home/alice/other")
+    namespace.delete(ALICE, "/home/alice/d/sticky", True)
+    assert namespace.open(ALICE, "/home/alice/other").data == b"1"

@@ -6,9 +6,18 @@ import stat as _stat
 
 import pytest
 
-from oastfs.core.errors import AlreadyExists, InvalidArgument, NotADirectory, NotFound, PermissionDenied
+from oastfs.core.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    InvalidPath,
+    NotADirectory,
+    NotFound,
+    PermissionDenied,
+    StaleHandle,
+)
+from oastfs.core.path import by_id
 from oastfs.namenode.namespace import Namespace
-from tests.unit.namenode.conftest import ALICE, EVE, ROOT, Clock
+from tests.unit.namenode.conftest import ALICE, EVE, ROOT, Clock, names
 
 
 def test_parents(namespace: Namespace) -> None:
@@ -95,3 +104,20 @@ def test_parent_times(namespace: Namespace, clock: Clock) -> None:
 def test_depth_limit(namespace: Namespace) -> None:
     namespace.mkdirs(ROOT, "/d" * 1000)
     assert namespace.stat(ROOT, "/d" * 1000).is_directory
+
+
+def test_existing_by_id_needs_no_right_to_write(namespace: Namespace) -> None:
+    home = namespace.stat(ROOT, "/home/alice")
+    assert namespace.mkdirs(EVE, by_id(home.inode_id), parents=False) == home
+    assert namespace.mkdirs(EVE, by_id(home.inode_id)) == home
+
+
+def test_parents_by_id(namespace: Namespace) -> None:
+    home = namespace.stat(ROOT, "/home/alice")
+    namespace.mkdirs(ALICE, by_id(home.inode_id, "a/b"))
+    assert namespace.stat(ROOT, "/home/alice/a/b").is_directory
+    before = names(namespace, "/")
+    for path in (by_id(999_999, "a/b"), by_id(999_999), "/.reserved/a/b", "/.reserved/.inodes/x/y"):
+        with pytest.raises((StaleHandle, NotFound, InvalidPath)):
+            namespace.mkdirs(ROOT, path)
+    assert names(namespace, "/") == before

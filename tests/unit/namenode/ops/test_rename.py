@@ -86,6 +86,20 @@ def test_into_a_directory(kinds: Namespace) -> None:
         kinds.rename(ROOT, "/tmp/file", "/tmp/dir", HDFS)
 
 
+def test_into_a_directory_needs_the_right_to_write_there_only(namespace: Namespace) -> None:
+    namespace.write_file(ALICE, "/tmp/f", b"1")
+    namespace.rename(ALICE, "/tmp/f", "/home/alice", HDFS)  # alice may not write in /home
+    assert namespace.open(ALICE, "/home/alice/f").data == b"1"
+
+
+def test_hdfs_rename_onto_itself_does_nothing(kinds: Namespace) -> None:
+    before = kinds.stat(ROOT, "/tmp/file")
+    for target in ("/tmp/file", "/tmp"):
+        assert kinds.rename(ROOT, "/tmp/file", target, HDFS) == before
+    kinds.rename(ROOT, "/tmp/full", "/tmp/full", HDFS)
+    assert kinds.stat(ROOT, "/tmp/file") == before
+
+
 @pytest.mark.parametrize(
     ("one", "other"), [("file", "dir"), ("full", "dir"), ("file", "file2"), ("link", "full")]
 )

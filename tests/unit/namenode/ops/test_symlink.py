@@ -11,6 +11,7 @@ from oastfs.core.errors import (
     NotFound,
     NotUtf8,
     PermissionDenied,
+    SymlinkLoop,
 )
 from oastfs.namenode.namespace import Namespace
 from tests.unit.namenode.conftest import EVE, ROOT
@@ -54,3 +55,21 @@ def test_permission(namespace: Namespace) -> None:
 def test_readlink_of_others(namespace: Namespace) -> None:
     with pytest.raises(InvalidArgument):
         namespace.readlink(ROOT, "/tmp")
+
+
+def test_dot_dot_needs_the_right_to_search(namespace: Namespace) -> None:
+    namespace.mkdirs(ROOT, "/secret", 0o700)
+    namespace.symlink(ROOT, "/l", "secret/../tmp")
+    assert namespace.stat(ROOT, "/l").name == "tmp"
+    with pytest.raises(PermissionDenied):
+        namespace.stat(EVE, "/l")
+
+
+def test_links_that_lead_over_dot_dot_end(namespace: Namespace) -> None:
+    """Each of them doubles the way: all links on it have to count."""
+    for number in range(40):
+        namespace.symlink(ROOT, f"/k{number}", f"k{number + 1}/../k{number + 1}")
+    namespace.mkdirs(ROOT, "/k40")
+    assert namespace.stat(ROOT, "/k37").name == "k40"
+    with pytest.raises(SymlinkLoop):
+        namespace.stat(ROOT, "/k0")

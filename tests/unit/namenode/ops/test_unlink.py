@@ -7,6 +7,7 @@ import pytest
 from oastfs.core.errors import (
     InvalidArgument,
     IsADirectory,
+    LeaseConflict,
     NotADirectory,
     NotEmpty,
     NotFound,
@@ -83,3 +84,11 @@ def test_sticky(namespace: Namespace) -> None:
         namespace.rmdir(EVE, "/tmp/d")
     with pytest.raises(NotPermitted):
         namespace.unlink(EVE, "/tmp/f")
+
+
+def test_forget_leaves_what_has_a_name(namespace: Namespace) -> None:
+    status = namespace.create(ROOT, "/f", 0o644, False, False, "mount-1")
+    namespace.forget(ROOT, [status.inode_id], "mount-1")
+    with pytest.raises(LeaseConflict):
+        namespace.create(ROOT, "/f", 0o644, True, False, "mount-2")
+    namespace.complete(ROOT, "/f", "mount-1", [])
