@@ -1,0 +1,537 @@
+"""Random operations by several users on a namespace, each compared with a plain model in memory.
+
+Results, error classes, times and the whole tree have to agree after every step; at the end fsck has to find
+nothing. A failure prints the steps that lead to it.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import stat as _stat
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from oastfs.core.errors import InvalidPath, NameTooLong, NotUtf8, OastError, StaleHandle, all_errors
+from oastfs.core.types import Caller, Fault, FileStatus, Flag, RenameMode, WriteRequest
+from oastfs.namenode.filesystem import FormatOptions, format_store
+from oastfs.namenode.fsck import check
+from oastfs.namenode.jobs.reclaim import Reclaim
+from oastfs.namenode.namespace import Namespace
+from oastfs.store import open_store
+from tests.property.posix_changes import Model
+from tests.property.posix_model import INLINE_LIMIT, SUPERGROUP, Entry, Node, Plan, Refusal, Where
+
+ROOT = Caller("root", 0, (0,))
+CALLERS = [
+    ROOT,
+    ROOT,
+    Caller("alice", 1001, (1001, 2000)),
+    Caller("bob", 1002, (1002, 2000)),
+    Caller("eve", 1003, (1003,)),
+    Caller("admin", 1004, (1004, SUPERGROUP)),
+]
+NAMES = ["a", "b", "c", "é"]
+BLOCK_SIZE, REPLICATION = 4096, 2
+SECOND_NS = 10**9
+
+# A path is drawn as a recipe, so that it hits what is there when the step comes.
+names = st.sampled_from(NAMES)
+recipes = st.one_of(
+    st.tuples(st.just("existing"), st.integers(0, 30)),
+    st.tuples(st.just("under"), st.integers(0, 30), names),
+    st.tuples(st.just("under"), st.integers(0, 30), names),
+    st.tuples(st.just("names"), st.lists(names, max_size=4).map(tuple)),
+    st.tuples(st.just("id"), st.integers(0, 30)),
+    st.tuples(st.just("id under"), st.integers(0, 30), names),
+)
+callers = st.sampled_from(CALLERS)
+booleans = st.booleans()
+modes = st.sampled_from(
+    [0o755, 0o755, 0o777, 0o700, 0o1777, 0o2775, 0o750, 0o644, 0o4755, 0o6711, 0o070, 0o007, 0]
+)
+contents = st.one_of(st.binary(max_size=8), st.sampled_from([b"x" * INLINE_LIMIT, b"y" * (INLINE_LIMIT + 1)]))
+lengths = st.sampled_from([0, 1, 5, 9, 100, INLINE_LIMIT, 3 * INLINE_LIMIT])
+holders = st.sampled_from(["", "", "writer-1", "writer-2"])
+targets = st.one_of(
+    st.sampled_from(
+        [".", "..", "../..", "/", "/a/../b", "b/../../a", "a/./b", "../a/b", "/c//a", "no", "a/.."]
+    ),
+    names,
+    st.tuples(names, names).map("/".join),
+    st.tuples(names, names).map(lambda pair: "/" + "/".join(pair)),
+)
+attribute_names = st.sampled_from(
+    ["user.a", "user.b", "user.c", "trusted.t", "security.s", "system.y", "other.x", "user."]
+)
+ids = st.sampled_from([-1, 0, 1001, 1002, 1003, 2000])
+times = st.sampled_from([-1, 0, 1, 10**18 + 1])
+BAD_PATHS = [
+    ("", InvalidPath),
+    ("a", InvalidPath),
+    ("/a/../b", InvalidPath),
+    ("/./a", InvalidPath),
+    ("/a//b", InvalidPath),
+    ("/a/", InvalidPath),
+    ("/a\0b", InvalidPath),
+    ("/" + "n" * 256, NameTooLong),
+    ("/" + "é" * 128, NameTooLong),
+    ("/d" * 1001, NameTooLong),
+    ("/\udc80", NotUtf8),
+]
+
+
+class NamespaceMachine(RuleBasedStateMachine):
+    """Two filesystems, one of them real, taken through the same steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.mkdtemp(prefix="oastfs-model-")
+        self.store = open_store(f"lmdb://{self.directory}/store", create=True)
+        options = FormatOptions(
+            BLOCK_SIZE, REPLICATION, INLINE_LIMIT, superuser_uid=0, supergroup_gid=SUPERGROUP
+        )
+        format_store(self.store, options)
+        self.now_ns = 2_000_000_000 * SECOND_NS
+        self.real = Namespace(self.store, clock_ns=lambda: self.now_ns, randomness=random.Random(0))
+        self.model = Model(self.now_ns)
+        self.by_id: dict[int, Node] = {}
+        # When it was formatted is all that the model cannot know.
+        self.real.utimes(ROOT, "/", self.now_ns, self.now_ns, True, False)
+        self.identify(self.model.root, self.real.chown(ROOT, "/", 0, 0).inode_id)
+
+    def teardown(self) -> None:
+        try:
+            check(self.store).raise_if_problems()
+        finally:
+            self.store.close()
+            shutil.rmtree(self.directory)
+
+    # --- from recipes to paths ----------------------------------------------------------------------
+
+    def where(self, recipe: tuple[Any, ...]) -> Where:
+        kind = recipe[0]
+        if kind == "names":
+            return Where(recipe[1])
+        if kind in ("existing", "under"):
+            paths = [path for path, node in self.visible() if kind == "existing" or not node.is_file]
+            return Where(paths[recipe[1] % len(paths)] + recipe[2:])
+        known = [node for node in self.model.nodes if node.inode_id and not node.in_limbo]
+        if kind == "id":
+            # Which of its names is meant by the id alone is not specified for a file with several.
+            known = [node for node in known if len(node.names) + node.limbo_names <= 1]
+        return Where(recipe[2:], known[-1 - recipe[1] % len(known)])
+
+    def visible(self) -> list[tuple[tuple[str, ...], Node]]:
+        """Every path in the model, without following links."""
+        found: list[tuple[tuple[str, ...], Node]] = [((), self.model.root)]
+        for path, node in found:
+            found += [((*path, name), node.children[name]) for name in sorted(node.children)]
+        return found
+
+    # --- comparing ------------------------------------------------------------------------------------
+
+    def step(self, verb: str, caller: Caller, *arguments: Any, hint: str = "") -> None:
+        """One operation on both sides. ``Where`` arguments become paths for the real one."""
+        self.now_ns += 1000
+        self.model.now_ns = self.now_ns
+        plan: Plan = getattr(self.model, verb)(caller, *arguments)
+        texts = [one.text() if isinstance(one, Where) else one for one in arguments]
+        self.compare(
+            plan, lambda: getattr(self.real, verb)(caller, *texts), f"{verb}{tuple(texts)} by {caller.user}"
+        )
+
+    def compare(self, plan: Plan, call: Callable[[], Any], what: str) -> None:
+        try:
+            answer = call()
+        except OastError as error:
+            self.check_error(plan, type(error), f"{what}: {error}")
+            return
+        self.check_answer(plan, answer, what)
+
+    def check_error(self, plan: Plan, error: type[OastError], what: str) -> None:
+        allowed = plan.errors | plan.tolerated
+        assert error in allowed, f"{what}\n{error.__name__}, but the model allows {allowed or 'success only'}"
+
+    def check_answer(self, plan: Plan, answer: Any, what: str) -> None:
+        assert not plan.errors, f"{what}\nsucceeded, but the model wants {plan.errors}"
+        expected = plan.apply()
+        if isinstance(expected, Entry):
+            self.check_status(expected, answer, what)
+        else:
+            assert answer == expected, what
+
+    def check_status(self, entry: Entry, status: FileStatus, what: str) -> None:
+        node = entry.node
+        self.identify(node, status.inode_id)
+        if node.limbo_names:
+            # The background job may change these at any time.
+            assert node.nlink <= status.nlink <= node.nlink + node.limbo_names, what
+            node.ctime_ns = status.ctime_ns
+        wanted = {
+            "mode": node.kind | node.permissions,
+            "uid": node.uid,
+            "gid": node.gid,
+            "length": node.length,
+            "nlink": status.nlink if node.limbo_names else node.nlink,
+            "atime_ns": node.atime_ns,
+            "mtime_ns": node.mtime_ns,
+            "ctime_ns": node.ctime_ns,
+            "rdev": node.rdev,
+            "block_size": (node.block_size or BLOCK_SIZE) if node.is_file else 0,
+            "replication": (node.replication or REPLICATION) if node.is_file else 0,
+        }
+        found = {name: getattr(status, name) for name in wanted}
+        assert found == wanted, what
+        assert bool(status.flags & Flag.XATTRS) == bool(node.xattrs), what
+        if entry.parent is not None:
+            self.identify(entry.parent, status.parent_id)
+            assert (status.parent_id, status.name) == (entry.parent.inode_id, entry.name), what
+        elif entry.name is None and not node.limbo_names and node.names:
+            assert (self.by_id[status.parent_id], status.name) in node.names, what
+
+    def identify(self, node: Node, inode_id: int) -> None:
+        """Nodes and ids belong to each other for ever."""
+        if not node.inode_id:
+            assert inode_id not in self.by_id, f"id {inode_id} was given out twice"
+            node.inode_id = inode_id
+            self.by_id[inode_id] = node
+        assert node.inode_id == inode_id
+
+    @invariant()
+    def trees_are_equal(self) -> None:
+        pending = [("/", self.model.root)]
+        self.check_status(Entry(self.model.root, None, ""), self.real.stat(ROOT, "/"), "/")
+        while pending:
+            path, directory = pending.pop()
+            entries = self.all_entries(path)
+            assert [entry.name for entry in entries] == sorted(directory.children, key=str.encode), path
+            for entry in entries:
+                child = directory.children[entry.name]
+                where = f"{path.rstrip('/')}/{entry.name}"
+                self.check_status(Entry(child, directory, entry.name), entry, where)
+                self.check_content(where, child)
+                if child.is_directory:
+                    pending.append((where, child))
+
+    def all_entries(self, path: str, page: int = 2) -> list[FileStatus]:
+        entries: list[FileStatus] = []
+        while True:
+            listing = self.real.listdir(ROOT, path, entries[-1].name if entries else "", page)
+            entries += listing.entries
+            if not listing.more:
+                return entries
+
+    def check_content(self, path: str, node: Node) -> None:
+        if node.is_file:
+            assert self.real.open(ROOT, path).data == node.data, path
+        elif node.is_symlink:
+            assert self.real.readlink(ROOT, path) == node.target, path
+        if node.xattrs:
+            assert self.real.get_xattrs(ROOT, path, None, False) == node.xattrs, path
+
+    # --- steps: the beginning -------------------------------------------------------------------------
+
+    @initialize()
+    def furnish(self) -> None:
+        """A few directories of several users, so that the first steps find something."""
+        alice, bob = CALLERS[2], CALLERS[3]
+        for name, owner, mode in (("a", ROOT, 0o1777), ("b", alice, 0o775), ("c", bob, 0o2777)):
+            self.step("mkdirs", ROOT, Where((name,)), mode, False, False)
+            self.step("chown", ROOT, Where((name,)), owner.uid, 2000, True)
+            self.step("write_file", owner, Where((name, "a")), b"content", 0o664, False, False)
+
+    # --- steps: reading -------------------------------------------------------------------------------
+
+    @rule(caller=callers, path=recipes, follow=booleans)
+    def stat(self, caller: Caller, path: Any, follow: bool) -> None:
+        self.step("stat", caller, self.where(path), follow)
+
+    @rule(caller=callers, paths=st.lists(recipes, max_size=6), follow=booleans)
+    def stat_many(self, caller: Caller, paths: list[Any], follow: bool) -> None:
+        places = [self.where(path) for path in paths]
+        answers = self.real.stat_many(caller, [one.text() for one in places], follow)
+        self.check_batch([self.model.stat(caller, one, follow) for one in places], answers)
+
+    @rule(caller=callers, paths=st.lists(recipes, max_size=6))
+    def read_many(self, caller: Caller, paths: list[Any]) -> None:
+        places = [self.where(path) for path in paths]
+        answers = self.real.read_many(caller, [one.text() for one in places])
+        data = [one if isinstance(one, Fault) else one.data for one in answers]
+        self.check_batch([self.model.open(caller, one) for one in places], data)
+
+    def check_batch(self, plans: list[Plan], answers: list[Any]) -> None:
+        assert len(plans) == len(answers)
+        for number, (plan, answer) in enumerate(zip(plans, answers, strict=True)):
+            if isinstance(answer, Fault):
+                self.check_error(plan, all_errors()[answer.error], f"item {number}")
+            else:
+                self.check_answer(plan, answer, f"item {number}")
+
+    @rule(caller=callers, path=recipes)
+    def read(self, caller: Caller, path: Any) -> None:
+        where = self.where(path)
+        self.compare(
+            self.model.open(caller, where), lambda: self.real.open(caller, where.text()).data, where.text()
+        )
+
+    @rule(caller=callers, path=recipes)
+    def readlink(self, caller: Caller, path: Any) -> None:
+        self.step("readlink", caller, self.where(path))
+
+    @rule(caller=callers, path=recipes)
+    def listdir(self, caller: Caller, path: Any) -> None:
+        where = self.where(path)
+        plan = self.model.listdir(caller, where)
+        try:
+            entries = self.real.listdir(caller, where.text()).entries
+        except OastError as error:
+            self.check_error(plan, type(error), where.text())
+            return
+        self.check_batch([Plan(apply=lambda entry=entry: entry) for entry in plan.apply()], entries)
+
+    @rule(caller=callers, path=recipes, mask=st.integers(0, 7))
+    def access(self, caller: Caller, path: Any, mask: int) -> None:
+        self.step("access", caller, self.where(path), mask)
+
+    @rule(caller=callers, choice=st.integers(0, 100))
+    def path_of(self, caller: Caller, choice: int) -> None:
+        known = [node for node in self.model.nodes if node.inode_id and not node.in_limbo]
+        node = known[choice % len(known)]
+        paths = {"/" + "/".join(path) for path, found in self.visible() if found is node}
+        reachable = {path for path in paths if self.is_reachable(caller, path)}
+        try:
+            assert self.real.path_of(caller, node.inode_id) in reachable
+        except StaleHandle:
+            assert reachable != paths or not paths or node.limbo_names, (node.inode_id, paths)
+
+    def is_reachable(self, caller: Caller, path: str) -> bool:
+        try:
+            self.model.resolve(caller, Where(tuple(path[1:].split("/")) if path != "/" else ()), False)
+        except Refusal:
+            return False
+        return True
+
+    # --- steps: making --------------------------------------------------------------------------------
+
+    @rule(caller=callers, path=recipes, mode=modes, parents=booleans, exist_ok=booleans)
+    def mkdirs(self, caller: Caller, path: Any, mode: int, parents: bool, exist_ok: bool) -> None:
+        self.step("mkdirs", caller, self.where(path), mode, parents, exist_ok)
+
+    @rule(
+        caller=callers,
+        path=recipes,
+        kind=st.sampled_from([0, _stat.S_IFREG, _stat.S_IFIFO, _stat.S_IFSOCK, _stat.S_IFCHR, _stat.S_IFBLK]),
+        mode=modes,
+    )
+    def mknod(self, caller: Caller, path: Any, kind: int, mode: int) -> None:
+        self.step("mknod", caller, self.where(path), kind | mode, 259)
+
+    @rule(caller=callers, path=recipes, leads_to=targets, parents=booleans)
+    def symlink(self, caller: Caller, path: Any, leads_to: str, parents: bool) -> None:
+        self.step("symlink", caller, self.where(path), leads_to, parents)
+
+    @rule(caller=callers, path=recipes, new_path=recipes)
+    def link(self, caller: Caller, path: Any, new_path: Any) -> None:
+        self.step("link", caller, self.where(path), self.where(new_path))
+
+    # --- steps: writing -------------------------------------------------------------------------------
+
+    @rule(
+        caller=callers,
+        path=recipes,
+        mode=modes,
+        overwrite=booleans,
+        parents=booleans,
+        holder=holders,
+        replication=st.sampled_from([0, 1, 2, 3]),
+        block_size=st.sampled_from([0, 512, 4096]),
+    )
+    def create(
+        self,
+        caller: Caller,
+        path: Any,
+        mode: int,
+        overwrite: bool,
+        parents: bool,
+        holder: str,
+        replication: int,
+        block_size: int,
+    ) -> None:
+        arguments = (mode, overwrite, parents, holder, replication, block_size)
+        self.step("create", caller, self.where(path), *arguments)
+
+    @rule(caller=callers, path=recipes, data=contents, mode=modes, overwrite=booleans, parents=booleans)
+    def write_file(
+        self, caller: Caller, path: Any, data: bytes, mode: int, overwrite: bool, parents: bool
+    ) -> None:
+        self.step("write_file", caller, self.where(path), data, mode, overwrite, parents)
+
+    @rule(
+        caller=callers,
+        items=st.lists(st.tuples(recipes, contents, modes, booleans), max_size=5),
+        parents=booleans,
+    )
+    def write_many(self, caller: Caller, items: list[Any], parents: bool) -> None:
+        self.now_ns += 1000
+        self.model.now_ns = self.now_ns
+        wheres = [(self.where(path), *rest) for path, *rest in items]
+        requests = [WriteRequest(where.text(), *rest) for where, *rest in wheres]
+        answers = self.real.write_many(caller, requests, parents)
+        assert len(answers) == len(wheres)
+        for (where, *rest), answer in zip(wheres, answers, strict=True):
+            self.check_batch([self.model.write_file(caller, where, *rest, parents)], [answer])
+
+    @rule(
+        caller=callers,
+        path=recipes,
+        patches=st.lists(st.tuples(st.sampled_from([0, 3, 10, 200, INLINE_LIMIT]), contents), max_size=3),
+        length=st.one_of(st.just(-1), lengths),
+        holder=holders,
+        release=booleans,
+    )
+    def write_inline(
+        self, caller: Caller, path: Any, patches: Any, length: int, holder: str, release: bool
+    ) -> None:
+        self.step("write_inline", caller, self.where(path), patches, length, holder, release)
+
+    @rule(caller=callers, path=recipes, length=lengths)
+    def truncate(self, caller: Caller, path: Any, length: int) -> None:
+        self.step("truncate", caller, self.where(path), length)
+
+    @rule(seconds=st.sampled_from([1, 100]))
+    def wait(self, seconds: int) -> None:
+        self.now_ns += seconds * SECOND_NS
+
+    # --- steps: changing names ------------------------------------------------------------------------
+
+    @rule(caller=callers, old=recipes, new=recipes, mode=st.sampled_from(RenameMode), keep_for=holders)
+    def rename(self, caller: Caller, old: Any, new: Any, mode: RenameMode, keep_for: str) -> None:
+        self.step("rename", caller, self.where(old), self.where(new), mode, keep_for)
+
+    @rule(caller=callers, path=recipes, keep_for=holders)
+    def unlink(self, caller: Caller, path: Any, keep_for: str) -> None:
+        self.step("unlink", caller, self.where(path), keep_for)
+
+    @rule(caller=callers, path=recipes)
+    def rmdir(self, caller: Caller, path: Any) -> None:
+        self.step("rmdir", caller, self.where(path))
+
+    @rule(caller=callers, path=recipes, recursive=booleans)
+    def delete(self, caller: Caller, path: Any, recursive: bool) -> None:
+        self.step("delete", caller, self.where(path), recursive)
+
+    @rule(choices=st.lists(st.integers(0, 30), max_size=3), holder=holders)
+    def forget(self, choices: list[int], holder: str) -> None:
+        known = [node for node in self.model.nodes if node.inode_id and not node.in_limbo]
+        chosen = [known[-1 - choice % len(known)] for choice in choices]
+        self.real.forget(ROOT, [node.inode_id for node in chosen], holder)
+        self.model.forget(chosen, holder)
+
+    @rule()
+    def reclaim(self) -> None:
+        """The background job: what is in limbo goes, and names in removed trees count no more."""
+        Reclaim(self.real).run_all(self.now_ns)
+        for node in self.model.nodes:
+            if node.limbo_names and not node.gone:
+                node.limbo_names = 0
+                node.ctime_ns = self.real.stat(ROOT, Where((), node).text(), False).ctime_ns
+            node.limbo_names, node.in_limbo = 0, False
+
+    # --- steps: attributes ------------------------------------------------------------------------------
+
+    @rule(caller=callers, path=recipes, mode=modes, follow=booleans)
+    def chmod(self, caller: Caller, path: Any, mode: int, follow: bool) -> None:
+        self.step("chmod", caller, self.where(path), mode, follow)
+
+    @rule(caller=callers, path=recipes, uid=ids, gid=ids, follow=booleans)
+    def chown(self, caller: Caller, path: Any, uid: int, gid: int, follow: bool) -> None:
+        self.step("chown", caller, self.where(path), uid, gid, follow)
+
+    @rule(caller=callers, path=recipes, atime_ns=times, mtime_ns=times, follow=booleans, now=booleans)
+    def utimes(
+        self, caller: Caller, path: Any, atime_ns: int, mtime_ns: int, follow: bool, now: bool
+    ) -> None:
+        self.step("utimes", caller, self.where(path), atime_ns, mtime_ns, follow, now)
+
+    @rule(
+        caller=callers,
+        path=recipes,
+        names=st.one_of(st.none(), st.lists(attribute_names, max_size=2)),
+        follow=booleans,
+    )
+    def get_xattrs(self, caller: Caller, path: Any, names: list[str] | None, follow: bool) -> None:
+        self.step("get_xattrs", caller, self.where(path), names, follow)
+
+    @rule(
+        caller=callers,
+        path=recipes,
+        name=attribute_names,
+        value=st.binary(max_size=4),
+        create=booleans,
+        replace=booleans,
+        follow=booleans,
+    )
+    def set_xattr(
+        self, caller: Caller, path: Any, name: str, value: bytes, create: bool, replace: bool, follow: bool
+    ) -> None:
+        self.step("set_xattr", caller, self.where(path), name, value, create, replace, follow)
+
+    @rule(caller=callers, path=recipes, name=attribute_names, follow=booleans)
+    def remove_xattr(self, caller: Caller, path: Any, name: str, follow: bool) -> None:
+        self.step("remove_xattr", caller, self.where(path), name, follow)
+
+    # --- steps: nonsense --------------------------------------------------------------------------------
+
+    @rule(caller=callers, bad=st.sampled_from(BAD_PATHS), data=st.data())
+    def bad_path(self, caller: Caller, bad: tuple[str, type[OastError]], data: st.DataObject) -> None:
+        path, error = bad
+        calls: list[Callable[[], Any]] = [
+            lambda: self.real.stat(caller, path),
+            lambda: self.real.mkdirs(caller, path),
+            lambda: self.real.write_file(caller, path, b""),
+            lambda: self.real.create(caller, path, 0o644, True, True),
+            lambda: self.real.rename(caller, "/a", path),
+            lambda: self.real.rename(caller, path, "/a/new"),
+            lambda: self.real.link(caller, "/a/a", path),
+            lambda: self.real.symlink(caller, path, "x"),
+            lambda: self.real.delete(caller, path, True),
+            lambda: self.real.unlink(caller, path),
+            lambda: self.real.rmdir(caller, path),
+            lambda: self.real.listdir(caller, path),
+            lambda: self.real.chmod(caller, path, 0o777),
+        ]
+        with pytest.raises(OastError) as caught:
+            data.draw(st.sampled_from(calls))()
+        # Of two paths the other may be refused first.
+        other = type(caught.value).__name__ in ("NotFound", "NotADirectory", "PermissionDenied")
+        assert type(caught.value) is error or other
+
+
+def run(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        NamespaceMachine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+def test_namespace_agrees_with_the_model() -> None:
+    run(examples=40, steps=50)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_namespace_agrees_with_the_model_for_long() -> None:
+    run(examples=3000, steps=100)
