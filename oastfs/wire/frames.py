@@ -69,6 +69,8 @@ class FrameBuffer:
     def next_frame(self) -> bytes | None:
         """The next whole frame, without its length, or None. Raises ProtocolError if it is too long."""
         data, begin = self._data, self._at + 4
+        if self._at == len(data):
+            return None
         if begin > len(data):
             self._keep(begin)
             return None

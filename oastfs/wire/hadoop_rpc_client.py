@@ -23,9 +23,9 @@ from oastfs.wire.proto.rpc_pb2 import (
 )
 from oastfs.wire.varint import decode_varint, encode_delimited, encode_varint
 
-FIRST_CALL_ID: Final = 1 << 20
+FIRST_CALL_ID: Final = 1 << 21
 LAST_CALL_ID: Final = (1 << 27) - 1
-"""Ids from the first to this one all take four bytes, so request headers have one length. 133 million
+"""Ids from the first to this one all take four bytes, so request headers have one length. 132 million
 calls: one id comes back long after the retry caches have forgotten it."""
 CLIENT_ID_BYTES: Final = 16
 
