@@ -49,11 +49,11 @@ protobuf: setup-test ## Make the protobuf code anew from the .proto files
 # packages are installed, and asking for them takes milliseconds.
 setup-run:
 	@bash scripts/setup_debian.sh run
-	@$(MAKE) --no-print-directory $(VENV)/stamp-run
+	@$(MAKE) -s --no-print-directory $(VENV)/stamp-run
 
 setup-test:
 	@bash scripts/setup_debian.sh test
-	@$(MAKE) --no-print-directory $(VENV)/stamp-test
+	@$(MAKE) -s --no-print-directory $(VENV)/stamp-test
 
 $(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh
 	@bash scripts/setup_venv.sh $(VENV) -e .

@@ -10,4 +10,10 @@ if ! "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
     "$python" -m venv --clear "$venv"
 fi
 echo "Installing into $venv: $* (a few minutes the first time)"
-exec "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# What pip and build tools remark on is of no use unless they fail.
+if ! "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    exit 1
+fi

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oastfs.cli import output
-from oastfs.cli.location import LOCATION, Location
+from oastfs.cli.failure import ExitCode, UsageFailure
+from oastfs.cli.location import LOCATION, URL_VARIABLE, Location, split
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.target import filesystem
 from oastfs.core.types import DatanodeReport, FilesystemInfo, StorageStatus
+
+if TYPE_CHECKING:
+    from oastfs.namenode.fsck import Problem, Report
+
+_PROBLEM_LINES_MAX = 100
+_HEALTH_LINES_MAX = 20
+"""Findings of one kind that are printed; --json has more."""
 
 
 @click.command()
@@ -116,3 +125,71 @@ def format_command(
 
     info = format_new(metadata, FormatRequest(replication or 1, inline_limit, block_size))
     click.echo(f"made filesystem {info.filesystem_id} on {' '.join(metadata)}")
+
+
+@click.command()
+@click.argument("metadata", metavar="[METADATA_URL]...", nargs=-1)
+@click.option("--repair", "mend", is_flag=True, help="Mend what can be mended without guessing.")
+@click.option("--strict", is_flag=True, help="Fail also for blocks that lack replicas.")
+@output.json_option
+def fsck_command(metadata: tuple[str, ...], mend: bool, strict: bool, as_json: bool) -> None:
+    """Check every invariant, and repair on request.
+
+    It reads the metadata store itself (lmdb:///srv/oast; what OASTFS_URL names, if that is a store), beside
+    running servers if need be. Exit code 0: nothing is wrong (any more).
+    """
+    from oastfs.cli.stores import opened
+    from oastfs.namenode.fsck import check, repair
+
+    urls = metadata or _default_store()
+    with opened(urls) as store:
+        report = repair(store) if mend else check(store)
+    if as_json:
+        output.print_json(_report_record(report))
+    else:
+        _print_report(report)
+    if not report.clean or (strict and report.health_counts):
+        raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+def _default_store() -> tuple[str, ...]:
+    default = os.environ.get(URL_VARIABLE, "")
+    if not default or default.startswith(("oastfs://", "hdfs://")):
+        raise UsageFailure("which metadata store? Give its URL, such as lmdb:///srv/oast")
+    return (split(default)[0],)
+
+
+def _report_record(report: Report) -> dict[str, Any]:
+    def problems(found: list[Problem]) -> list[dict[str, Any]]:
+        return [{"code": p.code, "where": p.where, "text": p.text, "repairable": p.repairable} for p in found]
+
+    return {
+        "clean": report.clean,
+        "problems": problems(report.problems),
+        "counts": dict(report.counts),
+        "health": problems(report.health),
+        "health_counts": dict(report.health_counts),
+        "checked": dict(report.checked),
+        "repaired": problems(report.repaired),
+    }
+
+
+def _print_report(report: Report) -> None:
+    for title, found, lines_max in (
+        ("repaired", report.repaired, _PROBLEM_LINES_MAX),
+        ("problem", report.problems, _PROBLEM_LINES_MAX),
+        ("blocks", report.health, _HEALTH_LINES_MAX),
+    ):
+        for problem in found[:lines_max]:
+            click.echo(f"{title}: {output.printable(str(problem))}")
+        if len(found) > lines_max:
+            click.echo(f"{title}: ... and more (--json shows them)")
+    rows = f"{report.checked.total()} rows in {len(report.checked)} tables checked"
+    unhealthy = report.health_counts.total()
+    health = f"; {unhealthy} blocks lack replicas" if unhealthy else ""
+    if report.clean:
+        click.echo(f"clean: {rows}{health}")
+        return
+    mendable = sum(problem.repairable for problem in report.problems)
+    hint = f"; --repair mends {mendable} of them" if mendable else ""
+    click.echo(f"{report.counts.total()} problems: {rows}{health}{hint}")

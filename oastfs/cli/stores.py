@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from oastfs.core.limits import BLOCK_SIZE_BYTES_DEFAULT, INLINE_LIMIT_BYTES_DEFA
 if TYPE_CHECKING:
     from oastfs.core.types import FilesystemInfo
     from oastfs.namenode.filesystem import FormatOptions
+    from oastfs.store.transaction import Store
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,31 @@ class FormatRequest:
         )
 
 
+@contextmanager
+def opened(urls: Sequence[str], create: bool = False) -> Iterator[Store]:
+    """The store of these URLs, closed at the end. Raises InvalidArgument, WrongStore."""
+    from oastfs.store import open_store
+
+    with closing(open_store(list(urls), create=create)) as store:
+        yield store
+
+
 def format_new(urls: Sequence[str], request: FormatRequest) -> FilesystemInfo:
     """Make a filesystem. Raises AlreadyExists, InvalidArgument, WrongStore."""
     from oastfs.namenode.filesystem import format_store
-    from oastfs.store import open_store
 
     options = request.options()
     options.check()
-    with closing(open_store(list(urls), create=True)) as store:
+    with opened(urls, create=True) as store:
         return format_store(store, options)
 
 
 def ensure_formatted(urls: Sequence[str], request: FormatRequest) -> tuple[FilesystemInfo, bool]:
     """The filesystem of a store, and whether it was made just now."""
     from oastfs.namenode.filesystem import load_info
-    from oastfs.store import open_store
 
     try:
         return format_new(urls, request), True
     except AlreadyExists:
-        with closing(open_store(list(urls))) as store:
+        with opened(urls) as store:
             return load_info(store), False

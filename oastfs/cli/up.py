@@ -84,7 +84,7 @@ def _prepare(plan: Plan, options: UpOptions) -> None:
     plan.pid_file.write_text(str(os.getpid()))
     click.echo(
         f"oastfs {__version__}: {'new' if new else 'existing'} filesystem in {plan.directory}, "
-        f"{len(plan.namenodes)} namenode(s), {len(plan.datanodes)} datanode(s), "
+        f"{_counted(len(plan.namenodes), 'namenode')}, {_counted(len(plan.datanodes), 'datanode')}, "
         f"replication {info.replication}; logs in {plan.logs}"
     )
     for name, asked, fixed in (
@@ -96,6 +96,10 @@ def _prepare(plan: Plan, options: UpOptions) -> None:
             click.echo(f"{name} stays {fixed}: it was fixed when the filesystem was made")
     if not plan.datanodes:
         click.echo(f"no datanode: files above {info.inline_limit} bytes cannot be written")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _run(plan: Plan, options: UpOptions) -> None:

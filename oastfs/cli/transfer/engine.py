@@ -91,6 +91,7 @@ class Copier:
         self._report = report
         self._progress = progress
         self._workers = Workers(WORKERS)
+        self._cancelled = False
         self._batch: list[tuple[Item, str]] = []
         self._batch_bytes = 0
         self._first_names: dict[Hashable, str] = {}
@@ -102,6 +103,7 @@ class Copier:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is not None:
+            self._cancelled = True
             self._workers.cancel()
         else:
             self.finish()
@@ -202,7 +204,7 @@ class Copier:
             self._source.open(item.path) as source,
             self._sink.create(target, self._permissions(item)) as sink,
         ):
-            while data := source.read(STREAM_CHUNK_BYTES):
+            while not self._cancelled and (data := source.read(STREAM_CHUNK_BYTES)):
                 sink.write(data)
                 self._progress.moved(0, len(data))
         self._settle(item, target)
