@@ -251,6 +251,13 @@ class BlockContent:
 
     # --- the end --------------------------------------------------------------------------------
 
+    def has_idle(self, now: float, idle_seconds: float) -> bool:
+        """Whether there are pipelines that have nothing to do."""
+        return any(
+            writer.is_open and now - writer.last_used > idle_seconds
+            for writer in list(self._writers.values())
+        )
+
     def end_idle(self, now: float, idle_seconds: float) -> None:
         """End pipelines that have nothing to do, so that datanodes need not keep them."""
         for writer in list(self._writers.values()):

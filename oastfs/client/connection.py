@@ -98,6 +98,8 @@ class Connection:
 
     def _explain(self, error: OSError, timeout_seconds: float) -> DeadlineExceeded | ConnectionLost:
         if isinstance(error, TimeoutError) or error.errno in _NO_ANSWER:
-            return DeadlineExceeded(f"the namenode at {self.address} did not answer in {timeout_seconds:.3g} s")
+            return DeadlineExceeded(
+                f"the namenode at {self.address} did not answer in {timeout_seconds:.3g} s"
+            )
         reason = (error.strerror or str(error)).lower()
         return ConnectionLost(f"the connection to the namenode at {self.address} was lost ({reason})")

@@ -7,6 +7,7 @@ permissions beyond those of its caller, and no kernel.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from oastfs.client.session import Session
 from oastfs.core.errors import FileTooLarge, InlineLimitExceeded, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import Caller, FileStatus, Opened
+
+log = logging.getLogger(__name__)
 
 READ_ALL = 1 << 62
 PUSH_BYTES = 1024 * 1024
@@ -413,23 +416,31 @@ class OpenFile:
                 if isinstance(self._content, BlockContent):
                     self._content.abort()
 
+    def needs_care(self, now: float, write_back_seconds: float, idle_seconds: float) -> bool:
+        """Whether ``tend`` would have something to do."""
+        if self._dirty_since:
+            return now - self._dirty_since > write_back_seconds
+        content = self._content
+        return isinstance(content, BlockContent) and content.has_idle(now, idle_seconds)
+
     def tend(self, now: float, write_back_seconds: float, idle_seconds: float) -> None:
-        """Called by the housekeeper from time to time: send old dirty data, end idle pipelines."""
+        """Called for the housekeeper: send old dirty data, end idle pipelines. Errors are logged only.
+
+        What could not be sent is still dirty: the user's next flush tries again and is told.
+        """
         if not self._lock.acquire(blocking=False):
             return  # somebody is at work here, which does as well
         try:
-            if self._closed:
+            if self._closed or self.lost:
                 return
             if self._dirty_since and now - self._dirty_since > write_back_seconds:
                 self._flush(sync=False)
             elif isinstance(self._content, BlockContent) and not self._dirty_since:
                 self._content.end_idle(now, idle_seconds)
+        except OSError as error:
+            log.info("inode %d could not be sent in the background: %s", self.inode_id, error)
         finally:
             self._lock.release()
-
-    def renew_lease(self) -> None:
-        """Called by the housekeeper often enough to keep the writer's lease."""
-        self._context.renew_lease()
 
     def abandon(self) -> None:
         """In a forked child: what was written belongs to the parent; readers begin anew."""

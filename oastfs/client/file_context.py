@@ -41,7 +41,6 @@ class FileContext:
         with self._lock:
             if not self._holder:
                 self._holder = self.session.take_holder()
-                self.session.watch()
             return self._holder
 
     def release_holder(self) -> None:
@@ -54,8 +53,3 @@ class FileContext:
     def open(self, offset: int, length: int) -> Opened:
         """``open`` of a range, for reading."""
         return self.metadata.open(self.caller, self.path, offset, length)
-
-    def renew_lease(self) -> None:
-        """Keep the writer alive, if the filesystem knows of it."""
-        if self._holder:
-            self.metadata.renew_lease(self.caller, self._holder)

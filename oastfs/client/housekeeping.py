@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from oastfs.client.file import OpenFile
     from oastfs.client.session import Session
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class Housekeeper:
         self._session = session
         self._stopped = threading.Event()
         self._renewed = time.monotonic()
+        self._tending: dict[int, Future[None]] = {}
         self._thread = threading.Thread(target=self._run, name="oastfs-housekeeper", daemon=True)
         self._thread.start()
 
@@ -40,19 +43,35 @@ class Housekeeper:
             self._thread.join()
 
     def _run(self) -> None:
+        session = self._session
         while not self._stopped.wait(TICK_SECONDS):
-            files = self._session.writers_or_rest(self)
-            if not files:
+            files, holders = session.in_care(self)
+            if not files and not holders:
                 return
             now = time.monotonic()
-            renew = now - self._renewed > RENEWAL_SECONDS
-            if renew:
+            self._tending = {key: one for key, one in self._tending.items() if not one.done()}
+            if now - self._renewed > RENEWAL_SECONDS:
                 self._renewed = now
+                self._renew(holders)
             for file in files:
-                try:
-                    if renew:
-                        file.renew_lease()
-                    file.tend(now, WRITE_BACK_SECONDS, IDLE_PIPELINE_SECONDS)
-                except Exception as error:
-                    # What was not sent is still there: the user's next flush tries again and is told.
-                    log.info("inode %d could not be looked after: %s", file.inode_id, error)
+                if file.needs_care(now, WRITE_BACK_SECONDS, IDLE_PIPELINE_SECONDS):
+                    self._tend(file, now)
+
+    def _renew(self, holders: list[str]) -> None:
+        for holder in holders:
+            try:
+                self._session.metadata.renew_lease(self._session.caller, holder)
+            except OSError as error:
+                log.warning("the lease of %s could not be renewed: %s", holder, error)
+
+    def _tend(self, file: OpenFile, now: float) -> None:
+        """On a worker, because a datanode that does not answer must not hold up renewals."""
+        under_way = self._tending.get(file.inode_id)
+        if under_way is not None and not under_way.done():
+            return
+        try:
+            self._tending[file.inode_id] = self._session.workers.submit(
+                file.tend, now, WRITE_BACK_SECONDS, IDLE_PIPELINE_SECONDS
+            )
+        except (OSError, RuntimeError):
+            pass  # the session is being closed, which flushes everything

@@ -60,7 +60,7 @@ class Session:
         self._writers: dict[int, OpenFile] = {}
         self._name = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._holders_free: list[str] = []
-        self._holders_count = 0
+        self._holders: set[str] = set()
 
     # --- resources ------------------------------------------------------------------------------
 
@@ -142,13 +142,13 @@ class Session:
         """The file that is open for writing in this process, if it is."""
         return self._writers.get(inode_id)
 
-    def writers_or_rest(self, housekeeper: Housekeeper) -> list[OpenFile]:
-        """All files that are open for writing. If there are none the housekeeper is dismissed."""
+    def in_care(self, housekeeper: Housekeeper) -> tuple[list[OpenFile], list[str]]:
+        """Files that are open for writing, and names of writers in use. Without any it is dismissed."""
         with self._lock:
-            files = list(self._writers.values())
-            if not files and self._housekeeper is housekeeper:
+            files, holders = list(self._writers.values()), list(self._holders)
+            if not files and not holders and self._housekeeper is housekeeper:
                 self._housekeeper = None
-            return files
+            return files, holders
 
     def watch(self) -> None:
         """Have the housekeeper look after the files that are open for writing."""
@@ -161,17 +161,24 @@ class Session:
     # --- names of writers -----------------------------------------------------------------------
 
     def take_holder(self) -> str:
-        """A name for one writer of one file. Names are used again, so that leases stay few."""
+        """A name for a writer; its lease is renewed until ``give_holder``.
+
+        Names are used again, so that leases stay few.
+        """
         with self._lock:
             if self._holders_free:
-                return self._holders_free.pop()
-            self._holders_count += 1
-            return f"{self._name}-{self._holders_count}"
+                holder = self._holders_free.pop()
+            else:
+                holder = f"{self._name}-{len(self._holders) + 1}"
+            self._holders.add(holder)
+        self.watch()
+        return holder
 
     def give_holder(self, holder: str) -> None:
-        """The file is no longer being written under that name."""
+        """Nothing is being written under that name any more."""
         with self._lock:
-            if holder.startswith(self._name):
+            if holder in self._holders:
+                self._holders.remove(holder)
                 self._holders_free.append(holder)
 
     # --- the end --------------------------------------------------------------------------------
