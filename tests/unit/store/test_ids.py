@@ -54,7 +54,7 @@ def test_a_batch_serves_without_touching_the_counter(store: Store) -> None:
     wait_until(lambda: counter(store) > 100, "a batch to be reserved", 10)
     before = counter(store)
     found += [take(store, ids) for _ in range(90)]
-    assert counter(store) == before
+    assert counter(store) in (before, before + 100), "ids were reserved one by one"
     found += [take(store, ids) for _ in range(900)]
     assert len(set(found)) == len(found)
 
