@@ -8,6 +8,7 @@ from itertools import groupby
 
 from oastfs.core.types import Flag
 from oastfs.namenode import leases
+from oastfs.namenode.blocks import has_committed
 from oastfs.namenode.context import Context
 from oastfs.namenode.fsck import mend
 from oastfs.namenode.fsck.report import Check, Repair, find
@@ -62,7 +63,7 @@ def _check_contents(check: Check) -> None:
             check.problem("content-without-inode", f"inode {inode_id}", text, repair)
         elif not (node.is_file or node.is_symlink) or node.inode.flags & Flag.BLOCKS:
             text = "inline content of what has blocks, or is no file"
-            repair = mend.delete_row(CONTENT, (inode_id,))
+            repair = _settle_content(inode_id)
             check.problem("content-beside-blocks", check.where(inode_id), text, repair)
         elif len(row.data) > node.inode.length and node.is_file:
             text = f"{len(row.data)} bytes of content, and the file's length is {node.inode.length}"
@@ -126,6 +127,21 @@ def _unless_found(inode_id: int, repair: Repair) -> Repair:
         node = find(tx, inode_id)
         if node is None or node.is_directory:
             repair(tx, context)
+
+    return mend_it
+
+
+def _settle_content(inode_id: int) -> Repair:
+    """Committed blocks replace inline content; without any the content stands, and the flag is wrong."""
+
+    def mend_it(tx: Transaction, context: Context) -> None:
+        node = find(tx, inode_id)
+        if node is None:
+            return
+        if not (node.is_file or node.is_symlink) or has_committed(tx, inode_id):
+            tx.delete(CONTENT, (inode_id,))
+        else:
+            mend.set_flag(inode_id, Flag.BLOCKS, False)(tx, context)
 
     return mend_it
 

@@ -67,7 +67,7 @@ class _Files:
             text = "its flags hide that its content is in blocks"
             repair = mend.set_flag(inode.id, Flag.BLOCKS, True)
             check.problem("flag", check.where(inode.id), text, repair)
-        if self.covered > inode.length:
+        if self.committed and self.covered > inode.length:
             text = f"its blocks reach to {self.covered}, past its length {inode.length}"
             repair = mend.set_length(inode.id, self.covered)
             check.problem("length", check.where(inode.id), text, repair)

@@ -89,7 +89,7 @@ class _Tree:
             return
         if not has_parent and parent_id not in HIDDEN:
             text = f"its directory, inode {parent_id}, does not exist"
-            repair = mend.move_to_lost_and_found(parent_id, name)
+            repair = _give_directory(parent_id, name)
             check.problem("entry-without-directory", f"entry {name!r} of inode {parent_id}", text, repair)
             return
         self._check_name(parent_id, name, inode)
@@ -231,6 +231,19 @@ def _make_root(tx: Transaction, context: Context) -> None:
         tx.put(INODE, tree.ROOT_KEY, Inode(ROOT_ID, mode, uid, 0, 0, now_ns, now_ns, now_ns))
     if tx.get(DIRECTORY, (ROOT_ID,)) is None:
         tx.put(DIRECTORY, (ROOT_ID,), Directory(now_ns, now_ns, _count(tx, ROOT_ID)))
+
+
+def _give_directory(parent_id: int, name: str) -> Repair:
+    """Only the row may be missing, of a directory that has its entry; else the entry has to move."""
+
+    def mend_it(tx: Transaction, context: Context) -> None:
+        above = find(tx, parent_id)
+        if above is not None and above.is_directory:
+            _make_directory_row(parent_id)(tx, context)
+        elif tx.get(DIRECTORY, (parent_id,)) is None:
+            mend.move_to_lost_and_found(parent_id, name)(tx, context)
+
+    return mend_it
 
 
 def _make_directory_row(inode_id: int) -> Repair:

@@ -17,6 +17,9 @@ from oastfs.store.transaction import Transaction
 PROBLEMS_MAX: Final = 10_000
 """More are counted, not kept: after a repair the next check keeps the next ones."""
 
+SHOWN_MAX: Final = 50
+"""Problems that the text of an error lists."""
+
 HIDDEN: Final = (RECLAIM_ID, ORPHANS_ID)
 
 Repair = Callable[[Transaction, Context], None]
@@ -67,9 +70,10 @@ class Report:
         """Raise DamagedError naming them; with ``health`` also for blocks that lack replicas."""
         found = self.problems + (self.health if health else [])
         if found:
-            more = self.counts.total() - len(self.problems)
-            lines = [str(problem) for problem in found[:50]]
-            lines += [f"... and {len(found) - 50 + more} more"] if len(found) + more > 50 else []
+            lines = [str(problem) for problem in found[:SHOWN_MAX]]
+            total = self.counts.total() + (self.health_counts.total() if health else 0)
+            if total > len(lines):
+                lines.append(f"... and {total - len(lines)} more")
             raise DamagedError("fsck found problems:\n" + "\n".join(lines))
 
 
