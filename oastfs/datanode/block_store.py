@@ -137,7 +137,12 @@ class BlockStore:
             with volume.guard():
                 self._make_directory(volume, block_id)
                 journal = Journal.create(replica.journal_path, 0, temporary)
-                writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=True)
+                try:
+                    writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=True)
+                except OSError:
+                    journal.close()
+                    self._remove(replica)
+                    raise
             replica.writer = writer
             self._replicas[block_id] = replica
             return writer
@@ -176,7 +181,11 @@ class BlockStore:
 
     def _reopen(self, replica: Replica, new_stamp: int, committed_length: int) -> ReplicaWriter:
         journal = self._open_journal(replica, committed_length)
-        writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=False)
+        try:
+            writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=False)
+        except OSError:
+            journal.close()
+            raise
         replica.writer = writer
         replica.epoch += 1
         replica.final = False

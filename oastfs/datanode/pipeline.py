@@ -333,13 +333,13 @@ class BlockReceiver:
         log.info("write of block %d broke: %s", self._block_id, error)
         fenced = self._writer is not None and self._writer.fenced
         lost = isinstance(error, (ConnectionLost, TimeoutError, ProtocolError))
-        if isinstance(error, _Relayed):
-            self._connection.linger()
-            return
+        # Let go first: who hears of the failure may come back for the block at once.
+        self._let_go()
         if lost and not fenced:
             return
         try:
-            self._connection.send(self._failure(error, fenced))
+            if not isinstance(error, _Relayed):
+                self._connection.send(self._failure(error, fenced))
             self._connection.linger()
         except OSError:
             pass  # the writer is gone too

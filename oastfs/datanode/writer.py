@@ -36,8 +36,7 @@ class ReplicaWriter:
         self.replica = replica
         self._on_corrupt = on_corrupt
         self._journal = journal
-        self._data_fd = os.open(replica.data_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._meta_fd = os.open(replica.meta_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._data_fd, self._meta_fd = _open_files(replica, new)
         self._names_durable = not new
         """Whether the directory has been synced since a name in it changed."""
         self._journal_named = False
@@ -48,8 +47,6 @@ class ReplicaWriter:
         self._on_fence: Callable[[], None] = lambda: None
         self.closed = threading.Event()
         self.is_new = new
-        if new:
-            pwrite_all(self._meta_fd, layout.META_HEADER, 0)
 
     # --- fencing --------------------------------------------------------------------------------
 
@@ -278,16 +275,35 @@ class ReplicaWriter:
         """Let go of the replica as it is: being written, for a later writer or a recovery to settle."""
         if self.closed.is_set():
             return
-        if self._durable_length > self._journal.durable_length:
-            self._journal.set_durable_length(self._durable_length)
-        self._journal.close()
-        self.replica.visible_length = self.replica.length
-        self._release()
+        try:
+            if self._durable_length > self._journal.durable_length:
+                self._journal.set_durable_length(self._durable_length)
+            self._journal.close()
+        finally:
+            self.replica.visible_length = self.replica.length
+            self._release()
 
     def _release(self) -> None:
         replica = self.replica
-        os.close(self._data_fd)
-        os.close(self._meta_fd)
         replica.epoch += 1
         replica.writer = None
         self.closed.set()
+        os.close(self._data_fd)
+        os.close(self._meta_fd)
+
+
+def _open_files(replica: Replica, new: bool) -> tuple[int, int]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    data_fd = os.open(replica.data_path, flags, 0o644)
+    try:
+        meta_fd = os.open(replica.meta_path, flags, 0o644)
+        try:
+            if new:
+                pwrite_all(meta_fd, layout.META_HEADER, 0)
+        except OSError:
+            os.close(meta_fd)
+            raise
+    except OSError:
+        os.close(data_fd)
+        raise
+    return data_fd, meta_fd
