@@ -50,22 +50,10 @@ class Datanode:
         self.directory = directory
         self.port = free_port()
         self.socket = str(directory / "sock")
+        options = ["--namenode", f"{HOST}:1", "--port", str(self.port), "--http-port", str(free_port())]
+        options += ["--local-socket", self.socket, "--scrub-rate", "0"]
         self.process = subprocess.Popen(
-            [
-                OASTFS,
-                "datanode",
-                str(directory / "v"),
-                "--namenode",
-                f"{HOST}:1",
-                "--port",
-                str(self.port),
-                "--http-port",
-                str(free_port()),
-                "--local-socket",
-                self.socket,
-                "--scrub-rate",
-                "0",
-            ],
+            [OASTFS, "datanode", str(directory / "v"), *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

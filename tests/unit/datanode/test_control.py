@@ -179,7 +179,7 @@ def test_a_recovery_that_would_lose_committed_bytes_reports_corruption(
     running = run(namenode)
     write_block([running.target], BLOCK, b"short")
     order(namenode, recover=pb.Recover(storage_id=101, block=block(length=10), new_generation_stamp=9))
-    wait_until(lambda: [one[0] for one in namenode.changes] == ["corrupt"], "the report")
+    wait_until(lambda: ("corrupt", 1024, 5, 5) in namenode.changes, "the report")
 
 
 def test_reports_are_sent_on_demand(namenode: RecordingNamenode, run: Callable[..., Running]) -> None:
