@@ -29,7 +29,7 @@ from typing import Any
 import lmdb
 
 from oastfs.core.errors import StoreError
-from oastfs.store.lmdb_driver.environment import Environment
+from oastfs.store.lmdb_driver.environment import Environment, State
 from oastfs.store.lmdb_driver.transaction import ReadTransaction, apply_changes, encode_writes
 from oastfs.store.run import run
 from oastfs.store.staged import StagedTransaction
@@ -234,6 +234,8 @@ class Committer:
             for job in more:
                 group.append(job)
                 self._run(job, base, txn)
+            if environment.state is State.INHERITED:
+                raise StoreError("an operation may not fork: its transaction is the parent's")
             txn.commit()
             return
         except lmdb.Error as error:
@@ -242,7 +244,8 @@ class Committer:
             base.forget()
             unfinished = weakref.ref(txn)
             del txn
-            self._undo(unfinished)
+            if environment.state is not State.INHERITED:
+                self._undo(unfinished)
         raise environment.write_failed(failure) from failure
 
     @staticmethod

@@ -17,7 +17,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import lmdb
 
@@ -144,9 +144,9 @@ class Environment:
     def read_failed(self, error: lmdb.Error) -> StoreError:
         """What to raise when a snapshot could not be taken; ``settle`` puts the cause right."""
         if isinstance(error, lmdb.MapResizedError):
-            self._due = "adopt"
+            self.need("adopt")
         elif isinstance(error, lmdb.PanicError):
-            self._due = "reopen"
+            self.need("reopen")
         elif isinstance(error, lmdb.ReadersFullError):
             if self.handle.reader_check() == 0:
                 return StoreError(f"more than {self.options.max_readers} readers of {self.path} at once")
@@ -168,6 +168,10 @@ class Environment:
         else:
             return translate(error, self.path)
         return Conflict(str(error), at_once=True)
+
+    def need(self, what: Literal["adopt", "reopen"]) -> None:
+        """Ask the leader to adopt the map's new size, or to open the environment again."""
+        self._due = what
 
     def settle(self) -> None:
         """Do what a failed reader left to do. Called by the leader."""

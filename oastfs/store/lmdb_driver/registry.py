@@ -8,7 +8,9 @@ paths: the mark is a raised barrier.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -17,8 +19,11 @@ from pathlib import Path
 
 import lmdb._envid
 
+from oastfs.core.errors import StoreError
 from oastfs.store.lmdb_driver.committer import Committer
 from oastfs.store.lmdb_driver.environment import Environment, Options, data_file_identity
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -87,4 +92,14 @@ def _forget_open_files() -> None:
     lmdb._envid.env_keys = named_by_process
 
 
+def _close_all() -> None:
+    """As the interpreter ends: a store's thread that it stops inside a transaction would hang it."""
+    for shared in list(_shared.values()):
+        try:
+            shared.committer.close()
+        except StoreError as error:
+            _log.warning("the store %s was not closed: %s", shared.environment.path, error)
+
+
+atexit.register(_close_all)
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -75,18 +75,20 @@ class LmdbStore(Store):
             try:
                 return operation(tx)
             finally:
-                tx.end()
+                # Whoever forked inside an operation must not end the parent's snapshot as well.
+                if environment.state is not State.INHERITED:
+                    tx.end()
         finally:
             if not nested:
                 active.discard(thread)
 
     def _read_settled(self, operation: Callable[[Transaction], T]) -> T:
-        self._settle()
+        self.settle()
         return self._read_once(operation)
 
     def write(self, operation: Callable[[Transaction], T]) -> T:
         if self._environment.barrier is not None:
-            self._settle()
+            self.settle()
         thread = get_ident()
         committer = self._committer
         if committer.running_on == thread or thread in self._environment.active:
@@ -99,7 +101,7 @@ class LmdbStore(Store):
         done: Callable[[T | None, BaseException | None], None],
     ) -> None:
         if self._environment.barrier is not None:
-            self._settle()
+            self.settle()
         self._committer.submit(operation, done)
 
     def close(self) -> None:
@@ -116,7 +118,7 @@ class LmdbStore(Store):
 
     def usage(self) -> tuple[int, int]:
         if self._environment.barrier is not None:
-            self._settle()
+            self.settle()
         return self._environment.usage()
 
     def count(self, table: Table[Any]) -> int:
@@ -126,7 +128,7 @@ class LmdbStore(Store):
 
         return self.read(entries)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Make the environment usable again for who found that it was not. Raises StoreError if closed."""
         if self._closed:
             raise StoreError("the store is closed")
