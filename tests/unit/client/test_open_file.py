@@ -1,0 +1,259 @@
+"""OpenFile on inline content, against a plain bytearray; sharing, refreshing, losing."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oastfs.client import Filesystem, OpenFile, connect
+from oastfs.core.errors import FileTooLarge, InvalidArgument, OastError, StaleHandle
+from oastfs.core.limits import FILE_BYTES_MAX
+from tests.harness.waiting import wait_until
+
+SPAN = 300
+positions = st.integers(0, SPAN)
+
+OPERATIONS = st.one_of(
+    st.tuples(st.just("write"), positions, st.binary(max_size=100)),
+    st.tuples(st.just("read"), positions, positions),
+    st.tuples(st.just("truncate"), positions),
+    st.tuples(st.sampled_from(["flush", "fsync", "reopen", "look"])),
+)
+
+
+def create(filesystem: Filesystem, path: str = "/file") -> OpenFile:
+    status = filesystem.metadata.create(filesystem.caller, path, overwrite=True)
+    return filesystem.open_file(status, writable=True)
+
+
+def write(model: bytearray, offset: int, data: bytes) -> None:
+    if data and offset > len(model):
+        model.extend(bytes(offset - len(model)))
+    model[offset : offset + len(data)] = data
+
+
+def cut(model: bytearray, length: int) -> None:
+    del model[length:]
+    model.extend(bytes(length - len(model)))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(OPERATIONS, max_size=25))
+def test_it_is_a_bytearray(filesystem: Filesystem, operations: list[tuple]) -> None:  # type: ignore[type-arg]
+    file, model = create(filesystem), bytearray()
+    for name, *arguments in operations:
+        if name == "write":
+            assert file.pwrite(*arguments) == len(arguments[1])
+            write(model, *arguments)
+        elif name == "read":
+            offset, length = arguments
+            assert file.pread(offset, length) == model[offset : offset + length]
+        elif name == "truncate":
+            file.truncate(*arguments)
+            cut(model, *arguments)
+        elif name == "reopen":
+            file.close()
+            file = filesystem.open_file(filesystem.stat("/file"), writable=True)
+        elif name == "look":
+            file.flush()
+            assert filesystem.read_bytes("/file") == model
+        else:
+            status = getattr(file, name)()
+            assert status.length == len(model)
+            assert not file.dirty
+        assert file.length == file.status.length == len(model)
+    file.close()
+    assert filesystem.read_bytes("/file") == model
+
+
+def test_a_small_file_costs_one_change(filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = create(filesystem)
+    verbs: list[str] = []
+    call = filesystem.metadata.call
+    monkeypatch.setattr(
+        filesystem.metadata, "call", lambda verb, *rest: (verbs.append(verb), call(verb, *rest))[1]
+    )
+    for number in range(10):
+        file.pwrite(number * 3, b"abc")
+    assert file.pread(0, 100) == b"abc" * 10
+    file.close()
+    assert verbs == ["write_inline"]
+
+
+def test_renaming_and_removing_the_path_do_not_matter(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"before")
+    filesystem.rename("/file", "/moved")
+    file.pwrite(6, b" after")
+    file.flush()
+    assert filesystem.read_bytes("/moved") == b"before after"
+    filesystem.remove("/moved")
+    file.pwrite(0, b"x")
+    with pytest.raises(OastError):
+        file.flush()
+    with pytest.raises(OastError):
+        file.close()
+
+
+def test_writers_and_readers_of_one_process_share(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"not sent yet")
+    with filesystem.open("/file", "rb") as reader:
+        assert reader.read() == b"not sent yet"
+    other = filesystem.open_file(filesystem.stat("/file"), writable=True)
+    assert other is file
+    other.pwrite(12, b", by two")
+    other.close()
+    assert filesystem.read_bytes("/file") == b"not sent yet, by two"
+    file.pwrite(0, b"NOT")
+    file.close()
+    assert filesystem.read_bytes("/file") == b"NOT sent yet, by two"
+
+
+def test_opening_to_overwrite_drops_what_was_not_sent(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"old, not sent")
+    with filesystem.open("/file", "wb") as stream:
+        stream.write(b"new")
+    assert file.pread(0, 100) == b"new"
+    file.close()
+    assert filesystem.read_bytes("/file") == b"new"
+
+
+def test_writers_of_different_ranges_do_not_undo_each_other(
+    filesystem: Filesystem, metadata_url: str
+) -> None:
+    filesystem.write_bytes("/file", b"-" * 20)
+    with connect(metadata_url) as elsewhere:
+        ours = filesystem.open_file(filesystem.stat("/file"), writable=True)
+        theirs = elsewhere.open_file(elsewhere.stat("/file"), writable=True)
+        ours.pwrite(2, b"ours")
+        theirs.pwrite(10, b"theirs")
+        ours.close()
+        theirs.close()
+    assert filesystem.read_bytes("/file") == b"--ours----theirs----"
+
+
+def test_dirty_data_is_sent_after_a_while(filesystem: Filesystem, metadata_url: str) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"nobody flushes this")
+    assert file.dirty
+    assert file.mtime_ns
+    with connect(metadata_url) as elsewhere:
+        wait_until(
+            lambda: elsewhere.read_bytes("/file") == b"nobody flushes this", "the data at another client", 20
+        )
+    file.close()
+
+
+def test_refresh_takes_on_what_others_wrote(filesystem: Filesystem, metadata_url: str) -> None:
+    filesystem.write_bytes("/file", b"version one")
+    file = filesystem.open_file(filesystem.stat("/file"), writable=True)
+    assert file.pread(0, 100) == b"version one"
+    with connect(metadata_url) as elsewhere:
+        elsewhere.write_bytes("/file", b"version two, longer")
+        file.refresh(elsewhere.stat("/file"))
+    assert file.pread(0, 100) == b"version two, longer"
+    file.pwrite(8, b"three")
+    file.refresh(filesystem.stat("/file"))
+    assert file.pread(0, 13) == b"version three"
+    file.close()
+
+
+def test_times(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    before = time.time_ns()
+    file.pwrite(0, b"data")
+    assert before <= file.status.mtime_ns <= time.time_ns()
+    file.flush()
+    filesystem.utime("/file", (1, 2))
+    file.close()
+    assert filesystem.stat("/file").mtime_ns == 2
+
+
+def test_bad_arguments_change_nothing(filesystem: Filesystem) -> None:
+    filesystem.write_bytes("/file", b"content")
+    file = filesystem.open_file(filesystem.stat("/file"), writable=True)
+    with pytest.raises(InvalidArgument):
+        file.pwrite(-1, b"x")
+    with pytest.raises(InvalidArgument):
+        file.pread(-1, 5)
+    with pytest.raises(InvalidArgument):
+        file.truncate(-1)
+    with pytest.raises(FileTooLarge):
+        file.pwrite(FILE_BYTES_MAX, b"x")
+    with pytest.raises(FileTooLarge):
+        file.truncate(FILE_BYTES_MAX + 1)
+    assert not file.dirty
+    file.close()
+    with pytest.raises(InvalidArgument):
+        filesystem.open_file(filesystem.stat("/"))
+    assert filesystem.read_bytes("/file") == b"content"
+
+
+def test_a_closed_file_says_so(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    file.close()
+    file.close()
+    for action in (lambda: file.pwrite(0, b"x"), lambda: file.pread(0, 1), file.flush, file.fsync):
+        with pytest.raises(OastError, match="closed"):
+            action()
+
+
+def test_closing_the_filesystem_flushes(filesystem: Filesystem, metadata_url: str) -> None:
+    other = connect(metadata_url)
+    file = create(other)
+    file.pwrite(0, b"kept")
+    other.close()
+    other.close()
+    assert filesystem.read_bytes("/file") == b"kept"
+    with pytest.raises(OastError, match="closed"):
+        other.stat("/file")
+
+
+def test_many_threads_write_one_file(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+
+    def work(number: int) -> None:
+        for at in range(number, 2000, 8):
+            file.pwrite(at * 4, at.to_bytes(4, "big"))
+            assert file.pread(at * 4, 4) == at.to_bytes(4, "big")
+            if at % 97 == 0:
+                file.flush()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    file.close()
+    assert filesystem.read_bytes("/file") == b"".join(at.to_bytes(4, "big") for at in range(2000))
+
+
+def test_a_forked_child_reads_on_and_leaves_the_parent_its_writes(filesystem: Filesystem) -> None:
+    filesystem.write_bytes("/read", b"content")
+    reader = filesystem.open("/read", "rb")
+    writer = create(filesystem)
+    writer.pwrite(0, b"the parent's")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            assert reader.read() == b"content"
+            with pytest.raises(StaleHandle):
+                writer.pwrite(0, b"the child's")
+            writer.close()
+            filesystem.write_bytes("/child", b"made")
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert filesystem.read_bytes("/child") == b"made"
+    writer.close()
+    reader.close()
+    assert filesystem.read_bytes("/file") == b"the parent's"
