@@ -87,11 +87,11 @@ class DataServer:
                 connection.shut_down(socket.SHUT_RDWR)
         deadline = _Deadline(grace_seconds)
         for connection, thread in threads:
-            thread.join(deadline.left())
+            _join(thread, deadline)
             connection.shut_down(socket.SHUT_RDWR)
         last = _Deadline(grace_seconds + 1.0)
         for thread in (*self._threads, *(thread for _, thread in threads)):
-            thread.join(last.left())
+            _join(thread, last)
 
     @property
     def active_connections(self) -> int:
@@ -170,6 +170,11 @@ class DataServer:
             log.info("%s refused: %s", op.name, error)
             operations.answer_refusal(connection, error)
             return False
+
+
+def _join(thread: threading.Thread, deadline: _Deadline) -> None:
+    if thread.ident is not None:  # else it was about to be started, and finds that we are stopping
+        thread.join(deadline.left())
 
 
 class _Deadline:

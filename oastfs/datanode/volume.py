@@ -60,6 +60,7 @@ class Volume:
         self._lock_fd = lock_fd
         self._used_bytes = 0
         self._used_lock = threading.Lock()
+        self._identity_lock = threading.Lock()
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -114,15 +115,16 @@ class Volume:
 
     def adopt(self, filesystem_id: str) -> None:
         """Make the volume one of this filesystem. Raises ForeignDatanode if it is of another."""
-        if self.filesystem_id == filesystem_id:
-            return
-        if self.filesystem_id:
-            raise ForeignDatanode(
-                f"volume {self.path} belongs to filesystem {self.filesystem_id}, not {filesystem_id}"
-            )
-        identity = self._identity | {"filesystem_id": filesystem_id}
-        _write_identity(self.path, identity)
-        self._identity = identity
+        with self._identity_lock:  # several namenodes may answer the first registration at once
+            if self.filesystem_id == filesystem_id:
+                return
+            if self.filesystem_id:
+                raise ForeignDatanode(
+                    f"volume {self.path} belongs to filesystem {self.filesystem_id}, not {filesystem_id}"
+                )
+            identity = self._identity | {"filesystem_id": filesystem_id}
+            _write_identity(self.path, identity)
+            self._identity = identity
 
     # --- space ----------------------------------------------------------------------------------
 
