@@ -53,7 +53,10 @@ class OastContents(OastListing):
         raw = self._stream(deferred.temporary if deferred else path, mode)
         self.invalidate_cache(path)
         kind = UpdateFile if how.read else WriteFile
-        return kind(self, path, raw, block_size or WRITE_BUFFER_BYTES, deferred)
+        file = kind(self, path, raw, block_size or WRITE_BUFFER_BYTES, deferred)
+        if deferred and how.letter == "r":
+            self.transaction.files.append(file)  # fsspec thinks of the other modes
+        return file
 
     def _stream(self, path: str, mode: str) -> FileStream:
         arguments = {"buffering": 0, "replication": self.replication, "block_size": self.block_size}

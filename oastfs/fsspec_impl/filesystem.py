@@ -30,7 +30,7 @@ class OastFileSystem(OastContents):
     * ``use_listings_cache``, ``listings_expiry_time`` (seconds), ``max_paths``: remember listings. Off unless
       asked for: everyone sees at once what another process did.
 
-    Errors are Python's own: ``FileNotFoundError``, ``PermissionError``, ``ConnectionError``, ``TimeoutError``.
+    Errors are Python's own: ``FileNotFoundError``, ``PermissionError``, ``ConnectionError`` and their like.
     """
 
     # --- directories ------------------------------------------------------------------------------
