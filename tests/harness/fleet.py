@@ -120,14 +120,15 @@ class Node:
 class Fleet:
     """Datanodes of one namespace."""
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, kind: type[Node] = Node) -> None:
         self.namespace = namespace
+        self.kind = kind
         self.nodes: list[Node] = []
 
     def add(self, host: str = "", capacity: int = GIB) -> Node:
         """A new datanode, registered."""
         number = len(self.nodes) + 1
-        node = Node(self, number, host or f"host-{number}", capacity)
+        node = self.kind(self, number, host or f"host-{number}", capacity)
         self.nodes.append(node)
         node.register()
         return node

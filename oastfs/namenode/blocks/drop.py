@@ -8,6 +8,7 @@ from typing import Final
 from oastfs.core.types import Flag
 from oastfs.namenode.blocks import commands
 from oastfs.namenode.context import Context
+from oastfs.namenode.leases import RECOVERY
 from oastfs.store.schema import (
     BLOCK,
     BLOCK_OWNER,
@@ -114,6 +115,14 @@ def _hand_to_reclaim(tx: Transaction, context: Context, inode: Inode, gone: list
 
 
 def _shortened(block: Block, length: int) -> Block:
+    """The row of a block that ends earlier.
+
+    Whoever is updating it is fenced: replicas that were prepared for more bytes would bring back what was cut
+    off. That writer begins the update again, and then writes past the new end.
+    """
+    pending_stamp = block.pending_stamp
+    if pending_stamp and block.holder != RECOVERY:
+        pending_stamp += 1
     return Block(
-        block.block_id, length, block.generation_stamp, block.pending_stamp, block.holder, block.targets
+        block.block_id, length, block.generation_stamp, pending_stamp, block.holder, block.targets
     )
