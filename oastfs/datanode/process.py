@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
+from queue import SimpleQueue
 
 from oastfs.core.errors import OastError
 from oastfs.core.logging import configure
@@ -21,21 +21,22 @@ def run_datanode(config: DatanodeConfig) -> int:
     SIGUSR1 has all checksums verified at once. To be called in the main thread.
     """
     configure("datanode", level=config.log_level)
-    ended = threading.Event()
+    # Not an Event: a handler that sets one while this thread begins to wait for it waits for itself.
+    ended: SimpleQueue[None] = SimpleQueue()
     faults: list[OastError] = []
 
     def fatal(error: OastError) -> None:
         faults.append(error)
-        ended.set()
+        ended.put(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(None))
     datanode = Datanode(config, fatal)
     signal.signal(signal.SIGUSR1, lambda *_: datanode.scrubber.request_pass())
     try:
         datanode.start()
         print(f"ready {datanode.endpoints}", flush=True)
-        ended.wait()
+        ended.get()
     finally:
         datanode.stop()
     log.info("datanode stopped")
