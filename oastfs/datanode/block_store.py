@@ -7,9 +7,10 @@ Nothing here knows the network. Changes that namenodes should hear of go to ``on
 from __future__ import annotations
 
 import enum
-import logging
 import threading
 from collections.abc import Callable, Iterator
+
+import structlog
 
 from oastfs.core.errors import (
     AlreadyExists,
@@ -26,7 +27,7 @@ from oastfs.datanode.scan import scan_volume
 from oastfs.datanode.volume import Volume
 from oastfs.datanode.writer import ReplicaWriter
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 FENCE_SECONDS = 15.0
 """Longest wait for a superseded writer to let go."""
@@ -62,14 +63,14 @@ class BlockStore:
             for replica in scan_volume(volume):
                 other = self._replicas.get(replica.block_id)
                 if other is not None and other.generation_stamp >= replica.generation_stamp:
-                    log.warning("%r is on %s too; ignored there", other, volume.path)
+                    log.warning("a replica is on two volumes; the older is ignored", **replica.fields)
                     continue
                 self._replicas[replica.block_id] = replica
                 used_bytes += replica.length
                 if replica.corrupt:
                     self.on_change(Change.CORRUPT, replica)
             volume.add_used(used_bytes)
-            log.info("volume %s: %d bytes of blocks", volume.path, used_bytes)
+            log.info("volume opened", volume=str(volume.path), used_bytes=used_bytes)
 
     def close(self) -> None:
         """End every writer and give the volumes back."""
@@ -280,7 +281,7 @@ class BlockStore:
         """Remember and report that a replica's checksums do not match."""
         if not replica.corrupt and not replica.removed:
             replica.corrupt = True
-            log.error("%r on %s does not match its checksums", replica, replica.volume.path)
+            log.error("a replica does not match its checksums", **replica.fields)
         self.on_change(Change.CORRUPT, replica)
 
     def mark_missing(self, replica: Replica) -> None:
@@ -291,7 +292,7 @@ class BlockStore:
             if replica.data_path.exists() and replica.meta_path.exists():
                 return
             self._remove(replica)
-        log.error("the files of %r on %s are gone", replica, replica.volume.path)
+        log.error("the files of a replica are gone", **replica.fields)
         self.on_change(Change.MISSING, replica)
 
     def drop_failed(self) -> int:

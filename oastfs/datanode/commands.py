@@ -6,10 +6,11 @@ under way is not begun twice.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import structlog
 
 from oastfs.core.errors import BlockNotFound, CorruptBlock, OastError, StaleBlock
 from oastfs.datanode.block_store import BlockStore, Change
@@ -19,7 +20,7 @@ from oastfs.datanode.reporter import Reporter
 from oastfs.wire.proto import control_pb2 as pb
 from oastfs.wire.transfer.messages import Target
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 COPIES_AT_ONCE = 2
 OTHERS_AT_ONCE = 2
@@ -84,9 +85,9 @@ class Commands:
         try:
             work()
         except OSError as error:
-            log.warning("%s of block %d failed: %s", *key, error)
+            log.warning("a command failed", command=key[0], block_id=key[1], error=str(error))
         except Exception:
-            log.exception("%s of block %d failed by a fault of this program", *key)
+            log.exception("a command failed by a fault of this program", command=key[0], block_id=key[1])
         finally:
             with self._lock:
                 self._under_way.discard(key)
@@ -98,7 +99,7 @@ class Commands:
         try:
             replica = self._store.delete(block.block_id, block.generation_stamp)
         except StaleBlock as error:
-            log.info("not deleted: %s", error)
+            log.info("not deleted", block_id=command.block.block_id, error=str(error))
             return
         if replica is None:
             self._reporter.not_here(Change.DELETED, command.storage_id, block)
@@ -126,7 +127,7 @@ class Commands:
                 if replica is not None:
                     self._verify_soon(replica)
             except OSError as error:
-                log.warning("block %d was not copied to %s: %s", block.block_id, where.address, error)
+                log.warning("not copied", block_id=block.block_id, target=where.address, error=str(error))
 
     def _explain_absence(self, command: pb.Copy, error: OastError) -> None:
         replica = self._store.find(command.block.block_id)
@@ -135,7 +136,7 @@ class Commands:
         elif replica.corrupt:
             self._reporter.changed(Change.CORRUPT, replica)
         else:
-            log.warning("block %d was not copied: %s", command.block.block_id, error)
+            log.warning("not copied", block_id=command.block.block_id, error=str(error))
             self._reporter.report_soon()
 
     def _recover(self, command: pb.Recover) -> None:
@@ -150,6 +151,6 @@ class Commands:
             replica = self._store.get(block.block_id)
             self._store.mark_corrupt(replica)
         except StaleBlock as error:
-            log.info("not recovered: %s", error)
+            log.info("not recovered", block_id=block.block_id, error=str(error))
         else:
             self._reporter.changed(Change.RECOVERED, replica)

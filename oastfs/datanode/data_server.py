@@ -5,13 +5,14 @@ Whatever a peer sends, the worst that happens is the end of its connection.
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from oastfs.core.errors import ConnectionLost, InvalidArgument, OastError, ProtocolError, Unsupported
 from oastfs.datanode import operations
@@ -20,7 +21,7 @@ from oastfs.datanode.pipeline import BlockReceiver
 from oastfs.wire.transfer.connection import TransferConnection
 from oastfs.wire.transfer.ops import Op
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 RECEIVE_BUFFER_BYTES = 1024 * 1024
 """Packets that arrive together are written together. Pages of it are used only as bytes come."""
@@ -107,13 +108,13 @@ class DataServer:
                 accepted, _ = listener.accept()
             except OSError as error:
                 if not self._stopping:
-                    log.warning("a connection could not be accepted: %s", error)
+                    log.warning("a connection could not be accepted", error=str(error))
                     time.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             self._begin(accepted)
 
     def _begin(self, accepted: socket.socket) -> None:
-        if accepted.family == socket.AF_INET:
+        if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = TransferConnection(accepted, RECEIVE_BUFFER_BYTES)
         thread = threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
@@ -136,7 +137,7 @@ class DataServer:
         except ConnectionLost:
             pass  # the usual end
         except OSError as error:
-            log.info("a connection ended: %s", error)
+            log.info("a connection ended", error=str(error))
         except Exception:
             log.exception("a connection ended by a fault of this program")
         finally:
@@ -167,7 +168,7 @@ class DataServer:
             raise
         except OSError as error:
             metrics.failures.labels(op.name).inc()
-            log.info("%s refused: %s", op.name, error)
+            log.info("an operation was refused", operation=op.name, error=str(error))
             operations.answer_refusal(connection, error)
             return False
 

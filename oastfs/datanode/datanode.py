@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from oastfs.core.errors import ForeignDatanode, InvalidArgument, OastError
 from oastfs.datanode.block_store import BlockStore
@@ -24,7 +25,7 @@ from oastfs.datanode.reporter import Registered, Reporter
 from oastfs.datanode.scrubber import Scrubber
 from oastfs.datanode.volume import Volume
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Datanode:
@@ -81,7 +82,7 @@ class Datanode:
             )
             self._links.append(link)
             link.start()
-        log.info("datanode serves on %s port %d", config.host, self.server.data_port)
+        log.info("datanode serves", host=config.host, data_port=self.server.data_port)
 
     def stop(self) -> None:
         """Let connections end, tell namenodes the last changes, give the volumes back."""
@@ -124,7 +125,7 @@ class Datanode:
             working = [volume for volume in self.store.volumes if volume.check()]
             lost = self.store.drop_failed()
             if lost:
-                log.error("%d replicas were lost with failed volumes", lost)
+                log.error("replicas were lost with failed volumes", replicas=lost)
             if not working:
                 self._on_fatal(InvalidArgument("every volume of this datanode has failed"))
                 return
@@ -148,7 +149,7 @@ def open_volumes(config: DatanodeConfig) -> list[Volume]:
             except OSError as error:
                 if isinstance(error, OastError):
                     raise
-                log.error("volume %s is left out: %s", path, error)
+                log.error("a volume is left out", volume=str(path), error=str(error))
                 broken.append(error)
         if not volumes:
             raise InvalidArgument(f"no volume can be used: {broken[0]}")

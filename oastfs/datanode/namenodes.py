@@ -6,12 +6,12 @@ datanode serves meanwhile. Only a namenode that disowns this datanode ends it.
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections.abc import Callable
 
 import grpc
+import structlog
 
 import oastfs
 from oastfs.core.errors import ForeignDatanode
@@ -23,7 +23,7 @@ from oastfs.datanode.volume import Volume
 from oastfs.wire.proto import control_pb2 as pb
 from oastfs.wire.proto.control_pb2_grpc import ControlStub
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CALL_SECONDS = 10.0
 BACKOFF_SECONDS_MIN = 0.2
@@ -106,7 +106,7 @@ class NamenodeLink:
                 self._on_foreign(error)
                 return
             except OSError as error:
-                log.error("namenode %s: %s", self.address, error)
+                log.error("registration failed here", namenode=self.address, error=str(error))
                 self._stopping.wait(BACKOFF_SECONDS_MAX)
             except grpc.RpcError as error:
                 self._stopping.wait(self._note_failure(error, backoff_seconds))
@@ -120,12 +120,17 @@ class NamenodeLink:
             self._stopping.set()
             return 0.0
         if error.code() is grpc.StatusCode.NOT_FOUND and self._datanode_id is not None:
-            log.info("namenode %s asks to register again", self.address)
+            log.info("a namenode asks to register again", namenode=self.address)
             self._datanode_id = None
             return 0.0
         if not self._unreachable:
             self._unreachable = True
-            log.warning("namenode %s: %s %s", self.address, error.code().name, error.details())
+            log.warning(
+                "a namenode does not answer",
+                namenode=self.address,
+                code=error.code().name,
+                error=error.details(),
+            )
         return backoff_seconds * random.uniform(0.5, 1.0)
 
     def _register(self) -> int:
@@ -154,7 +159,7 @@ class NamenodeLink:
             self._reporter.report_interval_seconds = interval
         self._datanode_id = response.datanode_id
         self._unreachable = False
-        log.info("registered with namenode %s as datanode %d", self.address, response.datanode_id)
+        log.info("registered", namenode=self.address, datanode_id=response.datanode_id)
         self._reporter.report_soon()
         return int(response.datanode_id)
 
@@ -171,7 +176,7 @@ class NamenodeLink:
         )
         if self._unreachable:
             self._unreachable = False
-            log.info("namenode %s answers again", self.address)
+            log.info("a namenode answers again", namenode=self.address)
             self._reporter.retry()
         for command in response.commands:
             self._commands.accept(command)

@@ -8,13 +8,14 @@ flag, that it is on their disks.
 
 from __future__ import annotations
 
-import logging
 import select
 import socket
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import structlog
 
 from oastfs.core.errors import (
     ConnectionLost,
@@ -36,7 +37,7 @@ from oastfs.wire.transfer.messages import Stage
 from oastfs.wire.transfer.ops import encode_delimited
 from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, check_chunks
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BYTES_PER_CHECKSUM_MAX = 16 * 1024 * 1024
 
@@ -126,7 +127,7 @@ class BlockReceiver:
 
     def _refuse(self, error: OSError) -> None:
         """Answer a failed set-up, naming the datanode that is at fault, and leave nothing behind."""
-        log.info("write of block %d refused: %s", self._block_id, error)
+        log.info("a write was refused", block_id=self._block_id, error=str(error))
         writer = self._writer
         self._let_go()
         if writer is not None and writer.is_new:
@@ -330,7 +331,7 @@ class BlockReceiver:
 
     def _break(self, error: OSError) -> None:
         """Tell the writer who failed, if it is still there, so that it can go on with the others."""
-        log.info("write of block %d broke: %s", self._block_id, error)
+        log.info("a write broke", block_id=self._block_id, error=str(error))
         fenced = self._writer is not None and self._writer.fenced
         lost = isinstance(error, (ConnectionLost, TimeoutError, ProtocolError))
         # Let go first: who hears of the failure may come back for the block at once.

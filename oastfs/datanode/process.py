@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from queue import SimpleQueue
+
+import structlog
 
 from oastfs.core.errors import OastError
 from oastfs.core.logging import configure
 from oastfs.datanode.config import DatanodeConfig
 from oastfs.datanode.datanode import Datanode
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def run_datanode(config: DatanodeConfig) -> int:

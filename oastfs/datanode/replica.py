@@ -58,6 +58,17 @@ class Replica:
         return f"<replica {self.block_id}_{self.generation_stamp}, {self.length} bytes, {state}>"
 
     @property
+    def fields(self) -> dict[str, object]:
+        """What a log line says of it."""
+        return {
+            "block_id": self.block_id,
+            "generation_stamp": self.generation_stamp,
+            "length": self.length,
+            "final": self.final,
+            "volume": str(self.volume.path),
+        }
+
+    @property
     def data_path(self) -> Path:
         return layout.data_path(self.volume.blocks, self.block_id)
 

@@ -5,7 +5,6 @@ Any one namenode suffices. What could not be told is kept until one answers.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import grpc
+import structlog
 
 from oastfs.datanode.block_store import BlockStore, Change
 from oastfs.datanode.replica import Replica
@@ -20,7 +20,7 @@ from oastfs.datanode.volume import Volume
 from oastfs.wire.proto import control_pb2 as pb
 from oastfs.wire.proto.control_pb2_grpc import ControlStub
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 GATHER_SECONDS = 0.05
 """Changes that come this close together go in one message."""
@@ -134,7 +134,7 @@ class Reporter:
                     self._send_report(namenode)
                 return
             except grpc.RpcError as error:
-                log.info("namenode %s did not take a report: %s", namenode.address, _reason(error))
+                log.info("a report was not taken", namenode=namenode.address, error=_reason(error))
 
     def _send_changes(self, namenode: Registered) -> None:
         while True:
@@ -160,7 +160,7 @@ class Reporter:
                 if _code(error) is not grpc.StatusCode.INVALID_ARGUMENT:
                     raise
                 # Sending it again would fail again; the next full report puts right what matters.
-                log.error("namenode %s refused changes: %s", namenode.address, _reason(error))
+                log.error("changes were refused", namenode=namenode.address, error=_reason(error))
             with self._lock:
                 del self._items[: len(items)]
 
@@ -174,7 +174,7 @@ class Reporter:
             raise
         self.reports_sent += 1
         self._next_report = begun + self.report_interval_seconds
-        log.info("reported %d replicas to namenode %s", count, namenode.address)
+        log.info("block report sent", namenode=namenode.address, replicas=count)
 
     def _send_storages(self, namenode: Registered) -> int:
         assert self._store is not None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import structlog
 
 from oastfs.datanode import layout
 from oastfs.datanode.journal import Journal
@@ -14,7 +15,7 @@ from oastfs.datanode.recovery import settle
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.volume import Volume
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -51,7 +52,7 @@ def _collect(directory: Path) -> dict[int, _Files]:
             elif match := layout.JOURNAL_NAME.fullmatch(name):
                 found.setdefault(int(match[1]), _Files()).journal = True
             else:
-                log.warning("%s is no file of a replica; left alone", entry.path)
+                log.warning("not a file of a replica; left alone", path=entry.path)
     return found
 
 
@@ -60,14 +61,14 @@ def _replica_of(volume: Volume, block_id: int, files: _Files) -> Replica | None:
         _clear(volume, block_id, files)
         return None
     if not files.metas:
-        log.error("block %d on %s has lost its checksums; left alone", block_id, volume.path)
+        log.error("a block has lost its checksums", block_id=block_id, volume=str(volume.path))
         return None
     stamp = max(files.metas)
     replica = Replica(volume, block_id, stamp, files.data_length, final=not files.journal)
     if files.journal:
         return _settled(replica, files)
     if files.metas[stamp] != layout.meta_length(files.data_length):
-        log.error("%r on %s has a checksum file of the wrong length", replica, volume.path)
+        log.error("a checksum file has the wrong length", **replica.fields)
         replica.corrupt = True
     return replica
 
@@ -85,7 +86,7 @@ def _settled(replica: Replica, files: _Files) -> Replica | None:
         journal.close()
     replica.length = replica.visible_length = settled.length
     replica.corrupt = settled.corrupt
-    log.info("%r was being written when the datanode ended", replica)
+    log.info("a replica was being written when the datanode ended", **replica.fields)
     return replica
 
 

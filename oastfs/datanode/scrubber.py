@@ -7,10 +7,11 @@ remembers how far it got. Replicas that readers complained of come first.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from collections import deque
+
+import structlog
 
 from oastfs.core.errors import BlockNotFound, CorruptBlock
 from oastfs.core.limits import BYTES_PER_CHECKSUM
@@ -22,7 +23,7 @@ from oastfs.datanode.replica import Replica
 from oastfs.datanode.volume import Volume
 from oastfs.wire.transfer.checksum import ChecksumKind, first_bad_chunk
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PROGRESS_NAME = "scrub.json"
 _BATCH_BYTES = 1024 * 1024
@@ -85,7 +86,7 @@ class Scrubber:
         except OSError as error:
             if replica.volume.failed:
                 return True
-            log.error("%r cannot be read: %s", replica, error)
+            log.error("a replica cannot be read", error=str(error), **replica.fields)
             good = False
         if not good:
             self._metrics.corrupt.inc()

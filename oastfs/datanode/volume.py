@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import logging
 import os
 import threading
 import uuid
@@ -18,10 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from oastfs.core.errors import ForeignDatanode, InvalidArgument, OastError
 from oastfs.datanode import layout
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 LAYOUT_VERSION = 1
 VERSION_NAME = "VERSION"
@@ -181,7 +182,7 @@ class Volume:
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 return True
             self.failed = True
-            log.error("volume %s failed and is no longer used: %s", self.path, error)
+            log.error("a volume failed and is no longer used", volume=str(self.path), error=str(error))
             return False
         return True
 
