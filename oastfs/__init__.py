@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from oastfs.core.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from oastfs.client import Filesystem, connect
 
 __all__ = ["Filesystem", "__version__", "connect"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

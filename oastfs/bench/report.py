@@ -7,14 +7,14 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
-from oastfs import __version__
 from oastfs.bench.load import Result
+from oastfs.core.version import VERSION
 
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
-        "version": __version__,
+        "version": VERSION,
         "python": platform.python_version(),
         "kernel": platform.release(),
         "machine": platform.machine(),

@@ -7,8 +7,8 @@ import os
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from oastfs import __version__
 from oastfs.cli.location import URL_VARIABLE, parse
+from oastfs.core.version import VERSION
 
 _OFFERS_MAX = 500
 
@@ -40,7 +40,7 @@ def completion_command(shell: str) -> None:
 @click.command()
 def version_command() -> None:
     """Print the version."""
-    click.echo(f"oastfs {__version__}")
+    click.echo(f"oastfs {VERSION}")
 
 
 def complete_path(incomplete: str) -> list[CompletionItem]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 import click
@@ -90,7 +91,9 @@ class Supervisor:
     def __init__(self, say: Callable[[str], None] = click.echo) -> None:
         self._say = say
         self._children: list[Child] = []
-        self._wake = threading.Event()
+        # Not an Event: a signal handler that sets one while this thread begins to wait for it waits
+        # for itself.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._stop_signals = 0
 
     @property
@@ -103,11 +106,11 @@ class Supervisor:
 
         def stop(number: int, frame: FrameType | None) -> None:
             self._stop_signals += 1
-            self._wake.set()
+            self._wake.put(None)
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGCHLD, lambda number, frame: self._wake.set())
+        signal.signal(signal.SIGCHLD, lambda number, frame: self._wake.put(None))
 
     def start(self, child: Child) -> None:
         """Start a child and keep it."""
@@ -129,7 +132,7 @@ class Supervisor:
                 outcome.set_result(found)
             except BaseException as error:
                 outcome.set_exception(error)
-            self._wake.set()
+            self._wake.put(None)
 
         threading.Thread(target=work, name="probe", daemon=True).start()
         while not outcome.done() and not self.stopping:
@@ -165,8 +168,7 @@ class Supervisor:
         while child.running:
             if time.monotonic() > deadline or self._stop_signals > max(signals_before, 1):
                 return False
-            self._wake.wait(0.05)
-            self._wake.clear()
+            self._sleep(0.05)
         return True
 
     def _restart(self, child: Child) -> None:
@@ -187,5 +189,13 @@ class Supervisor:
     def _pause(self) -> None:
         due = [child.due for child in self._children if child.due]
         seconds = min([POLL_SECONDS, *(max(0.01, at - time.monotonic()) for at in due)])
-        self._wake.wait(seconds)
-        self._wake.clear()
+        self._sleep(seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        """Until then, or until somebody wakes us."""
+        try:
+            self._wake.get(timeout=seconds)
+            while True:
+                self._wake.get_nowait()
+        except Empty:
+            pass

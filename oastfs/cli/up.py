@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from oastfs import __version__
 from oastfs.cli.failure import Failure
 from oastfs.cli.hosts import check_host, host_option, insecure_option
 from oastfs.cli.mounting import why_no_mount
 from oastfs.cli.plan import DatanodePlan, NamenodePlan, Plan, UpOptions, make_plan
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.supervisor import Child, Supervisor
+from oastfs.core.version import VERSION
 
 READY_SECONDS = 60.0
 PORT = click.IntRange(0, 65_000)
@@ -83,7 +83,7 @@ def _prepare(plan: Plan, options: UpOptions) -> None:
     plan.pid_file.parent.mkdir(exist_ok=True)
     plan.pid_file.write_text(str(os.getpid()))
     click.echo(
-        f"oastfs {__version__}: {'new' if new else 'existing'} filesystem in {plan.directory}, "
+        f"oastfs {VERSION}: {'new' if new else 'existing'} filesystem in {plan.directory}, "
         f"{_counted(len(plan.namenodes), 'namenode')}, {_counted(len(plan.datanodes), 'datanode')}, "
         f"replication {info.replication}; logs in {plan.logs}"
     )

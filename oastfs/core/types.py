@@ -119,8 +119,8 @@ class LocatedBlock(msgspec.Struct, frozen=True, array_like=True):
     The block covers file bytes ``[offset, offset + length)``. Bytes of a file that no block covers
     are zeros (a hole). ``length`` counts committed bytes; replicas of a block that is being written
     may hold more. ``generation_stamp`` is the one that replicas must at least have; for a writer it is
-    the new one, and ``committed_stamp`` the one that readers have (0: never committed), which a pipeline's header
-    carries together with ``length``.
+    the new one, and ``committed_stamp`` the one that readers have (0: never committed), which a
+    pipeline's header carries together with ``length``.
     """
 
     block_id: int

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import grpc
 import structlog
 
-import oastfs
 from oastfs.core.errors import ForeignDatanode
+from oastfs.core.version import VERSION
 from oastfs.datanode.block_store import BlockStore
 from oastfs.datanode.commands import Commands
 from oastfs.datanode.config import DatanodeConfig
@@ -143,7 +143,7 @@ class NamenodeLink:
             control_port=0,
             local_socket=identity.local_socket,
             storages=storage_reports(volumes, identity.storage_type),
-            version=oastfs.__version__,
+            version=VERSION,
         )
         response = self._stub.Register(request, timeout=CALL_SECONDS)
         for volume, storage_id in zip(volumes, response.storage_ids, strict=True):

@@ -1,9 +1,9 @@
 """Open directories: listings that stream in pages, with offsets that stay valid while entries change.
 
-An offset is the number of entries given out before it (``.`` and ``..`` are the first two). The next page
-begins after the name given out last, whatever became of it, so an entry that is neither made nor
-removed meanwhile is seen exactly once. For ``seekdir`` a handle remembers the names of all entries it gave
-out, those of older pages in compressed form: about five bytes each.
+Every entry that a handle gives out gets a number of its own, never used again; its offset names the
+place after it. The next page begins after the name given out last, whatever became of it, so an entry
+that is neither made nor removed meanwhile is seen exactly once. For ``seekdir`` a handle remembers the
+names of older pages in compressed form: about five bytes an entry.
 """
 
 from __future__ import annotations
@@ -19,70 +19,71 @@ from oastfs.core.path import by_id
 from oastfs.core.types import SUPERUSER, FileStatus
 
 PAGE_ENTRIES = 1024
+PAGES_REMEMBERED_MAX = 20_000
+"""Of older pages than that no offset is known any more."""
 DOTS = 2
 """Entries that come before those of the store: '.' and '..'."""
 
 
 @dataclass(slots=True)
 class Page:
-    """Entries with their first offset (number of those before, dots not counted)."""
+    """Entries of one page; the numbers of these are ``first``, ``first + 1``, and so on."""
 
     first: int
     entries: list[FileStatus]
     more: bool
 
+    def from_number(self, number: int) -> list[FileStatus]:
+        """The entries from a number on."""
+        return self.entries[number - self.first :] if number > self.first else self.entries
+
 
 class DirectoryHandle:
     """One open directory. The kernel calls it one request at a time."""
 
-    __slots__ = ("_blobs", "_covered", "_page", "_starts", "inode_id", "parent_id")
+    __slots__ = ("_blobs", "_next", "_page", "_starts", "inode_id", "parent_id")
 
     def __init__(self, inode_id: int) -> None:
         self.inode_id = inode_id
         self.parent_id = 0
         self._page: Page | None = None
-        self._covered = 0
+        self._next = 0
         self._starts: list[int] = []
         self._blobs: list[bytes] = []
 
-    def page_at(self, metadata: Metadata, position: int) -> Page:
-        """The page that holds entry number ``position``, or an empty last page."""
+    def read(self, metadata: Metadata, number: int) -> tuple[int, list[FileStatus]]:
+        """What follows the first ``number`` entries that were given out: (number of the first, entries).
+
+        0 is the beginning, read anew.
+        """
         page = self._page
-        if position == 0:
-            self._covered = 0
-            self._starts, self._blobs = [], []
-            return self._load(metadata, 0, "")
-        if page is None or not page.first <= position <= page.first + len(page.entries):
-            return self._seek(metadata, position)
-        if position < page.first + len(page.entries) or not page.more:
-            return page
-        self._remember(page)
-        return self._load(metadata, position, page.entries[-1].name)
+        if page is None or not page.first <= number <= page.first + len(page.entries) or number == 0:
+            return self._seek(metadata, number)
+        rest = page.from_number(number)
+        if rest or not page.more:
+            return number, rest
+        return self._load(metadata, page.entries[-1].name)
 
-    def _load(self, metadata: Metadata, first: int, after: str) -> Page:
+    def _load(self, metadata: Metadata, after: str) -> tuple[int, list[FileStatus]]:
+        """The page after a name."""
+        if self._page is not None and self._page.entries:
+            names = "\0".join(entry.name for entry in self._page.entries)
+            self._starts.append(self._page.first)
+            self._blobs.append(zlib.compress(names.encode(), 1))
+            if len(self._blobs) > PAGES_REMEMBERED_MAX:
+                del self._starts[0], self._blobs[0]
         listing = metadata.listdir(SUPERUSER, by_id(self.inode_id), after, PAGE_ENTRIES)
-        self._page = Page(first, listing.entries, listing.more)
-        return self._page
+        page = self._page = Page(self._next, listing.entries, listing.more)
+        self._next += len(page.entries)
+        return page.first, page.entries
 
-    def _remember(self, page: Page) -> None:
-        """Keep the names of a page, as far as they go beyond those that are kept already."""
-        fresh = page.entries[max(0, self._covered - page.first) :]
-        if page.first > self._covered or not fresh:
-            return
-        names = "\0".join(entry.name for entry in fresh)
-        self._starts.append(self._covered)
-        self._blobs.append(zlib.compress(names.encode(), 1))
-        self._covered += len(fresh)
-
-    def _seek(self, metadata: Metadata, position: int) -> Page:
-        """Go to an offset that was given out earlier: on with what follows the entry before it."""
-        if self._page is not None:
-            self._remember(self._page)
-        if position > self._covered:
-            return Page(position, [], False)
-        number = bisect_right(self._starts, position - 1) - 1
-        names = zlib.decompress(self._blobs[number]).decode().split("\0")
-        return self._load(metadata, position, names[position - 1 - self._starts[number]])
+    def _seek(self, metadata: Metadata, number: int) -> tuple[int, list[FileStatus]]:
+        if number == 0:
+            return self._load(metadata, "")
+        at = bisect_right(self._starts, number - 1) - 1
+        names = zlib.decompress(self._blobs[at]).decode().split("\0") if at >= 0 else []
+        index = number - 1 - self._starts[at] if at >= 0 else 0
+        return self._load(metadata, names[index]) if index < len(names) else (number, [])
 
 
 class Directories:
@@ -106,13 +107,13 @@ class Directories:
     def read(self, number: int, position: int) -> tuple[int, list[FileStatus]]:
         """Entries from ``position`` on (dots not counted), at least one unless there are no more.
 
-        The answer's number is that of its first entry. A directory that was removed is empty.
+        The answer's number is that of its first entry, whose offset follows it: not always ``position``,
+        after a seek. A directory that was removed is empty.
         """
         try:
-            page = self._handles[number].page_at(self._metadata, position)
+            return self._handles[number].read(self._metadata, position)
         except StaleHandle:
             return position, []
-        return position, page.entries[position - page.first :] if position > page.first else page.entries
 
     def parent(self, number: int) -> int:
         """Inode of '..' of an open directory; its own for the root, or if it was removed."""

@@ -8,7 +8,6 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from oastfs import __version__
 from oastfs.core.errors import AlreadyExists, InvalidArgument, WrongStore
 from oastfs.core.limits import (
     BLOCK_SIZE_BYTES_DEFAULT,
@@ -19,6 +18,7 @@ from oastfs.core.limits import (
     REPLICATION_MAX,
 )
 from oastfs.core.types import FilesystemInfo
+from oastfs.core.version import VERSION
 from oastfs.namenode.tree import ROOT_KEY
 from oastfs.store.schema import DIRECTORY, INODE, ROOT_ID, SCHEMA_VERSION, SETTING, Directory, Inode, Setting
 from oastfs.store.transaction import Store, Transaction
@@ -97,7 +97,7 @@ def load_info(store: Store) -> FilesystemInfo:
         )
     return FilesystemInfo(
         settings["filesystem_id"],
-        __version__,
+        VERSION,
         int(settings["block_size"]),
         int(settings["replication"]),
         int(settings["inline_limit"]),

@@ -1,1 +1,1 @@
-"""."""
+"""What goes over sockets, without the sockets: framing, messages, encodings."""

@@ -100,7 +100,7 @@ def test_in_by_cp_out_by_all(
     held = {name: entry[3] for name, entry in expected.items() if entry[0] == "file"}
     by_fsspec = dict(contents_by_fsspec(f"{cluster.url}/tree", "/tree"))
     assert by_fsspec.keys() == held.keys() and by_fsspec == held
-    run_oastfs("get", "-r", "-p", f"{cluster.url}/tree", tmp_path / "out", timeout=600)
+    run_oastfs("get", "-p", f"{cluster.url}/tree", tmp_path / "out", timeout=600)
     assert_equal(snapshot(tmp_path / "out"), expected)
 
 
@@ -110,7 +110,7 @@ def test_in_by_put_out_by_all(
 ) -> None:
     """``oastfs put``; back by the mount and by the client."""
     cluster = make_cluster()
-    run_oastfs("put", "-r", "-p", source, f"{cluster.url}/tree", timeout=600)
+    run_oastfs("put", "-p", source, f"{cluster.url}/tree", timeout=600)
     mount_point = cluster.mount()
     assert_equal(snapshot(mount_point / "tree"), expected)
     filesystem = cluster.connect(cluster.metadata_url)

@@ -60,12 +60,12 @@ def repair(store: Store, *, now_ns: int = 0, dead_after_ns: int = DEAD_AFTER_NS_
     repaired: list[Problem] = []
     report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns)
     for _ in range(ROUNDS_MAX):
-        todo = [problem for problem in report.problems if problem.repairable]
-        if not todo:
+        mendable = [problem for problem in report.problems if problem.repairable]
+        if not mendable:
             break
-        for problem in todo:
+        for problem in mendable:
             _mend(namespace, problem, now_ns)
-        repaired += todo
+        repaired += mendable
         report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns)
     report.repaired = repaired
     return report

@@ -12,7 +12,17 @@ from oastfs.namenode.blocks import has_committed
 from oastfs.namenode.context import Context
 from oastfs.namenode.fsck import mend
 from oastfs.namenode.fsck.report import Check, Repair, find
-from oastfs.store.schema import CONTENT, LEASE, OPEN_FILE, XATTR, Content, Inode, Lease, OpenFile
+from oastfs.store.schema import (
+    CONTENT,
+    LEASE,
+    OPEN_FILE,
+    ORPHANS_ID,
+    XATTR,
+    Content,
+    Inode,
+    Lease,
+    OpenFile,
+)
 from oastfs.store.table import Key
 from oastfs.store.transaction import Transaction
 
@@ -102,16 +112,17 @@ def _check_open_files(check: Check) -> None:
             text = "its flags hide that it is being written"
             repair = mend.set_flag(inode_id, Flag.OPEN, True)
             check.problem("flag", check.where(inode_id), text, repair)
-        _check_holders(check, inode_id, holders)
+        _check_holders(check, inode_id, holders, kept=node.parent_id == ORPHANS_ID)
 
 
-def _check_holders(check: Check, inode_id: int, holders: dict[str, OpenFile]) -> None:
+def _check_holders(check: Check, inode_id: int, holders: dict[str, OpenFile], kept: bool) -> None:
+    """``kept``: the file has no name any more, and some of its holders may only keep it from going."""
     clients = {holder: row for holder, row in holders.items() if holder != leases.RECOVERY}
     for holder in clients:
         if check.tx.get(LEASE, (holder,)) is None:
             text = f"its writer {holder!r} has no lease"
             check.problem("writer-without-lease", check.where(inode_id), text, _put_lease(holder))
-    if len(clients) > 1 and any(row.exclusive for row in clients.values()):
+    if len(clients) > 1 and not kept and any(row.exclusive for row in clients.values()):
         text = f"written exclusively, and by others: {', '.join(map(repr, clients))}"
         check.problem("two-writers", check.where(inode_id), text, _share(inode_id))
 

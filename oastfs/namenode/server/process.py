@@ -14,9 +14,9 @@ from typing import Any
 
 import structlog
 
-from oastfs import __version__
 from oastfs.core.errors import AlreadyExists, OastError
 from oastfs.core.logging import configure
+from oastfs.core.version import VERSION
 from oastfs.namenode.control import HEARTBEAT_INTERVAL_SECONDS, ControlServer
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.jobs import JobRunner, all_jobs
@@ -94,7 +94,7 @@ async def _serve_until_signalled(config: NamenodeConfig) -> None:
     namenode = Namenode(config)
     try:
         endpoints = await namenode.start()
-        log.info("namenode is ready", address=str(endpoints), version=__version__, **namenode.identity())
+        log.info("namenode is ready", address=str(endpoints), version=VERSION, **namenode.identity())
         print(f"ready {endpoints}", flush=True)
         await stop.wait()
         log.info("namenode is stopping")
@@ -169,7 +169,7 @@ class Namenode:
         assert self._namespace is not None and self._rpc is not None
         used, free = self._namespace.store.usage()
         return {
-            "version": __version__,
+            "version": VERSION,
             "filesystem_id": self._namespace.info.filesystem_id,
             "stopping": self._rpc.stopping,
             "connections": len(self._rpc.connections),
