@@ -92,3 +92,11 @@ def test_forget_leaves_what_has_a_name(namespace: Namespace) -> None:
     with pytest.raises(LeaseConflict):
         namespace.create(ROOT, "/f", 0o644, True, False, "mount-2")
     namespace.complete(ROOT, "/f", "mount-1", [])
+
+
+def test_what_one_writes_another_may_keep(namespace: Namespace) -> None:
+    """The check at the end of the test has to find nothing wrong with both holders."""
+    status = namespace.create(ROOT, "/f", 0o644, False, False, "writer")
+    namespace.unlink(ROOT, "/f", "mount-1")
+    namespace.write_inline(ROOT, by_id(status.inode_id), [(0, b"1")], -1, "writer", False)
+    assert namespace.open(ROOT, by_id(status.inode_id)).data == b"1"
