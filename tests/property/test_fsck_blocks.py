@@ -45,6 +45,9 @@ holders = st.sampled_from(HOLDERS)
 units = st.integers(0, FILE_UNITS - 1)
 starts = st.sampled_from(range(0, FILE_UNITS, BLOCK_UNITS // 2))
 picks = st.integers(0, 10)
+dirty_units = st.lists(st.integers(0, BLOCK_UNITS - 1), min_size=1, max_size=3)
+reaches = st.sampled_from([9, 9, 9, 9, 1, 0])
+fates = st.sampled_from(["commit", "commit", "commit and go on", "leave"])
 
 
 class ByteNode(Node):
@@ -138,52 +141,75 @@ class Machine(RuleBasedStateMachine):
 
     # --- writers --------------------------------------------------------------------------------
 
-    @rule(holder=holders, start=starts)
-    def add(self, holder: str, start: int) -> None:
-        try:
-            block = self.namespace.add_block(SUPERUSER, PATH, holder, start * UNIT)
-        except (LeaseConflict, InvalidArgument, NoDatanodes):
-            return
-        mine = (holder, block.offset)
-        self.sessions = [one for one in self.sessions if (one.holder, one.block.offset) != mine]
-        self._open(Session(holder, block))
+    @rule(holder=holders, start=starts, dirty=dirty_units, reached=reaches, fate=fates)
+    def write(self, holder: str, start: int, dirty: list[int], reached: int, fate: str) -> None:
+        """Write into the block at ``start``, or into a new one; then go on as ``fate`` says."""
+        session = self._begin(holder, start * UNIT)
+        if session is not None:
+            self._write(session, dirty, reached)
+            self._end(session, fate)
 
-    @rule(holder=holders, pick=picks)
-    def update(self, holder: str, pick: int) -> None:
-        blocks = self.namespace.open(SUPERUSER, PATH, 0, 1 << 40).blocks
-        if not blocks:
-            return
-        block = blocks[pick % len(blocks)]
-        try:
-            block = self.namespace.update_block(SUPERUSER, PATH, holder, block.offset, block.block_id)
-        except (LeaseConflict, BlockNotFound):
-            return
-        mine = (holder, block.block_id)
-        self.sessions = [one for one in self.sessions if (one.holder, one.block.block_id) != mine]
-        self._open(Session(holder, block))
+    @rule(holder=holders, start=starts, dirty=dirty_units, reached=reaches, fate=fates)
+    def write_more(self, holder: str, start: int, dirty: list[int], reached: int, fate: str) -> None:
+        """The same again: writing is what there is most of."""
+        self.write(holder, start, dirty, reached, fate)
 
     @precondition(lambda self: self.sessions)
-    @rule(pick=picks, unit=st.integers(0, BLOCK_UNITS - 1), reached=st.integers(0, 6))
-    def write(self, pick: int, unit: int, reached: int) -> None:
-        """``reached``: how many datanodes of the pipeline get it; fewer than all is a broken pipeline."""
+    @rule(pick=picks, dirty=dirty_units, reached=reaches, fate=fates)
+    def write_on(self, pick: int, dirty: list[int], reached: int, fate: str) -> None:
+        """Go on with what was begun; after a commit, past its end only."""
         session = self.sessions[pick % len(self.sessions)]
-        if session.broken or (session.committed and unit < session.end):
+        if session.committed:
+            dirty = [unit for unit in dirty if unit >= session.end]
+        self._write(session, dirty, reached)
+        self._end(session, fate)
+
+    def _begin(self, holder: str, offset: int) -> Session | None:
+        located = self.namespace.open(SUPERUSER, PATH, offset, 1).blocks
+        try:
+            if located:
+                where = located[0].offset
+                block_id = located[0].block_id
+                block = self.namespace.update_block(SUPERUSER, PATH, holder, where, block_id)
+            else:
+                block = self.namespace.add_block(SUPERUSER, PATH, holder, offset)
+        except (LeaseConflict, BlockNotFound, InvalidArgument, NoDatanodes):
+            return None
+        mine = (holder, block.offset)
+        self.sessions = [one for one in self.sessions if (one.holder, one.block.offset) != mine]
+        session = Session(holder, block)
+        self._open(session)
+        return session
+
+    def _write(self, session: Session, dirty: list[int], reached: int) -> None:
+        """``reached``: how many datanodes of the pipeline get it; fewer than all is a broken pipeline."""
+        for unit in dirty:
+            if session.broken:
+                return
+            self.value = self.value % 255 + 1
+            session.dirty[unit] = self.value
+            self._may_show(session, unit)
+            nodes = self._pipeline(session)
+            done = [node.put(session.block, unit, self.value) for node in nodes[:reached]]
+            session.broken = len(done) < len(nodes) or not all(done)
+
+    def _end(self, session: Session, fate: str) -> None:
+        if session.broken and fate == "commit":
+            self._rebuild(session)
+        if session.broken or not session.dirty or fate == "leave" or session not in self.sessions:
             return
-        self.value = self.value % 255 + 1
-        session.dirty[unit] = self.value
-        self._may_show(session, unit)
-        nodes = self._pipeline(session)
-        done = [node.put(session.block, unit, self.value) for node in nodes[: max(reached, 1)]]
-        session.broken = len(done) < len(nodes) or not all(done)
+        self._commit(session)
+        if fate == "commit" and session in self.sessions:
+            self.sessions.remove(session)
 
     @precondition(lambda self: self.sessions)
     @rule(pick=picks)
     def rebuild(self, pick: int) -> None:
         """Recover a pipeline: a new stamp, and everything that was not committed is sent again."""
-        session = self.sessions[pick % len(self.sessions)]
+        self._rebuild(self.sessions[pick % len(self.sessions)])
+
+    def _rebuild(self, session: Session) -> None:
         block = session.block
-        if session.committed:
-            return
         try:
             session.block = self.namespace.update_block(
                 SUPERUSER, PATH, session.holder, block.offset, block.block_id
@@ -191,17 +217,8 @@ class Machine(RuleBasedStateMachine):
         except (LeaseConflict, BlockNotFound, StaleBlock):
             self.sessions.remove(session)
             return
+        session.committed = False
         self._open(session, known=True)
-
-    @precondition(lambda self: self.sessions)
-    @rule(pick=picks, go_on=st.booleans())
-    def commit(self, pick: int, go_on: bool) -> None:
-        session = self.sessions[pick % len(self.sessions)]
-        if session.broken or not session.dirty:
-            return
-        self._commit(session)
-        if session in self.sessions and not go_on:
-            self.sessions.remove(session)
 
     def _commit(self, session: Session) -> None:
         try:
@@ -423,7 +440,7 @@ class Machine(RuleBasedStateMachine):
 
 Machine.TestCase.settings = settings(
     max_examples=40,
-    stateful_step_count=40,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -148,6 +148,7 @@ class NamespaceMachine(RuleBasedStateMachine):
         )
 
     def compare(self, plan: Plan, call: Callable[[], Any], what: str) -> None:
+        note(what)
         try:
             answer = call()
         except OastError as error:
