@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from queue import SimpleQueue
 
 import structlog
 
@@ -14,6 +14,8 @@ from oastfs.datanode.datanode import Datanode
 
 log = structlog.get_logger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
 
 def run_datanode(config: DatanodeConfig) -> int:
     """Run a datanode until SIGTERM or SIGINT; the exit code. Raises what keeps it from starting or going on.
@@ -22,22 +24,30 @@ def run_datanode(config: DatanodeConfig) -> int:
     SIGUSR1 has all checksums verified at once. To be called in the main thread.
     """
     configure("datanode", level=config.log_level)
-    # Not an Event: a handler that sets one while this thread begins to wait for it waits for itself.
-    ended: SimpleQueue[None] = SimpleQueue()
+    # Waited for rather than handled: a handler runs between two steps of this thread, and would not if the
+    # signal came just before it begins to wait. Threads started from here on leave them to sigwait.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return _serve(config)
+    finally:
+        while signal.sigtimedwait(_SIGNALS, 0):
+            pass  # asked to end once more, which it has
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(config: DatanodeConfig) -> int:
     faults: list[OastError] = []
 
     def fatal(error: OastError) -> None:
         faults.append(error)
-        ended.put(None)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.put(None))
     datanode = Datanode(config, fatal)
-    signal.signal(signal.SIGUSR1, lambda *_: datanode.scrubber.request_pass())
     try:
         datanode.start()
         print(f"ready {datanode.endpoints}", flush=True)
-        ended.get()
+        while signal.sigwait(_SIGNALS) == signal.SIGUSR1:
+            datanode.scrubber.request_pass()
     finally:
         datanode.stop()
     log.info("datanode stopped")
