@@ -16,9 +16,9 @@ _KINDS = (0, _stat.S_IFREG, _stat.S_IFIFO, _stat.S_IFSOCK, *_DEVICES)
 
 def mknod(tx: Transaction, context: Context, path: str, mode: int, rdev: int) -> FileStatus:
     """mknod(2): devices are for the superuser."""
-    kind = _stat.S_IFMT(mode)
-    if kind not in _KINDS or mode & ~0o177777:
+    if not 0 <= mode <= 0o177777 or _stat.S_IFMT(mode) not in _KINDS:
         raise InvalidArgument(f"not a mode of a file or special file: {mode:o}", path=path)
+    kind = _stat.S_IFMT(mode)
     if kind in _DEVICES and not context.superuser:
         raise NotPermitted("only the superuser makes devices", path=path)
     slot = tree.resolve_slot(tx, context, path)
