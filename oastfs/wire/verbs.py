@@ -48,12 +48,35 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Verb:
-    """Encoding of one verb, derived once."""
+    """Encoding of one verb, derived at its first use: a command uses few of them."""
 
     __slots__ = ("_argument_names", "_arguments", "_result", "at_most_once", "name")
 
     def __init__(self, name: str) -> None:
-        method = getattr(Metadata, name)
+        self.name = name
+        self.at_most_once = name in AT_MOST_ONCE
+        self._argument_names: list[str] = []
+        self._arguments: msgspec.msgpack.Decoder[Any] | None = None
+        self._result: msgspec.msgpack.Decoder[Any] | None = None
+
+    def decode_arguments(self, body: bytes | memoryview) -> tuple[Any, ...]:
+        """(caller, arguments...), defaults filled in. Raises InvalidArgument for wrong types."""
+        decoder = self._arguments or self._derive_arguments()
+        try:
+            return astuple(decoder.decode(body))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidArgument(f"{self.name}: {self._explain(str(error))}") from None
+
+    def decode_result(self, body: bytes | memoryview) -> Any:
+        """The result in an answer. Raises ProtocolError."""
+        decoder = self._result or self._derive_result()
+        try:
+            return decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"undecodable answer to {self.name}: {error}") from None
+
+    def _derive_arguments(self) -> msgspec.msgpack.Decoder[Any]:
+        method = getattr(Metadata, self.name)
         hints = get_type_hints(method)
         parameters = [p for p in inspect.signature(method).parameters.values() if p.name != "self"]
         fields: list[Any] = [
@@ -61,31 +84,20 @@ class Verb:
             for p in parameters
         ]
         arguments = msgspec.defstruct(
-            f"{name}_arguments", fields, array_like=True, forbid_unknown_fields=True, gc=False
+            f"{self.name}_arguments", fields, array_like=True, forbid_unknown_fields=True, gc=False
         )
-        self.name = name
-        self.at_most_once = name in AT_MOST_ONCE
         self._argument_names = [p.name for p in parameters]
-        self._arguments = msgspec.msgpack.Decoder(arguments)
-        self._result = msgspec.msgpack.Decoder(hints["return"])
+        decoder = self._arguments = msgspec.msgpack.Decoder(arguments)
+        return decoder
 
-    def decode_arguments(self, body: bytes | memoryview) -> tuple[Any, ...]:
-        """(caller, arguments...), defaults filled in. Raises InvalidArgument for wrong types."""
-        try:
-            return astuple(self._arguments.decode(body))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidArgument(f"{self.name}: {self._explain(str(error))}") from None
-
-    def decode_result(self, body: bytes | memoryview) -> Any:
-        """The result in an answer. Raises ProtocolError."""
-        try:
-            return self._result.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ProtocolError(f"undecodable answer to {self.name}: {error}") from None
+    def _derive_result(self) -> msgspec.msgpack.Decoder[Any]:
+        hints = get_type_hints(getattr(Metadata, self.name))
+        decoder = self._result = msgspec.msgpack.Decoder(hints["return"])
+        return decoder
 
     def _explain(self, problem: str) -> str:
         """msgspec names an argument by its position; people know it by its name."""
-        for position, name in reversed(list(enumerate(self._argument_names))):
+        for position, name in enumerate(self._argument_names):
             problem = problem.replace(f"$[{position}]", name, 1)
         return problem.replace("`", "'")
 
