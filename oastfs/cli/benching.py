@@ -33,7 +33,9 @@ def bench_command(
     repeat: int,
     as_json: bool,
 ) -> None:
-    """Measure WORKLOADS (all but the streams if none is named) on the targets, in turn.
+    """Measure a filesystem, or several side by side.
+
+    Runs WORKLOADS (all but the streams if none is named) on each target in turn.
 
     \b
     create write mkdir stat read read-many list rename chmod remove stream-write stream-read
