@@ -16,6 +16,7 @@ import uuid
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 from oastfs.client.connection import Connection
@@ -97,10 +98,11 @@ class RemoteMetadata(Metadata):
             raise NoSuchVerb(f"no such verb: {verb}")
         body = encode_arguments((caller, *arguments))
         call_id = FIRST_CALL_ID + next(self._numbers) % _CALL_IDS
+        deadline = monotonic() + self.timeout_seconds
         try:
             connection = self._free.pop()
         except IndexError:
-            return codec.decode_result(self._persist(call_id, verb, body, None))
+            return codec.decode_result(self._persist(call_id, verb, body, deadline, None))
         try:
             response = connection.exchange(
                 call_id, self._encoder.encode(call_id, 0, verb, body), self._attempt_seconds
@@ -109,26 +111,20 @@ class RemoteMetadata(Metadata):
             # It may have been idle for long, or its namenode was started anew: so are all the others.
             connection.close()
             self._drop_free()
-            return codec.decode_result(self._persist(call_id, verb, body, error))
+            return codec.decode_result(self._persist(call_id, verb, body, deadline, error))
         except BaseException as error:
             connection.close()
             if isinstance(error, DeadlineExceeded) and len(self.addresses) > 1:
                 self._fail_over(connection.address)
-                return codec.decode_result(self._persist(call_id, verb, body, error))
+                return codec.decode_result(self._persist(call_id, verb, body, deadline, error))
             raise
         if response.exception_class:
-            return codec.decode_result(self._settle(connection, response, call_id, verb, body))
-        self._free.append(connection)
+            told = self._error_of(connection, response)
+            if isinstance(told, ServerStopping):
+                return codec.decode_result(self._persist(call_id, verb, body, deadline, told))
+            raise told
+        self._give_back(connection)
         return codec.decode_result(response.body)
-
-    def _settle(
-        self, connection: Connection, response: Response, call_id: int, verb: str, body: bytes
-    ) -> memoryview:
-        """An answer that is an error: raise it, unless another namenode may do better."""
-        error = self._error_of(connection, response)
-        if isinstance(error, ServerStopping):
-            return self._persist(call_id, verb, body, error)
-        raise error
 
     def _error_of(self, connection: Connection, response: Response) -> OastError:
         """The error in an answer; the connection goes where it belongs after it."""
@@ -142,9 +138,10 @@ class RemoteMetadata(Metadata):
             self._give_back(connection)
         return error
 
-    def _persist(self, call_id: int, verb: str, body: bytes, error: OastError | None) -> memoryview:
+    def _persist(
+        self, call_id: int, verb: str, body: bytes, deadline: float, error: OastError | None
+    ) -> memoryview:
         """Send a call, again if ``error`` came of it before, until it is answered or its time is up."""
-        deadline = time.monotonic() + self.timeout_seconds
         attempt = 0 if error is None else 1
         failures = 0
         while True:
@@ -157,7 +154,7 @@ class RemoteMetadata(Metadata):
 
     def _attempt(self, call_id: int, verb: str, body: bytes, attempt: int, deadline: float) -> memoryview:
         connection = self._take()
-        seconds = max(0.001, min(self._attempt_seconds, deadline - time.monotonic()))
+        seconds = max(0.001, min(self._attempt_seconds, deadline - monotonic()))
         try:
             response = connection.exchange(
                 call_id, self._encoder.encode(call_id, attempt, verb, body), seconds
@@ -182,7 +179,7 @@ class RemoteMetadata(Metadata):
         if not more:
             pause = min(_BACKOFF_SECONDS_MAX, _BACKOFF_SECONDS_FIRST * 2 ** (rounds - 1))
             pause *= random.uniform(0.5, 1.0)
-        if time.monotonic() + pause >= deadline:
+        if monotonic() + pause >= deadline:
             raise failure
         if pause:
             time.sleep(pause)
@@ -208,6 +205,7 @@ class RemoteMetadata(Metadata):
 
     def _pipeline(self, verb: str, bodies: list[bytes]) -> list[memoryview | OastError]:
         """Send some calls at once and collect their answers; what got none is sent on its own."""
+        deadline = monotonic() + self.timeout_seconds
         calls = {FIRST_CALL_ID + next(self._numbers) % _CALL_IDS: body for body in bodies}
         found: dict[int, memoryview | OastError] = {}
         lost: OastError | None = None
@@ -219,7 +217,7 @@ class RemoteMetadata(Metadata):
             item = found.get(call_id, lost)
             if item is None or isinstance(item, ServerStopping) or item is lost:
                 try:
-                    found[call_id] = self._persist(call_id, verb, body, lost)
+                    found[call_id] = self._persist(call_id, verb, body, deadline, lost)
                 except OastError as error:
                     found[call_id] = error
         return [found[call_id] for call_id in calls]
