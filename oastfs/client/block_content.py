@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oastfs.client.blocks.layout import BlockLayout
 from oastfs.client.blocks.reader import BlockReader
@@ -49,6 +49,8 @@ class BlockContent:
         self._fresh = fresh
         self._reader = BlockReader(context)
         self._writers: dict[int, BlockWriter] = {}
+        self._homeless: list[tuple[int, list[memoryview]]] = []
+        """What was written to blocks that are gone: (offset, pieces) to be written before anything else."""
 
     def forget(self) -> None:
         """The file was changed by others: look for its blocks anew."""
@@ -81,6 +83,7 @@ class BlockContent:
 
     def _segments(self, start: int, end: int) -> list[tuple[int, int, LocatedBlock | None]]:
         """Where the bytes are, once what was written here has arrived there."""
+        self._rehome()
         for writer in list(self._writers.values()):
             if writer.needs_commit and writer.start < end and start < writer.limit:
                 self._guarded(writer.settle)
@@ -103,6 +106,12 @@ class BlockContent:
 
     def write(self, offset: int, pieces: Sequence[memoryview]) -> None:
         """Send ``pieces``, which follow each other from ``offset``."""
+        self._rehome()
+        self._write(offset, pieces)
+        if sum(writer.kept_bytes for writer in self._writers.values()) > KEPT_BYTES_MAX:
+            self._commit_some()
+
+    def _write(self, offset: int, pieces: Sequence[memoryview]) -> None:
         rest = list(pieces)
         while rest:
             writer = self._writer_at(offset)
@@ -114,9 +123,10 @@ class BlockContent:
                 if offset == writer.limit:
                     writer.begin_finish()
             except BlockGone as gone:
-                self._move(gone.writer)
-        if sum(writer.kept_bytes for writer in self._writers.values()) > KEPT_BYTES_MAX:
-            self._commit_some()
+                self._evict(gone.writer)
+                self._homeless.extend([(offset, rest)] if rest else [])
+                self._rehome()
+                return
 
     def push(self) -> None:
         """Put everything on its way."""
@@ -143,22 +153,31 @@ class BlockContent:
         self._writers[place.start] = writer
         return writer
 
-    def _guarded(self, action: object) -> None:
+    def _guarded(self, action: Callable[[], None]) -> None:
         """Do something with a writer; if its block is gone, what it kept goes elsewhere."""
         try:
-            action()  # type: ignore[operator]
+            action()
         except BlockGone as gone:
-            self._move(gone.writer)
+            self._evict(gone.writer)
+            self._rehome()
 
-    def _move(self, writer: BlockWriter) -> None:
-        """The block was cut off by another writer: write its bytes again, where they belong by now."""
-        kept = writer.take_kept()
+    def _evict(self, writer: BlockWriter) -> None:
+        """The block was cut off by another writer: its bytes go where they belong by now."""
+        self._homeless += [(writer.start + one.offset, one.pieces) for one in writer.take_kept()]
         if self._writers.get(writer.start) is writer:
             del self._writers[writer.start]
         self._layout.unpin(writer.start, None)
         self._layout.forget()
-        for packet in kept:
-            self.write(writer.start + packet.offset, packet.pieces)
+
+    def _rehome(self) -> None:
+        """Write again what was in blocks that are gone. What cannot be written waits for the next call."""
+        homeless, self._homeless = self._homeless, []
+        for number, (offset, pieces) in enumerate(homeless):
+            try:
+                self._write(offset, pieces)
+            except BaseException:
+                self._homeless = homeless[number:] + self._homeless
+                raise
 
     # --- committing -----------------------------------------------------------------------------
 
@@ -170,6 +189,7 @@ class BlockContent:
         began = time.monotonic()
         while True:
             try:
+                self._rehome()
                 for writer in list(self._writers.values()):
                     if final or not writer.is_open:
                         writer.finish()
@@ -180,7 +200,7 @@ class BlockContent:
                 return self._commit(final)
             except BlockGone as gone:
                 failure: OastError = gone
-                self._move(gone.writer)
+                self._evict(gone.writer)
             except (StaleBlock, LeaseExpired) as error:
                 failure = error
                 self._begin_again(error)
@@ -283,6 +303,7 @@ class BlockContent:
             writer.abort()
             self._layout.unpin(start, None)
         self._writers.clear()
+        self._homeless.clear()
         self.forget()
 
 

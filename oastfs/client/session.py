@@ -105,7 +105,8 @@ class Session:
             with self._lock:
                 self._check_open()
                 if self._datanodes is None:
-                    self._datanodes = Datanodes(self.timeout_seconds)
+                    # Shorter, so that there is time for another datanode when one does not answer.
+                    self._datanodes = Datanodes(self.timeout_seconds / 2)
         return self._datanodes
 
     # --- files ----------------------------------------------------------------------------------

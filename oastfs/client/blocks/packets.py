@@ -17,14 +17,21 @@ class OutgoingPacket:
     ``seqno`` is that of the pipeline which they were last sent on.
     """
 
-    __slots__ = ("checksums", "offset", "pieces", "seqno", "size")
+    __slots__ = ("_checksums", "offset", "pieces", "seqno", "size")
 
     def __init__(self, offset: int, pieces: list[memoryview], size: int) -> None:
         self.offset = offset
         self.pieces = pieces
         self.size = size
-        self.checksums = _checksums(pieces)
         self.seqno = -1
+        self._checksums: bytes | None = None
+
+    @property
+    def checksums(self) -> bytes:
+        """Of each chunk, computed when it is first sent: meanwhile datanodes are at what came before."""
+        if self._checksums is None:
+            self._checksums = _checksums(self.pieces)
+        return self._checksums
 
     @property
     def end(self) -> int:

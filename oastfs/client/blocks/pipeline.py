@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from oastfs.client.blocks.packets import OutgoingPacket
 from oastfs.client.blocks.pool import Datanodes
-from oastfs.core.errors import ConnectionLost, OastError, ProtocolError
+from oastfs.core.errors import ConnectionLost, DeadlineExceeded, OastError, ProtocolError
 from oastfs.core.types import Location
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer import (
@@ -27,16 +27,22 @@ UNACKNOWLEDGED_BYTES_MAX = 8 * 1024 * 1024
 BATCH_BYTES = 256 * 1024
 """Small packets are sent together."""
 BATCH_BUFFERS = 512
+SET_UP_SECONDS = 15.0
+"""A chain of datanodes has this long to open a block."""
 EXPLAIN_SECONDS = 2.0
 """A datanode that breaks a pipeline has this long to say who failed."""
 
 
 class PipelineBroken(OastError):
-    """The pipeline cannot be used any more. ``culprit`` is the replica that failed, if that is known."""
+    """The pipeline cannot be used any more.
 
-    def __init__(self, message: str, culprit: Location | None) -> None:
+    ``culprit`` is the replica that failed, if that is known; ``silent``: its datanode does not answer.
+    """
+
+    def __init__(self, message: str, culprit: Location | None, *, silent: bool = False) -> None:
         super().__init__(message)
         self.culprit = culprit
+        self.silent = silent
 
 
 class Pipeline:
@@ -72,13 +78,18 @@ class Pipeline:
             self._ask(self._datanodes.connect(first), request)
         except PipelineBroken:
             raise
+        except DeadlineExceeded as error:
+            raise self._unanswered(error) from None
         except OastError as error:
-            raise PipelineBroken(error.message, first) from None
+            raise PipelineBroken(error.message, first, silent=True) from None
 
     def _ask(self, connection: TransferConnection, request: bytes) -> None:
+        seconds = connection.sock.gettimeout()
         try:
+            connection.sock.settimeout(min(SET_UP_SECONDS, self._datanodes.timeout_seconds))
             connection.send(request)
             response = connection.receive_message(pb.BlockOpResponse)
+            connection.sock.settimeout(seconds)
         except BaseException:
             connection.close()
             raise
@@ -188,7 +199,9 @@ class Pipeline:
     def _explained(self, error: OastError) -> PipelineBroken:
         """The connection broke; perhaps the first datanode has said who failed."""
         connection = self._connection
-        if connection is not None and not isinstance(error, TimeoutError):
+        if isinstance(error, DeadlineExceeded):
+            return self._unanswered(error)
+        if connection is not None:
             try:
                 connection.sock.settimeout(EXPLAIN_SECONDS)
                 while True:
@@ -198,7 +211,16 @@ class Pipeline:
                 return broken
             except (OastError, OSError):
                 pass
-        return self._broken(error.message, 0)
+        self.abort()
+        return PipelineBroken(error.message, self.targets[0], silent=True)
+
+    def _unanswered(self, error: DeadlineExceeded) -> PipelineBroken:
+        """Nothing came in time: look for the datanode that does not answer, which may be any of them."""
+        self.abort()
+        for one in self.targets:
+            if not self._datanodes.answers(one):
+                return PipelineBroken(error.message, one, silent=True)
+        return PipelineBroken(error.message, None)
 
     def _open(self) -> TransferConnection:
         if self._connection is None:

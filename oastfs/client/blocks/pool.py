@@ -10,7 +10,8 @@ from collections import deque
 from oastfs.client.blocks.short_circuit import LocalReplicas
 from oastfs.core.errors import OastError
 from oastfs.core.types import Location
-from oastfs.wire.transfer import TransferConnection
+from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer import BlockId, TransferConnection, read_request
 
 IDLE_PER_DATANODE = 4
 IDLE_SECONDS = 60.0
@@ -18,6 +19,7 @@ IDLE_SECONDS = 60.0
 SUSPECT_SECONDS = 10.0
 """For this long a datanode that failed is asked after the others."""
 CONNECT_SECONDS = 5.0
+PROBE_SECONDS = 2.0
 BUFFER_BYTES = 512 * 1024
 
 
@@ -97,15 +99,32 @@ class Datanodes:
         """The datanode failed: prefer others for a while."""
         self._suspects[location.datanode_id] = time.monotonic() + SUSPECT_SECONDS
 
+    def is_suspect(self, datanode_id: int) -> bool:
+        """Whether the datanode failed lately."""
+        return self._suspects.get(datanode_id, 0.0) > time.monotonic()
+
+    def suspects(self) -> set[int]:
+        """Ids of datanodes that failed lately."""
+        return {datanode_id for datanode_id in list(self._suspects) if self.is_suspect(datanode_id)}
+
+    def answers(self, location: Location) -> bool:
+        """Whether the datanode answers a request at all within a moment."""
+        try:
+            with self.connect(location) as connection:
+                connection.sock.settimeout(PROBE_SECONDS)
+                connection.send(read_request(BlockId(0, 0), 0, 0))
+                connection.receive_message(pb.BlockOpResponse)
+        except OastError:
+            return False
+        return True
+
     def ordered(self, locations: tuple[Location, ...]) -> list[Location]:
         """Replicas in the order to ask: on this machine first, those that failed lately last."""
         if len(locations) < 2:
             return list(locations)
-        now = time.monotonic()
-        suspects = self._suspects
 
         def rank(location: Location) -> tuple[bool, bool]:
-            return suspects.get(location.datanode_id, 0.0) > now, not self.is_local(location)
+            return self.is_suspect(location.datanode_id), not self.is_local(location)
 
         return sorted(locations, key=rank)
 

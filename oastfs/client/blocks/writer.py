@@ -23,6 +23,8 @@ from oastfs.core.types import BlockCommit, LocatedBlock, Location
 from oastfs.wire.transfer import BlockId, Stage
 
 PAUSE_SECONDS_FIRST, PAUSE_SECONDS_MAX = 0.02, 1.0
+PIPELINES_MAX = 8
+"""So many pipelines in a row may break under one and the same step."""
 NO_DATANODES_SECONDS = 10.0
 """For this long a new block waits for datanodes to come up."""
 
@@ -63,6 +65,8 @@ class BlockWriter:
         self._unsynced = False
         self._bad: set[int] = set()
         """Datanodes that failed this writer."""
+        self._choosy = True
+        """Whether datanodes that failed are left out; not when there are no others."""
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -94,18 +98,19 @@ class BlockWriter:
 
         Returns once they are on their way. Raises BlockGone, and what a namenode refuses.
         """
-        for packet in cut(offset, pieces):
-            self._kept.append(packet)
-            self.kept_bytes += packet.size
-            self.length = max(self.length, packet.end)
-            self._unsynced = True
-            if self._pipeline is None or self._finishing:
-                self._rebuild(None)
-                continue
-            try:
+        packets = list(cut(offset, pieces))
+        self._kept.extend(packets)
+        self.kept_bytes += sum(packet.size for packet in packets)
+        self.length = max(self.length, packets[-1].end)
+        self._unsynced = True
+        if self._pipeline is None or self._finishing:
+            self._rebuild(None)
+            return
+        try:
+            for packet in packets:
                 self._pipeline.send(packet)
-            except PipelineBroken as broken:
-                self._rebuild(broken)
+        except PipelineBroken as broken:
+            self._rebuild(broken)
 
     def take_kept(self) -> list[OutgoingPacket]:
         """Give up: what is not committed is the caller's."""
@@ -210,9 +215,8 @@ class BlockWriter:
 
     def _try(self, action: Callable[[Pipeline], None]) -> None:
         """Do something with the pipeline; if it breaks, do it again with another that has all packets."""
-        deadline = time.monotonic() + self._context.session.timeout_seconds
         failure: PipelineBroken | None = None
-        while True:
+        for _ in range(PIPELINES_MAX):
             if self._pipeline is None or failure is not None:
                 self._rebuild(failure)
             assert self._pipeline is not None
@@ -221,8 +225,8 @@ class BlockWriter:
                 return
             except PipelineBroken as broken:
                 failure = broken
-                if time.monotonic() > deadline:
-                    raise
+        assert failure is not None
+        raise failure
 
     def _drop_pipeline(self) -> None:
         if self._pipeline is not None:
@@ -249,21 +253,25 @@ class BlockWriter:
                 limit = min(limit, NO_DATANODES_SECONDS)
             if time.monotonic() - began + pause > limit:
                 raise failure
+            self._choosy = True
             if not isinstance(failure, PipelineBroken):
                 self._bad.clear()  # better one that failed than none
+                self._choosy = False
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     def _blame(self, failure: OastError | None) -> None:
         if isinstance(failure, PipelineBroken) and failure.culprit is not None:
             self._bad.add(failure.culprit.datanode_id)
-            self._context.session.datanodes.suspect(failure.culprit)
+            if failure.silent:
+                self._context.session.datanodes.suspect(failure.culprit)
 
     def _begin(self) -> None:
         """Get a stamp and set up the pipeline. Raises PipelineBroken, NoDatanodes, BlockGone."""
         block = self._update() if self.committed_stamp else self._allocate()
         datanodes = self._context.session.datanodes
         targets = [one for one in block.locations if one.datanode_id not in self._bad]
+        targets = [one for one in targets if not datanodes.is_suspect(one.datanode_id)] or targets
         if not targets:
             raise NoDatanodes(f"none of the replicas of block {block.block_id} can be written")
         if self.committed_stamp:
@@ -285,7 +293,7 @@ class BlockWriter:
             context.path,
             context.holder,
             self.start,
-            sorted(self._bad),
+            sorted(self._bad | datanodes.suspects()) if self._choosy else [],
             datanodes.local_host,
         )
         for one in block.locations:
