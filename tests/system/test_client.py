@@ -299,8 +299,8 @@ def test_a_corrupt_replica_is_passed_over_and_reported(make_cluster: Callable[..
     with damaged.open("r+b") as file:
         file.seek(5000)
         file.write(b"rot")
+    port = cluster.datanodes[0].port
     for reader in (cluster.connect(), over_tcp(cluster.connect())):
-        port = cluster.datanodes[0].port
         reader.session.datanodes.ordered = lambda locations: sorted(  # the damaged one first
             locations, key=lambda location: location.data_port != port
         )
