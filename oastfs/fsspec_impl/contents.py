@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as LocalPath
 from typing import Any
 
@@ -124,6 +124,13 @@ class OastContents(OastListing):
             elif on_error == "return":
                 out[where] = content
         return out
+
+    def cat_stream(self, paths: Iterable[Path]) -> Iterator[bytes]:
+        """Contents one by one, in order, fetched in batches: for input pipelines over any number of files."""
+        for content in self.client.read_many(strip(path) for path in paths):
+            if isinstance(content, OSError):
+                raise content
+            yield content
 
     def cat_ranges(
         self,

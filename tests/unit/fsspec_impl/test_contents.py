@@ -171,6 +171,14 @@ def test_cat_of_thousands_is_a_few_calls(
     assert len(calls) <= 15, calls
 
 
+def test_cat_stream(fs: OastFileSystem, fs_path: str) -> None:
+    files = {f"{fs_path}/{number:04}": b"%d" % number for number in range(2500)}
+    fs.pipe(files)
+    assert list(fs.cat_stream(files)) == list(files.values())
+    with pytest.raises(FileNotFoundError):
+        list(fs.cat_stream([f"{fs_path}/0001", f"{fs_path}/none"]))
+
+
 @pytest.mark.parametrize(
     ("start", "end"), [(None, None), (2, 5), (-3, None), (None, -3), (-5, -2), (8, 100), (100, 200), (5, 2)]
 )
