@@ -26,6 +26,9 @@ from oastfs.store.transaction import Store, Transaction
 _MINUTE_NS = 60 * 10**9
 RETRY_MINUTES = 10
 """How long the answer of an at-most-once call is kept for a client that asks again."""
+RETRY_WAIT_NS = 5 * 10**8
+"""A call that waited this long is taken for one that may have been carried out elsewhere. Clients wait longer
+than this before they turn to another namenode."""
 
 
 class RetryKey(NamedTuple):
@@ -109,7 +112,9 @@ class Namespace(Metadata):
             return
 
         def once(tx: Transaction) -> Any:
-            if retry.again and (kept := _find_kept(tx, retry, context.now_ns)) is not None:
+            # After a long wait the client may have given up on us, and asked another namenode.
+            again = retry.again or self._clock_ns() - context.now_ns > RETRY_WAIT_NS
+            if again and (kept := _find_kept(tx, retry, context.now_ns)) is not None:
                 return msgspec.msgpack.decode(kept.response, type=_result_type(verb))
             result = function(tx, context, *arguments)
             minute = context.now_ns // _MINUTE_NS + RETRY_MINUTES

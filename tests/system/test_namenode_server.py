@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
 import threading
 import urllib.request
@@ -46,6 +47,11 @@ class Namenode(Server):
         self.check_alive()
         with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
+
+    def metrics(self) -> str:
+        """What /metrics shows."""
+        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
 
     @property
     def resident_bytes(self) -> int:
@@ -152,6 +158,31 @@ def test_one_of_two_is_killed(make_namenode: Callable[..., Namenode]) -> None:
     remote.close()
 
 
+def test_a_namenode_that_stood_still_does_not_undo_what_came_after(
+    make_namenode: Callable[..., Namenode],
+) -> None:
+    one, two = make_namenode("one"), make_namenode("two")
+    slow, quick = connect(one, two, timeout_seconds=3), connect(two)
+    # Until its connection is to the one that is going to stand still.
+    while not slow._free or slow._free[0].address.port != one.port:
+        slow.close()
+        slow = connect(one, two, timeout_seconds=3)
+        slow.stat(ROOT, "/")
+    os.kill(one.pid, signal.SIGSTOP)
+    try:
+        # The first namenode has it in its socket; the second carries it out.
+        slow.write_file(ROOT, "/f", b"old")
+        quick.write_file(ROOT, "/f", b"new")
+    finally:
+        os.kill(one.pid, signal.SIGCONT)
+    after = connect(one)
+    calls = 'oastfs_rpc_seconds_count{verb="write_file"} 1.0'
+    wait_until(lambda: calls in one.metrics(), "the call that lay in the socket")
+    assert after.open(ROOT, "/f").data == b"new"
+    for client in (slow, quick, after):
+        client.close()
+
+
 def test_a_graceful_stop_answers_what_is_in_flight(make_namenode: Callable[..., Namenode]) -> None:
     one, two = make_namenode("one"), make_namenode("two")
     remote = connect(one, two)
@@ -247,8 +278,7 @@ def test_audit_log_and_metrics_of_a_process(make_namenode: Callable[..., Namenod
         remote.delete(Caller("eve", 1003, (1003,)), "/f")
     with pytest.raises(NotFound):
         remote.stat(ROOT, "/none")
-    with urllib.request.urlopen(f"http://{HOST}:{namenode.http_port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
+    text = namenode.metrics()
     assert 'oastfs_rpc_seconds_count{verb="write_file"} 1.0' in text
     assert 'oastfs_rpc_errors_total{error="NotFound",verb="stat"} 1.0' in text
     remote.close()

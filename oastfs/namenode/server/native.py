@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from oastfs.core.errors import NoSuchVerb, OastError
 from oastfs.core.types import Caller
-from oastfs.namenode.namespace import Namespace, RetryKey
+from oastfs.namenode.namespace import RETRY_WAIT_NS, Namespace, RetryKey
 from oastfs.namenode.server.audit import AUDITED, AuditLog
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
@@ -37,6 +37,9 @@ _LONG: Final[dict[str, Callable[[Arguments], bool]]] = {
     "read_many": lambda arguments: len(arguments[1]) > LONG_BATCH,
 }
 """Reads that could hold the event loop for more than a few milliseconds."""
+
+_STALLED_NS = 10**9
+"""How long after a stall the calls that come are taken for old ones."""
 
 _clock_ns = time.perf_counter_ns
 
@@ -76,6 +79,8 @@ class MetadataHandler(Handler):
         self._reads_inline = namespace.store.reads_inline
         self._long_weight = long_weight
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="long-read")
+        self._wrote_ns = 0
+        self._stalled_until_ns = 0
         self._completions = Completions(asyncio.get_running_loop())
 
     def close(self) -> None:
@@ -142,13 +147,24 @@ class MetadataHandler(Handler):
         verb = call.method.verb
         retry = None
         if verb.at_most_once and len(request.client_id) == 16:
-            retry = RetryKey(request.client_id.hex(), request.call_id, request.retry_count > 0)
+            again = self._was_stalled(call.started_ns) or request.retry_count > 0
+            retry = RetryKey(request.client_id.hex(), request.call_id, again)
         call.connection.begin(call.weight)
         try:
             self._namespace.submit(verb.name, caller, call.arguments[1:], call.done, retry)
         except BaseException:
             call.connection.end(call.weight)
             raise
+
+    def _was_stalled(self, now_ns: int) -> bool:
+        """Whether calls may have lain unread while this process stood still (or had no writes, just as well).
+
+        Their clients may have had them carried out by another namenode meanwhile.
+        """
+        if now_ns - self._wrote_ns > RETRY_WAIT_NS:
+            self._stalled_until_ns = now_ns + _STALLED_NS
+        self._wrote_ns = now_ns
+        return now_ns < self._stalled_until_ns
 
     def _run_on_thread(self, call: _Call) -> None:
         call.weight = self._long_weight if self._reads_inline else 1
