@@ -302,6 +302,17 @@ def test_deadline_of_a_namenode_that_is_silent() -> None:
         remote.close()
 
 
+def test_the_deadline_holds_for_all_namenodes_together() -> None:
+    with server(listen_only) as one, server(listen_only) as two:
+        remote = RemoteMetadata([(HOST, one), (HOST, two)], timeout_seconds=0.6)
+        for _ in range(3):
+            started = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                remote.stat(ROOT, "/")
+            assert 0.5 < time.monotonic() - started < 3
+        remote.close()
+
+
 def test_a_silent_namenode_and_one_that_answers(endpoints: Endpoints) -> None:
     with server(listen_only) as port:
         remote = RemoteMetadata([(HOST, port), (HOST, endpoints.port)], timeout_seconds=2)
