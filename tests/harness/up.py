@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
+import subprocess
 from itertools import count
 from pathlib import Path
 
@@ -86,6 +86,9 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def has_fuse() -> bool:
-    """Whether this machine can mount."""
-    return os.path.exists("/dev/fuse")
+def can_unshare(*what: str) -> bool:
+    """Whether this process may have namespaces of its own (``--net``, ``--mount``)."""
+    try:
+        return subprocess.run(["unshare", *what, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 
 from tests.harness.cluster import run_oastfs
 from tests.harness.process import OASTFS
-from tests.harness.up import HOST, Up, is_listening, is_running
+from tests.harness.up import HOST, Up, can_unshare, is_listening, is_running
 from tests.harness.waiting import wait_until
 
 # A /dev with all but /dev/fuse, seen by the command that follows only.
@@ -162,8 +161,8 @@ def test_children_do_not_outlive_a_killed_supervisor(up: StartUp) -> None:
 
 
 def test_without_fuse_everything_else_comes_up(up: StartUp) -> None:
-    if os.getuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("hiding /dev/fuse takes root and unshare")
+    if not can_unshare("--mount"):
+        pytest.skip("hiding /dev/fuse takes a mount namespace")
     server = up(mount=True, prefix=WITHOUT_FUSE)
     lines = [line for line in server.log_text().splitlines() if line.startswith("no mount")]
     assert len(lines) == 1
