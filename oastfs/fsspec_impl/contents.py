@@ -16,6 +16,7 @@ from oastfs.core.errors import AlreadyExists, IsADirectory, NotFound
 from oastfs.fsspec_impl import ranges
 from oastfs.fsspec_impl.address import strip
 from oastfs.fsspec_impl.base import Path
+from oastfs.fsspec_impl.bulk import Getting, Putting
 from oastfs.fsspec_impl.files import (
     READ_BUFFER_BYTES,
     WRITE_BUFFER_BYTES,
@@ -227,6 +228,17 @@ class OastContents(OastListing):
         self.pipe_file(path, value, **kwargs)
 
     # --- to and from the local disk -----------------------------------------------------------------
+
+    def put(self, *arguments: Any, **options: Any) -> None:
+        """Copy files and trees from the local disk, as fsspec's ``put``; small files in batches."""
+        if self._intrans:
+            super().put(*arguments, **options)
+        else:
+            Putting(self).run(*arguments, **options)
+
+    def get(self, *arguments: Any, **options: Any) -> None:
+        """Copy files and trees to the local disk, as fsspec's ``get``; small files in batches."""
+        Getting(self).run(*arguments, **options)
 
     def get_file(
         self,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from oastfs.client.stream import FileStream
     from oastfs.fsspec_impl.filesystem import OastFileSystem
 
-READ_BUFFER_BYTES = 256 * 1024
+READ_BUFFER_BYTES = 64 * 1024
+"""For small reads. Larger ones pass the buffer by, and the client reads ahead on its own."""
 WRITE_BUFFER_BYTES = 1024 * 1024
 
 

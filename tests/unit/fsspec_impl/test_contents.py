@@ -330,3 +330,50 @@ def test_tree_round_trip(fs: OastFileSystem, fs_path: str, tmp_path: Path) -> No
     assert {name.removeprefix(f"{fs_path}/tree/"): data for name, data in found.items()} == files
     fs.get(f"{fs_path}/tree/", str(tmp_path / "out"), recursive=True)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == files
+
+
+def test_many_small_files_go_in_batches(
+    fs: OastFileSystem, fs_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, back = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(1500):
+        (source / f"{number:04}").write_bytes(b"%d" % number)
+        (source / f"{number:04}").chmod(0o600 if number % 2 else 0o644)
+    calls: list[str] = []
+    metadata = fs.client.metadata
+    original = metadata.call
+    monkeypatch.setattr(metadata, "call", lambda verb, *rest: calls.append(verb) or original(verb, *rest))
+    told = Sum()
+    fs.put(f"{source}/", f"{fs_path}/tree", recursive=True, callback=told)
+    assert len(calls) <= 15, calls
+    assert fs.info(f"{fs_path}/tree/0001")["mode"] & 0o777 == 0o600
+    calls.clear()
+    fs.get(f"{fs_path}/tree/", str(back), recursive=True)
+    assert len(calls) <= 20, calls
+    for one in source.iterdir():
+        copy = back / one.name
+        assert copy.read_bytes() == one.read_bytes() and copy.stat().st_mode == one.stat().st_mode
+    assert len(list(back.iterdir())) == 1500
+
+
+def test_put_does_not_overwrite_when_told_so(fs: OastFileSystem, fs_path: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"new")
+    fs.pipe(f"{fs_path}/a", b"old")
+    with pytest.raises(FileExistsError):
+        fs.put(str(tmp_path / "a"), f"{fs_path}/a", mode="create")
+    assert fs.cat(f"{fs_path}/a") == b"old"
+    fs.put([str(tmp_path / "a")], [f"{fs_path}/a"])
+    assert fs.cat(f"{fs_path}/a") == b"new"
+
+
+def test_small_and_large_together(cluster: Cluster, tmp_path: Path) -> None:
+    fs = fsspec.core.url_to_fs(cluster.url)[0]
+    contents = {"small": b"1", "empty": b"", "large": random.Random(5).randbytes(300_000)}
+    (tmp_path / "in").mkdir()
+    for name, data in contents.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    fs.put(str(tmp_path / "in"), "/mixed", recursive=True)
+    assert fs.cat("/mixed", recursive=True) == {f"/mixed/{name}": data for name, data in contents.items()}
+    fs.get("/mixed", str(tmp_path / "out"), recursive=True)
+    assert {one.name: one.read_bytes() for one in (tmp_path / "out").iterdir()} == contents
