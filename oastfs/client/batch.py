@@ -55,16 +55,27 @@ def read_opened(session: Session, opened: Opened, offset: int, length: int) -> b
 
 
 def open_many(session: Session, paths: Iterable[str]) -> Iterator[tuple[str, Opened | OSError]]:
-    """Each path with what ``open`` says of it, the next batch asked for while one is read."""
+    """Each path with what ``open`` says of it. Over the wire the next batch comes while one is used."""
     remaining = iter(paths)
     waiting = list(islice(remaining, BATCH_PATHS))
+    answers = _ask(session, waiting)
     while waiting:
-        answers = session.metadata.read_many(session.caller, waiting)
-        for path, one in zip(waiting, answers, strict=False):
-            yield path, error_of(one, path) if isinstance(one, Fault) else one
+        used = waiting[: len(answers)]
         # The answer may be cut short when it has grown large.
         waiting = waiting[len(answers) :]
         waiting += islice(remaining, BATCH_PATHS - len(waiting))
+        ahead = (
+            session.workers.submit(_ask, session, waiting)
+            if waiting and not session.source.is_local
+            else None
+        )
+        for path, one in zip(used, answers, strict=True):
+            yield path, error_of(one, path) if isinstance(one, Fault) else one
+        answers = _ask(session, waiting) if ahead is None else ahead.result()
+
+
+def _ask(session: Session, paths: list[str]) -> list[Opened | Fault]:
+    return session.metadata.read_many(session.caller, paths) if paths else []
 
 
 def read_many(session: Session, paths: Iterable[str]) -> Iterator[bytes | OSError]:

@@ -27,6 +27,8 @@ from oastfs.core.types import BlockCommit, FileStatus, LocatedBlock, Opened
 
 PIPELINES_MAX = 16
 """Blocks of one file that are open for writing at the same time."""
+FINISHING_MAX = 2
+"""Full blocks of one file that datanodes bring to disk while the next one is written."""
 KEPT_BYTES_MAX = 32 * 1024 * 1024
 """What was sent is kept until it is committed; it is committed when it comes to this much."""
 CORRUPT_SECONDS = 3.0
@@ -121,12 +123,21 @@ class BlockContent:
             try:
                 writer.write(at, part)
                 if offset == writer.limit:
-                    writer.begin_finish()
+                    self._begin_finish(writer)
             except BlockGone as gone:
                 self._evict(gone.writer)
                 self._homeless.extend([(offset, rest)] if rest else [])
                 self._rehome()
                 return
+
+    def _begin_finish(self, writer: BlockWriter) -> None:
+        """A block is full: the next one can be written while datanodes bring this one to disk."""
+        writer.begin_finish()
+        finishing = [one for one in self._writers.values() if one.is_finishing]
+        for one in finishing:
+            one.poll()
+        if len(finishing) > FINISHING_MAX:
+            finishing[0].finish()
 
     def push(self) -> None:
         """Put everything on its way."""
@@ -249,7 +260,7 @@ class BlockContent:
 
     def _drop_closed(self) -> None:
         for start, writer in list(self._writers.items()):
-            if not writer.is_open and not writer.needs_commit:
+            if not (writer.is_open or writer.is_finishing or writer.needs_commit):
                 del self._writers[start]
 
     def _begin_again(self, error: OastError) -> None:

@@ -339,23 +339,36 @@ class OpenFile:
     def begin_flush(self) -> Flush | None:
         """What ``flush`` would send, if that is one change of inline content; None: call ``flush``.
 
-        For who submits changes and does not wait: carry out ``write_inline`` with ``change`` as its
-        arguments, then call ``end_flush``; if it fails, call ``flush``.
+        For who submits changes and may not wait, not even for another thread that is at work here: carry
+        out ``write_inline`` with ``change`` as its arguments, then call ``end_flush``; if it fails, call
+        ``flush``.
         """
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
             self._check()
             content = self._content
             if not self._mtime_ns or not isinstance(content, InlineContent):
                 return None
             return Flush(content.change(self._dirty, self._length), content, self._mtime_ns)
+        finally:
+            self._lock.release()
 
-    def end_flush(self, flush: Flush, status: FileStatus) -> None:
-        """The change was made. If something was written since it began, all stays dirty."""
-        with self._lock:
+    def end_flush(self, flush: Flush, status: FileStatus, blocking: bool = True) -> bool:
+        """The change was made. If something was written since it began, all stays dirty.
+
+        False, and nothing done, if it would have to wait but must not.
+        """
+        if not self._lock.acquire(blocking):
+            return False
+        try:
             if self._content is flush.content and self._mtime_ns == flush.mtime_ns:
                 flush.content.sent(flush.change, status.length)
                 self._status = status
                 self._sent_inline()
+            return True
+        finally:
+            self._lock.release()
 
     def _cleaned(self) -> None:
         self._mtime_ns = 0

@@ -144,6 +144,8 @@ def open_stream(
             raise ValueError("text needs a buffer")
         return raw  # type: ignore[return-value]
     size = BUFFER_BYTES if buffering in (-1, 1) else buffering
+    if not mode.write:
+        size = min(size, max(file.length, io.DEFAULT_BUFFER_SIZE))
     buffered: io.BufferedRandom | io.BufferedReader | io.BufferedWriter
     if mode.read and mode.write:
         buffered = io.BufferedRandom(raw, size)

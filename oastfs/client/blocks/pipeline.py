@@ -157,6 +157,11 @@ class Pipeline:
 
     # --- acknowledgements -----------------------------------------------------------------------
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was sent is acknowledged."""
+        return not self._unacknowledged
+
     def poll(self) -> None:
         """Take the acknowledgements that have come, without waiting."""
         while self._unacknowledged and self._poll.poll(0):

@@ -76,6 +76,11 @@ class BlockWriter:
         return self._pipeline is not None and not self._finishing
 
     @property
+    def is_finishing(self) -> bool:
+        """Whether its replicas are becoming final."""
+        return self._pipeline is not None and self._finishing
+
+    @property
     def last_used(self) -> float:
         """When (monotonic) something was last sent."""
         return self._pipeline.last_used if self._pipeline is not None else 0.0
@@ -151,12 +156,16 @@ class BlockWriter:
         while self._pipeline is not None or self._unsynced:
             self.begin_finish()
             self._try(Pipeline.wait)
-            if self._finishing:
-                # Otherwise it was rebuilt meanwhile, and has to be finished again.
-                pipeline, self._pipeline, self._finishing = self._pipeline, None, False
-                self._unsynced = False
-                if pipeline is not None:
-                    pipeline.release()
+            # If it was rebuilt meanwhile, it has to be finished again.
+            self._settle_finish()
+
+    def _settle_finish(self) -> None:
+        """Let go of the pipeline if all replicas are final."""
+        pipeline = self._pipeline
+        if pipeline is not None and self._finishing and pipeline.is_settled:
+            self._pipeline, self._finishing = None, False
+            self._unsynced = False
+            pipeline.release()
 
     def abort(self) -> None:
         """Let go; what was not committed is lost."""
@@ -205,6 +214,7 @@ class BlockWriter:
         """Take acknowledgements that have come."""
         if self._pipeline is not None:
             self._try(Pipeline.poll)
+            self._settle_finish()
 
     def superseded(self) -> None:
         """A commit was refused: another writer has begun after us. Begin again and send again."""
