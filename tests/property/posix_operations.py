@@ -12,6 +12,7 @@ from oastfs.core.errors import (
     InvalidArgument,
     IsADirectory,
     LeaseConflict,
+    LeaseExpired,
     NotADirectory,
     NotEmpty,
     NotFound,
@@ -22,6 +23,7 @@ from oastfs.core.types import Caller
 from tests.property.posix_model import (
     EXECUTE,
     INLINE_LIMIT,
+    LEASE_HARD_LIMIT_NS,
     READ,
     WRITE,
     Entry,
@@ -236,6 +238,7 @@ class Operations(Tree):
             node.touch(self.now_ns)
             if release:
                 self._release(node, holder)
+                node.in_limbo = node.gone
             return entry
 
         return Plan(errors, apply)
@@ -255,11 +258,49 @@ class Operations(Tree):
 
         return Plan(errors, apply)
 
+    @refusing
+    def append(self, caller: Caller, where: Where, holder: str) -> Plan:
+        entry = self.resolve(caller, where)
+        node = entry.node
+        errors = self._file_errors(node) or self._content_errors(caller, node, holder, True)
+
+        def apply() -> Entry:
+            node.writers = {holder: True}
+            self.leases[holder] = self.now_ns
+            return entry
+
+        return Plan(errors, apply)
+
+    @refusing
+    def complete(self, caller: Caller, where: Where, holder: str) -> Plan:
+        """Without blocks. Who does not write the file is refused, or told that all is done."""
+        entry = self.resolve(caller, where)
+        node = entry.node
+        errors = self._file_errors(node)
+        if holder not in node.writers:
+            return Plan(errors, lambda: entry, {LeaseExpired})
+
+        def apply() -> Entry:
+            self._release(node, holder)
+            node.in_limbo = node.gone
+            return entry
+
+        return Plan(errors, apply)
+
     def forget(self, nodes: list[Node], holder: str) -> None:
         """Never refused."""
         for node in nodes:
-            if holder in node.kept_by:
+            if not node.names and node is not self.root:
                 self._release(node, holder)
+
+    def expire(self) -> None:
+        """Nameless files are let go when those who held them are silent past the hard limit."""
+        for node in self.nodes:
+            if node.gone or node.names or node is self.root:
+                continue
+            for holder in list(node.writers):
+                if self.now_ns - self.leases[holder] > LEASE_HARD_LIMIT_NS:
+                    self._release(node, holder)
 
     # --- removing ----------------------------------------------------------------------------------
 

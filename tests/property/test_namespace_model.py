@@ -18,73 +18,36 @@ from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from oastfs.core.errors import InvalidPath, NameTooLong, NotUtf8, OastError, StaleHandle, all_errors
+from oastfs.core.errors import OastError, StaleHandle, all_errors
 from oastfs.core.types import Caller, Fault, FileStatus, Flag, RenameMode, WriteRequest
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.fsck import check
+from oastfs.namenode.jobs.orphans import Orphans
 from oastfs.namenode.jobs.reclaim import Reclaim
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
+from tests.property.namespace_strategies import (
+    BAD_PATHS,
+    CALLERS,
+    ROOT,
+    attribute_names,
+    booleans,
+    callers,
+    contents,
+    holders,
+    ids,
+    lengths,
+    modes,
+    recipes,
+    targets,
+    times,
+    writers,
+)
 from tests.property.posix_changes import Model
 from tests.property.posix_model import INLINE_LIMIT, SUPERGROUP, Entry, Node, Plan, Refusal, Where
 
-ROOT = Caller("root", 0, (0,))
-CALLERS = [
-    ROOT,
-    ROOT,
-    Caller("alice", 1001, (1001, 2000)),
-    Caller("bob", 1002, (1002, 2000)),
-    Caller("eve", 1003, (1003,)),
-    Caller("admin", 1004, (1004, SUPERGROUP)),
-]
-NAMES = ["a", "b", "c", "é"]
 BLOCK_SIZE, REPLICATION = 4096, 2
 SECOND_NS = 10**9
-
-# A path is drawn as a recipe, so that it hits what is there when the step comes.
-names = st.sampled_from(NAMES)
-recipes = st.one_of(
-    st.tuples(st.just("existing"), st.integers(0, 30)),
-    st.tuples(st.just("under"), st.integers(0, 30), names),
-    st.tuples(st.just("under"), st.integers(0, 30), names),
-    st.tuples(st.just("names"), st.lists(names, max_size=4).map(tuple)),
-    st.tuples(st.just("id"), st.integers(0, 30)),
-    st.tuples(st.just("id under"), st.integers(0, 30), names),
-)
-callers = st.sampled_from(CALLERS)
-booleans = st.booleans()
-modes = st.sampled_from(
-    [0o755, 0o755, 0o777, 0o700, 0o1777, 0o2775, 0o750, 0o644, 0o4755, 0o6711, 0o070, 0o007, 0]
-)
-contents = st.one_of(st.binary(max_size=8), st.sampled_from([b"x" * INLINE_LIMIT, b"y" * (INLINE_LIMIT + 1)]))
-lengths = st.sampled_from([0, 1, 5, 9, 100, INLINE_LIMIT, 3 * INLINE_LIMIT])
-holders = st.sampled_from(["", "", "writer-1", "writer-2"])
-targets = st.one_of(
-    st.sampled_from(
-        [".", "..", "../..", "/", "/a/../b", "b/../../a", "a/./b", "../a/b", "/c//a", "no", "a/.."]
-    ),
-    names,
-    st.tuples(names, names).map("/".join),
-    st.tuples(names, names).map(lambda pair: "/" + "/".join(pair)),
-)
-attribute_names = st.sampled_from(
-    ["user.a", "user.b", "user.c", "trusted.t", "security.s", "system.y", "other.x", "user."]
-)
-ids = st.sampled_from([-1, 0, 1001, 1002, 1003, 2000])
-times = st.sampled_from([-1, 0, 1, 10**18 + 1])
-BAD_PATHS = [
-    ("", InvalidPath),
-    ("a", InvalidPath),
-    ("/a/../b", InvalidPath),
-    ("/./a", InvalidPath),
-    ("/a//b", InvalidPath),
-    ("/a/", InvalidPath),
-    ("/a\0b", InvalidPath),
-    ("/" + "n" * 256, NameTooLong),
-    ("/" + "é" * 128, NameTooLong),
-    ("/d" * 1001, NameTooLong),
-    ("/\udc80", NotUtf8),
-]
 
 
 class NamespaceMachine(RuleBasedStateMachine):
@@ -137,10 +100,14 @@ class NamespaceMachine(RuleBasedStateMachine):
 
     # --- comparing ------------------------------------------------------------------------------------
 
-    def step(self, verb: str, caller: Caller, *arguments: Any, hint: str = "") -> None:
-        """One operation on both sides. ``Where`` arguments become paths for the real one."""
+    def tick(self) -> None:
+        """The time of the next operation, on both sides."""
         self.now_ns += 1000
         self.model.now_ns = self.now_ns
+
+    def step(self, verb: str, caller: Caller, *arguments: Any) -> None:
+        """One operation on both sides. ``Where`` arguments become paths for the real one."""
+        self.tick()
         plan: Plan = getattr(self.model, verb)(caller, *arguments)
         texts = [one.text() if isinstance(one, Where) else one for one in arguments]
         self.compare(
@@ -380,8 +347,7 @@ class NamespaceMachine(RuleBasedStateMachine):
         parents=booleans,
     )
     def write_many(self, caller: Caller, items: list[Any], parents: bool) -> None:
-        self.now_ns += 1000
-        self.model.now_ns = self.now_ns
+        self.tick()
         wheres = [(self.where(path), *rest) for path, *rest in items]
         requests = [WriteRequest(where.text(), *rest) for where, *rest in wheres]
         answers = self.real.write_many(caller, requests, parents)
@@ -406,7 +372,29 @@ class NamespaceMachine(RuleBasedStateMachine):
     def truncate(self, caller: Caller, path: Any, length: int) -> None:
         self.step("truncate", caller, self.where(path), length)
 
-    @rule(seconds=st.sampled_from([1, 100]))
+    @rule(caller=callers, path=recipes, holder=writers)
+    def append(self, caller: Caller, path: Any, holder: str) -> None:
+        where = self.where(path)
+        self.tick()
+        plan = self.model.append(caller, where, holder)
+        content = self.model.open(ROOT, where)
+
+        def call() -> FileStatus:
+            opened = self.real.append(caller, where.text(), holder)
+            assert opened.data == content.apply()
+            return opened.status
+
+        self.compare(plan, call, f"append({where.text()!r}, {holder!r}) by {caller.user}")
+
+    @rule(caller=callers, path=recipes, holder=writers)
+    def complete(self, caller: Caller, path: Any, holder: str) -> None:
+        where = self.where(path)
+        self.tick()
+        plan = self.model.complete(caller, where, holder)
+        what = f"complete({where.text()!r}, {holder!r}) by {caller.user}"
+        self.compare(plan, lambda: self.real.complete(caller, where.text(), holder, []), what)
+
+    @rule(seconds=st.sampled_from([1, 100, 1300]))
     def wait(self, seconds: int) -> None:
         self.now_ns += seconds * SECOND_NS
 
@@ -439,6 +427,9 @@ class NamespaceMachine(RuleBasedStateMachine):
     def reclaim(self) -> None:
         """The background job: what is in limbo goes, and names in removed trees count no more."""
         Reclaim(self.real).run_all(self.now_ns)
+        Orphans(self.real).run_all(self.now_ns)
+        self.model.now_ns = self.now_ns
+        self.model.expire()
         for node in self.model.nodes:
             if node.limbo_names and not node.gone:
                 node.limbo_names = 0
