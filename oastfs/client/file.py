@@ -145,6 +145,14 @@ class OpenFile:
             found = content.slice(offset, count)
             if found is not None and not self._closed:
                 return found
+        if isinstance(content, BlockContent) and offset >= 0:
+            with self._lock:
+                self._check()
+                untouched = not self._dirty and self._content is content
+            # Without the lock: threads that read one file do not wait for one another.
+            found = content.read_local(offset, count) if untouched else None
+            if found is not None:
+                return found
         buffer = bytearray(count)
         got = self.preadinto(offset, memoryview(buffer))
         return bytes(buffer) if got == count else bytes(memoryview(buffer)[:got])

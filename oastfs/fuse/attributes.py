@@ -93,7 +93,7 @@ class Attributes:
         if opened is None or not opened.writable:
             status: FileStatus = yield Change("truncate", caller, f"{INODES}{inode_id}", size)
             if opened is not None:
-                opened.file.refresh(status)
+                yield Wait(lambda: opened.file.refresh(status))
             return status
         opened.resized(size, self._shared.info.inline_limit)
         yield Wait(lambda: opened.file.truncate(size))

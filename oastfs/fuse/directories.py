@@ -1,9 +1,9 @@
 """Open directories: listings that stream in pages, with offsets that stay valid while entries change.
 
-Every entry that a handle gives out gets a number of its own, never used again; its offset names the
-place after it. The next page begins after the name given out last, whatever became of it, so an entry
-that is neither made nor removed meanwhile is seen exactly once. For ``seekdir`` a handle remembers the
-names of older pages in compressed form: about five bytes an entry.
+Every entry that a handle gives out gets a number of its own, never used again; its offset names the place
+after it. The next page begins after the name given out last, whatever became of it, so an entry that is
+neither made nor removed meanwhile is seen exactly once. For ``seekdir`` a handle remembers the names of
+older pages in compressed form: about five bytes an entry.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ An operation that may have to wait is a generator. It yields a ``Change`` (a ver
 durable) or a ``Wait`` (a function that blocks, such as reading from a datanode), is sent the result, or has
 the error thrown into it. ``run`` carries one out in the calling thread; the kernel binding instead submits
 changes to the store's group commit and goes on when the callback comes, so that no thread waits.
+
+What follows a ``Change`` may therefore run on the store's own thread: it must neither read the store nor take
+a lock that somebody may hold while waiting for the store (that of an ``OpenFile``). A ``Wait`` is for that.
 """
 
 from __future__ import annotations

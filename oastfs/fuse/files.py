@@ -96,20 +96,38 @@ class Files:
         assert type(status) is FileStatus
         with self._handles.lock:
             entry = self._open.get(status.inode_id)
-            if entry is None:
-                small = status.is_inline and status.length <= self._inline_limit
-                entry = OpenInode(self._open_file(opened, writable), status, writable, small)
-                self._open[status.inode_id] = entry
-                return entry
-            entry.handles += 1
+            if entry is not None:
+                entry.handles += 1
+        if entry is None:
+            return self._acquire_first(opened, status, writable)
+        if writable and not entry.writable:
+            self._make_writable(entry, opened)
+        elif not entry.file.dirty:
+            entry.file.refresh(opened)
+        entry.small = entry.small and status.is_inline
+        return entry
+
+    def _acquire_first(self, opened: FileStatus | Opened, status: FileStatus, writable: bool) -> OpenInode:
+        small = status.is_inline and status.length <= self._inline_limit
+        fresh = OpenInode(self._open_file(opened, writable), status, writable, small)
+        with self._handles.lock:
+            entry = self._open.setdefault(status.inode_id, fresh)
+            if entry is not fresh:
+                entry.handles += 1
+        if entry is not fresh:  # another thread was faster
+            fresh.file.close()
             if writable and not entry.writable:
-                reader, entry.file = entry.file, self._open_file(opened, True)
+                self._make_writable(entry, opened)
+        return entry
+
+    def _make_writable(self, entry: OpenInode, opened: FileStatus | Opened) -> None:
+        """From now on all read and write through a file that may be written."""
+        spare = self._open_file(opened, True)
+        with self._handles.lock:
+            if not entry.writable:
+                spare, entry.file = entry.file, spare
                 entry.writable = True
-                reader.close()
-            elif not entry.file.dirty:
-                entry.file.refresh(opened)
-            entry.small = entry.small and status.is_inline
-            return entry
+        spare.close()
 
     def _open_file(self, opened: FileStatus | Opened, writable: bool) -> OpenFile:
         return self._shared.filesystem.open_file(opened, writable=writable, caller=SUPERUSER)
@@ -130,9 +148,10 @@ class Files:
     def _truncated(self, entry: OpenInode, opening: Opening, kill_set_id: bool) -> Operation[Opening]:
         """O_TRUNC is sent with the content that follows, in one change."""
         try:
-            if kill_set_id:
+            if kill_set_id and entry.mode & 0o6000:
                 yield from self._attributes.drop_set_id(entry.inode_id)
-            if entry.small:
+                yield Wait(lambda: entry.file.truncate(0))
+            elif entry.small:
                 entry.file.truncate(0)
             else:
                 yield Wait(lambda: entry.file.truncate(0))
@@ -210,7 +229,8 @@ class Files:
         entry = self._open.get(inode_id)
         if entry is None:
             return
-        if entry.handles == 1 and entry.writable and not entry.kept and entry.file.dirty:
+        dirty = entry.writable and not entry.kept and entry.file.dirty
+        if entry.handles == 1 and dirty:
             # Pages of a mapping come after flush. Others may open it meanwhile: it stays known until sent.
             yield from flushed(entry.file)
         with self._handles.lock:
@@ -218,10 +238,10 @@ class Files:
             if entry.handles:
                 return
             del self._open[inode_id]
-        if entry.writable and not (entry.small and not entry.file.dirty):
+        if dirty or (entry.writable and not entry.small):
             yield Wait(entry.file.close)
         else:
-            entry.file.close()  # nothing to send: it does not wait
+            entry.file.close()  # nothing to send
         if entry.kept:
             yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
 

@@ -18,5 +18,6 @@ def flushed(file: OpenFile) -> Operation[FileStatus]:
     except OastError:
         # It may have become too large to be inline, which ``flush`` knows to handle.
         return (yield Wait(file.flush))  # type: ignore[no-any-return]
-    file.end_flush(flush, status)
+    if not file.end_flush(flush, status, blocking=False):
+        yield Wait(lambda: file.end_flush(flush, status))
     return status

@@ -2,7 +2,8 @@
 
 libfuse's high-level interface speaks paths; they are translated to the inodes of the mount's logic. A file's
 handle is its inode id. Attributes are not cached by the kernel here, for libfuse has no way to take them
-back when a file that another mount changed is opened.
+back when a file that another mount changed is opened. A file that is removed while open is renamed to
+``.fuse_hidden...`` until it is closed: libfuse cannot answer fstat(2) for a file without a name.
 """
 
 from __future__ import annotations
@@ -173,8 +174,6 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
 
     def init_with_config(self, conn_info: Any, config_3: Any) -> None:
         config_3.use_ino = 1
-        config_3.hard_remove = 1
-        config_3.nullpath_ok = 1
         config_3.auto_cache = 1
         config_3.ac_attr_timeout_set = 1
         config_3.ac_attr_timeout = 0.0

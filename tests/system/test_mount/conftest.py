@@ -1,0 +1,65 @@
+"""Mounted filesystems of real processes, one for each binding; each test has a directory of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from oastfs.namenode.fsck import check
+from oastfs.store import open_store
+from tests.harness.cluster import Cluster
+from tests.harness.waiting import wait_until
+
+BINDINGS = ("kernel", "mfusepy")
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Served:
+    """A cluster that is mounted through ``binding``."""
+
+    cluster: Cluster
+    mountpoint: Path
+    binding: str
+
+    def fsck(self) -> None:
+        """Check the tables while all runs. What a release has begun may take a moment to end."""
+        store = open_store(self.cluster.metadata_url)
+        try:
+
+            def clean() -> bool:
+                check(store).raise_if_problems()
+                return True
+
+            wait_until(clean, "a clean fsck", 10)
+        finally:
+            store.close()
+
+
+@pytest.fixture(scope="session", params=BINDINGS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A filesystem with one datanode, mounted in direct mode."""
+    binding = request.param
+    with Cluster(tmp_path_factory.mktemp(f"mount-{binding}")) as cluster:
+        yield Served(cluster, cluster.mount(options=["--binding", binding]), binding)
+
+
+@pytest.fixture
+def directory(served: Served) -> Iterator[Path]:
+    """An empty directory on the mount; the tables are checked afterwards."""
+    path = served.mountpoint / f"test-{next(_numbers)}"
+    path.mkdir()
+    path.chmod(0o755)
+    yield path
+    served.fsck()
+
+
+@pytest.fixture
+def kernel_only(served: Served) -> None:
+    """For what libfuse's path interface cannot offer."""
+    if served.binding != "kernel":
+        pytest.skip("not possible through libfuse's high-level interface")
