@@ -305,7 +305,10 @@ class Metadata(ABC):
 
         The answer's generation stamp is a new one: the writer opens its pipeline with it (data transfer stage
         PIPELINE_SETUP_APPEND), and later writers fence this one. Readers keep the committed one.
-        Also used to recover a pipeline: call again, then commit with the storages that remain.
+        Also used to recover a pipeline: call again, send again what was not committed, then commit with
+        the storages that remain. Who gives such bytes up instead calls ``abandon_block``: replicas may
+        differ in them. Another writer's unfinished update leaves one replica to go on with; the rest is
+        made anew. Raises LeaseConflict, BlockNotFound (no live replica), StaleBlock (there is no such block).
         """
         return self.call("update_block", caller, path, holder, offset, block_id)  # type: ignore[no-any-return]
 
@@ -336,7 +339,7 @@ class Metadata(ABC):
         return self.call("complete", caller, path, holder, commits, length)  # type: ignore[no-any-return]
 
     def abandon_block(self, caller: Caller, path: str, holder: str, block_id: int) -> None:
-        """Drop an uncommitted block."""
+        """Give up what was being written into a block: a new one goes, of others the committed part stays."""
         self.call("abandon_block", caller, path, holder, block_id)
 
     def truncate(self, caller: Caller, path: str, length: int) -> FileStatus:

@@ -56,6 +56,8 @@ class ByteNode(Node):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.contents: dict[int, bytearray] = {}
+        self.rotten: set[int] = set()
+        """Blocks whose bytes do not match their checksums: readers and copiers notice."""
 
     def set_up(self, block: LocatedBlock) -> bool:
         """Open a pipeline: cut to what is committed, take the new stamp; False if fenced or gone."""
@@ -86,6 +88,7 @@ class ByteNode(Node):
             target = self.fleet.by_storage(target_id)
             assert isinstance(target, ByteNode)
             if target.running and block_id in self.contents:
+                assert block_id not in self.rotten, "a bad replica was chosen as source"
                 target.contents[block_id] = bytearray(self.contents[block_id])
         super()._copy(block_id, command)
 
@@ -93,6 +96,7 @@ class ByteNode(Node):
         super()._delete(block_id, command)
         if block_id not in self.ledger:
             self.contents.pop(block_id, None)
+            self.rotten.discard(block_id)
 
 
 class Session:
@@ -166,6 +170,10 @@ class Machine(RuleBasedStateMachine):
 
     def _begin(self, holder: str, offset: int) -> Session | None:
         located = self.namespace.open(SUPERUSER, PATH, offset, 1).blocks
+        begins = {offset, *(one.offset for one in located)}
+        for session in [one for one in self.sessions if one.holder == holder]:
+            if session.block.offset in begins:
+                self._give_up(session)
         try:
             if located:
                 where = located[0].offset
@@ -175,8 +183,6 @@ class Machine(RuleBasedStateMachine):
                 block = self.namespace.add_block(SUPERUSER, PATH, holder, offset)
         except (LeaseConflict, BlockNotFound, InvalidArgument, NoDatanodes):
             return None
-        mine = (holder, block.offset)
-        self.sessions = [one for one in self.sessions if (one.holder, one.block.offset) != mine]
         session = Session(holder, block)
         self._open(session)
         return session
@@ -215,7 +221,7 @@ class Machine(RuleBasedStateMachine):
                 SUPERUSER, PATH, session.holder, block.offset, block.block_id
             )
         except (LeaseConflict, BlockNotFound, StaleBlock):
-            self.sessions.remove(session)
+            self._give_up(session)
             return
         session.committed = False
         self._open(session, known=True)
@@ -248,7 +254,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.sessions)
     @rule(pick=picks)
     def abandon(self, pick: int) -> None:
-        session = self.sessions.pop(pick % len(self.sessions))
+        self._give_up(self.sessions[pick % len(self.sessions)])
+
+    def _give_up(self, session: Session) -> None:
+        """A writer that will not send again what was not acknowledged has to say so."""
+        self.sessions.remove(session)
         try:
             self.namespace.abandon_block(SUPERUSER, PATH, session.holder, session.block.block_id)
         except LeaseExpired:
@@ -300,6 +310,7 @@ class Machine(RuleBasedStateMachine):
             return
         node = next(node for node in nodes if node.running)
         node.contents[block.block_id][0] ^= 0xFF
+        node.rotten.add(block.block_id)
         self.namespace.report_bad_blocks(SUPERUSER, [(block.block_id, node.storage_id)])
 
     @rule(seconds=st.sampled_from([1, 1, 20, 70]))
@@ -392,7 +403,7 @@ class Machine(RuleBasedStateMachine):
         contents = [
             bytes(node.contents[block.block_id][: block.length])
             for node in nodes
-            if node.running and block.block_id in node.contents
+            if node.running and block.block_id in node.contents and block.block_id not in node.rotten
         ]
         for content in contents:
             assert len(content) == block.length, f"a replica of {block} is too short"

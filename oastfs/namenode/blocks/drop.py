@@ -123,6 +123,4 @@ def _shortened(block: Block, length: int) -> Block:
     pending_stamp = block.pending_stamp
     if pending_stamp and block.holder != RECOVERY:
         pending_stamp += 1
-    return Block(
-        block.block_id, length, block.generation_stamp, pending_stamp, block.holder, block.targets
-    )
+    return Block(block.block_id, length, block.generation_stamp, pending_stamp, block.holder, block.targets)

@@ -36,11 +36,11 @@ def owner_and_block(tx: Transaction, block_id: int) -> tuple[BlockOwner | None, 
 def mark_corrupt(tx: Transaction, context: Context, block_id: int, storage_id: int) -> None:
     """A replica's bytes do not match their checksums, or cannot be read."""
     row = tx.get(REPLICA, (block_id, storage_id), Lock.EXCLUSIVE)
-    if row is None:
-        return
-    if not row.corrupt:
+    if row is not None and not row.corrupt:
         tx.put(REPLICA, (block_id, storage_id), Replica(row.generation_stamp, True))
-    check_soon(tx, context, block_id)
+    recover.failed(tx, context, block_id, storage_id)
+    if row is not None:
+        check_soon(tx, context, block_id)
 
 
 def received(

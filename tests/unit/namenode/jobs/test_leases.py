@@ -8,6 +8,7 @@ from oastfs.core.errors import LeaseExpired, NotFound, StaleHandle
 from oastfs.core.limits import LEASE_HARD_LIMIT_NS
 from oastfs.core.path import by_id
 from oastfs.core.types import Flag
+from oastfs.namenode.blocks.replicas import mark_corrupt
 from oastfs.namenode.jobs.leases import LeaseExpiry
 from oastfs.namenode.jobs.orphans import Orphans
 from oastfs.namenode.jobs.reclaim import Reclaim
@@ -98,6 +99,19 @@ def test_a_new_block_without_any_datanode_is_dropped(
     clock.advance(HARD_LIMIT_SECONDS + 1)
     LeaseExpiry(namespace).run_all(clock())
     assert not is_open(namespace, "/f") and namespace.open(ROOT, "/f").data == b""
+
+
+def test_another_is_asked_when_the_first_is_corrupt(namespace: Namespace, fleet: Fleet, clock: Clock) -> None:
+    write(namespace, fleet, "/f", [100])
+    (block,) = namespace.open(ROOT, "/f").blocks
+    fleet.write_block(namespace.update_block(ROOT, "/f", "mount", 0, block.block_id), 100)
+    expire(namespace, fleet, clock)
+    asked = next(node for node in fleet.nodes if any(kind == 3 for _, kind, _ in node.beat()))
+    fleet.write(mark_corrupt, block.block_id, asked.storage_id)
+    fleet.carry_out_all()
+    (seen,) = namespace.open(ROOT, "/f").blocks
+    assert not is_open(namespace, "/f") and seen.generation_stamp == 4
+    assert asked.storage_id not in {one.storage_id for one in seen.locations}
 
 
 def test_a_late_answer_changes_nothing(namespace: Namespace, fleet: Fleet, clock: Clock) -> None:
