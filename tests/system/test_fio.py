@@ -12,9 +12,14 @@ from tests.harness.cluster import Cluster
 
 
 def fio(path: Path, name: str, *options: str) -> None:
-    """Run one fio job; AssertionError with its output if it fails or finds a wrong byte."""
+    """Run one fio job; AssertionError with its output if it fails or finds a wrong byte.
+
+    It keeps what it needs to verify a later run in its working directory: the one above the mount.
+    """
     arguments = ["fio", f"--name={name}", f"--filename={path}", "--ioengine=psync", *options]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=1500, check=False)
+    done = subprocess.run(
+        arguments, cwd=path.parents[1], capture_output=True, text=True, timeout=1500, check=False
+    )
     assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
