@@ -61,6 +61,18 @@ class BlockContent:
 
     # --- reading --------------------------------------------------------------------------------
 
+    def read_local(self, offset: int, size: int) -> bytes | None:
+        """Bytes inside of one block on this machine, in one go; None if that is not how it is.
+
+        Called without the lock.
+        """
+        block = None if self._writers else self._layout.covering(offset, offset + size)
+        if block is None:
+            with self._lock:
+                segments = self._segments(offset, offset + size)
+            block = segments[0][2] if len(segments) == 1 else None
+        return None if block is None else self._reader.read_local(block, offset - block.offset, size)
+
     def read_into(self, offset: int, target: memoryview) -> None:
         """Fill ``target`` from ``offset``; what no block covers is zeros. Called without the lock."""
         began = time.monotonic()
@@ -225,7 +237,10 @@ class BlockContent:
             return
         try:
             for writer in list(self._writers.values()):
-                writer.poll()
+                if writer.has_overwritten:
+                    writer.settle()  # nothing may be on some replicas only under a committed stamp
+                else:
+                    writer.poll()
             self._commit(final=False)
         except (BlockGone, StaleBlock, LeaseExpired):
             self.flush(sync=False, final=False)

@@ -71,6 +71,8 @@ class DirtyExtents:
 
     def discard(self, start: int, end: int) -> None:
         """Forget what is in ``[start, end)``."""
+        if start >= end:
+            return
         starts, pieces = self._starts, self._pieces
         first = max(bisect_right(starts, start) - 1, 0)
         kept_starts: list[int] = []

@@ -49,20 +49,22 @@ def connect(
     metadata: str | list[str] | None = None,
     caller: Caller | None = None,
     timeout_seconds: float = 60.0,
+    verify_local_reads: bool = True,
 ) -> Filesystem:
     """Open a filesystem, by namenodes or directly on its metadata store.
 
     ``url``: ``oastfs://HOST:PORT[,HOST:PORT]`` for namenodes, or a metadata URL such as ``lmdb:///srv/oast``.
     ``metadata``: one or several metadata URLs (direct mode). Without either, ``OASTFS_URL`` says which.
     ``caller``: who asks; the user of this process if None. ``timeout_seconds`` bounds each call, retries
-    included. Raises InvalidArgument for a bad URL, Unreachable, WrongStore.
+    included. ``verify_local_reads``: compare checksums also of what is read without a datanode's help.
+    Raises InvalidArgument for a bad URL, Unreachable, WrongStore.
     """
     source = find_source(url, metadata, timeout_seconds)
     if caller is None:
         from oastfs.client.identity import current_caller
 
         caller = current_caller()
-    session = Session(source, caller, timeout_seconds)
+    session = Session(source, caller, timeout_seconds, verify_local_reads=verify_local_reads)
     session.info  # noqa: B018 - whoever cannot be reached is told here, not at the first use
     return Filesystem(session)
 

@@ -47,7 +47,7 @@ class Session:
         _sessions.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Session, (self.source, self.caller, self.timeout_seconds))
+        return (_reopen, (self.source, self.caller, self.timeout_seconds, self.verify_local_reads))
 
     def _start(self) -> None:
         """As new, in this process."""
@@ -229,6 +229,10 @@ class Session:
             file.abandon()
             if not file.lost:
                 self._files.add(file)
+
+
+def _reopen(source: Source, caller: Caller, timeout_seconds: float, verify_local_reads: bool) -> Session:
+    return Session(source, caller, timeout_seconds, verify_local_reads=verify_local_reads)
 
 
 def _after_fork() -> None:

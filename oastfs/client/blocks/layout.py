@@ -103,6 +103,15 @@ class BlockLayout:
                     self._take(opened)
                     self._windows.add(window)
 
+    def covering(self, start: int, end: int) -> LocatedBlock | None:
+        """The block that holds all of ``[start, end)``, if there is one and it is known."""
+        with self._lock:
+            at = bisect_right(self._starts, start) - 1
+            if at < 0:
+                return None
+            block = self._blocks[self._starts[at]]
+        return block if end <= block.offset + block.length else None
+
     def segments(self, start: int, end: int) -> Iterator[tuple[int, int, LocatedBlock | None]]:
         """(start, end, block) of the parts of ``[start, end)`` in order; None stands for a hole."""
         self._learn(start, end)

@@ -13,6 +13,7 @@ from oastfs.core.types import LocatedBlock, Location
 STREAM_BYTES_MIN = 4 * 1024 * 1024
 """Sequential reads have the datanode send this much ahead at first, and ever more later."""
 STREAM_BYTES_MAX = 128 * 1024 * 1024
+LOCAL_BYTES_MAX = 4 * 1024 * 1024
 SKIP_BYTES_MAX = 256 * 1024
 """A reader that jumps ahead by no more than this keeps its stream."""
 
@@ -57,6 +58,21 @@ class BlockReader:
                     datanodes.suspect(location)
         raise failure
 
+    def read_local(self, block: LocatedBlock, offset: int, size: int) -> bytes | None:
+        """Bytes of a block by a passed descriptor, if that is the way to read it and nothing goes wrong."""
+        session = self._context.session
+        datanodes = session.datanodes
+        if not block.locations or size > LOCAL_BYTES_MAX:
+            return None
+        location = datanodes.ordered(block.locations)[0]
+        replica = datanodes.local.find(block, location) if datanodes.is_local(location) else None
+        if replica is None:
+            return None
+        try:
+            return replica.read(offset, size, verify=session.verify_local_reads)
+        except OSError:
+            return None  # ``read_into`` finds out what it is
+
     def _read_local(self, block: LocatedBlock, location: Location, offset: int, target: memoryview) -> bool:
         session = self._context.session
         datanodes = session.datanodes
@@ -67,7 +83,7 @@ class BlockReader:
             return False
         try:
             replica.read_into(offset, target, verify=session.verify_local_reads)
-        except (OastError, OSError):
+        except OSError:
             # Perhaps it is being overwritten at this moment, or was made anew: the datanode knows.
             datanodes.local.forget(block.block_id)
             return False

@@ -48,6 +48,23 @@ class LocalReplica:
         for at in range(0, len(target), _BATCH_BYTES):
             self._read_verified(offset + at, target[at : at + _BATCH_BYTES])
 
+    def read(self, offset: int, size: int, *, verify: bool) -> bytes:
+        """``size`` bytes from ``offset``, as ``read_into`` but without a buffer to be filled before."""
+        start = offset - offset % BYTES_PER_CHECKSUM if verify else offset
+        end = offset + size + (-(offset + size) % BYTES_PER_CHECKSUM if verify else 0)
+        data = os.pread(self.data_fd, end - start, start)
+        if len(data) < offset + size - start:
+            raise BlockNotFound(f"block {self.block_id} is shorter than it should be")
+        if verify and not matches(b"", memoryview(data), b"", self._sums(start, len(data))):
+            raise CorruptBlock(f"block {self.block_id} does not match its checksums near byte {offset}")
+        return data if len(data) == size else data[offset - start : offset - start + size]
+
+    def _sums(self, start: int, size: int) -> bytes:
+        """The stored checksums of ``size`` bytes from ``start``, which begins a chunk."""
+        count = -(-size // BYTES_PER_CHECKSUM)
+        where = META_HEADER_BYTES + start // BYTES_PER_CHECKSUM * CHECKSUM_BYTES
+        return os.pread(self.meta_fd, count * CHECKSUM_BYTES, where)
+
     def _read_verified(self, offset: int, target: memoryview) -> None:
         """Whole chunks are read, with scratch space for what is not wanted of the first and the last."""
         size = len(target)
@@ -58,14 +75,8 @@ class LocalReplica:
         count = _read_all(self.data_fd, [memoryview(head), target, memoryview(tail)], start)
         if count < before + size:
             raise BlockNotFound(f"block {self.block_id} is shorter than it should be")
-        chunks = -(-count // BYTES_PER_CHECKSUM)
-        sums = os.pread(
-            self.meta_fd,
-            chunks * CHECKSUM_BYTES,
-            META_HEADER_BYTES + start // BYTES_PER_CHECKSUM * CHECKSUM_BYTES,
-        )
         rest = bytes(memoryview(tail)[: count - before - size])
-        if not matches(bytes(head), target, rest, sums):
+        if not matches(bytes(head), target, rest, self._sums(start, count)):
             raise CorruptBlock(f"block {self.block_id} does not match its checksums near byte {offset}")
 
 

@@ -108,7 +108,7 @@ class BlockWriter:
         self.kept_bytes += sum(packet.size for packet in packets)
         self.length = max(self.length, packets[-1].end)
         self._unsynced = True
-        if self._pipeline is None or self._finishing:
+        if self._pipeline is None or self._finishing or self._would_diverge(offset):
             self._rebuild(None)
             return
         try:
@@ -116,6 +116,19 @@ class BlockWriter:
                 self._pipeline.send(packet)
         except PipelineBroken as broken:
             self._rebuild(broken)
+
+    def _would_diverge(self, offset: int) -> bool:
+        """Whether overwriting bytes under a stamp that is committed could leave replicas that differ.
+
+        Should this client die in the middle, a stamp that is only pending has the replicas settled.
+        """
+        committed = self.generation_stamp == self.committed_stamp
+        return committed and len(self._targets) > 1 and offset < self.committed_length
+
+    @property
+    def has_overwritten(self) -> bool:
+        """Whether committed bytes were overwritten, on several replicas, since the last commit."""
+        return len(self._targets) > 1 and any(one.offset < self.committed_length for one in self._kept)
 
     def take_kept(self) -> list[OutgoingPacket]:
         """Give up: what is not committed is the caller's."""
