@@ -20,8 +20,8 @@ from typing import Any, Final
 import mfusepy
 
 from oastfs.core.errors import NotFound, NotUtf8
-from oastfs.core.types import Caller, FileStatus
-from oastfs.fuse.attributes import NOW, SetAttributes
+from oastfs.core.types import SUPERUSER, Caller, FileStatus
+from oastfs.fuse.attributes import NOW, SetAttributes, without_set_id
 from oastfs.fuse.directories import DOTS
 from oastfs.fuse.effects import Operation, T, run
 from oastfs.fuse.files import Opening
@@ -203,8 +203,19 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
 
     def set_attributes(self, path: str | None, handle: int, wanted: SetAttributes) -> None:
         caller = self._caller()
+        inode_id = self._inode(path, handle)
         wanted.kill_set_id = wanted.size is not None and caller.uid != 0
-        self._run(self._attributes.setattr(self._inode(path, handle), wanted, caller))
+        if wanted.mode is not None and caller.uid != 0 and self._is_kernels_doing(inode_id, wanted.mode):
+            caller = SUPERUSER
+        self._run(self._attributes.setattr(inode_id, wanted, caller))
+
+    def _is_kernels_doing(self, inode_id: int, mode: int) -> bool:
+        """Whether a chmod takes set-id bits away because somebody writes, who need not be the owner.
+
+        What users ask for themselves the kernel has checked before.
+        """
+        before = self._filesystem.shared.stat(inode_id).mode
+        return mode != before and mode == without_set_id(before)
 
     # libfuse is to know that these exist; ``_Library`` calls ``set_attributes``.
     def chmod(self, path: str, mode: int) -> int:

@@ -133,6 +133,7 @@ class InitFlag(enum.IntFlag):
     ASYNC_DIO = 1 << 15
     WRITEBACK_CACHE = 1 << 16
     PARALLEL_DIROPS = 1 << 18
+    HANDLE_KILLPRIV = 1 << 19
     ABORT_ERROR = 1 << 21
     MAX_PAGES = 1 << 22
     CACHE_SYMLINKS = 1 << 23

@@ -68,6 +68,7 @@ class Session:
         self._requests = Requests(filesystem)
         self._table = self._requests.table
         self._on_ready = on_ready
+        self._tells_kill = True
         self._direct = isinstance(self._metadata, Namespace) and self._metadata.store.reads_inline
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._workers = [
@@ -107,7 +108,7 @@ class Session:
                 raise
             _, opcode, unique, node, uid, gid, pid, _ = unpack(buffer)
             if opcode == write_opcode:
-                self._receive_write(unique, node, view)
+                self._receive_write(unique, node, uid, view)
                 continue
             handler = table.get(opcode)
             body = bytes(view[header_bytes:size])
@@ -119,9 +120,11 @@ class Session:
                 continue
             self._carry_out(unique, opcode, handler, (node, body, (uid, gid, pid)))
 
-    def _receive_write(self, unique: int, node: int, view: memoryview) -> None:
+    def _receive_write(self, unique: int, node: int, uid: int, view: memoryview) -> None:
         start = p.IN_HEADER_BYTES + p.WRITE_IN.size
         _, offset, size, flags, _, _, _ = p.WRITE_IN.unpack_from(view, p.IN_HEADER_BYTES)
+        if uid and not self._tells_kill:
+            flags |= p.WRITE_KILL_SUIDGID
         arguments = (node, offset, bytes(view[start : start + size]), flags)
         self._carry_out(unique, Opcode.WRITE, self._requests.write, arguments)
 
@@ -206,11 +209,12 @@ class Session:
             _log.error("the kernel speaks FUSE %d.%d; %d.%d is needed", major, minor, p.MAJOR, p.MINOR_MIN)
             self._fail(unique, errno.EPROTO)
             return
+        wanted = WANTED if offered & InitFlag.HANDLE_KILLPRIV_V2 else WANTED | InitFlag.HANDLE_KILLPRIV
         answer = p.INIT_OUT.pack(
             p.MAJOR,
             min(minor, p.MINOR),
             READ_AHEAD_BYTES_MAX,
-            int(WANTED) & offered,
+            int(wanted) & offered,
             MAX_BACKGROUND,
             CONGESTION_THRESHOLD,
             MAX_TRANSFER_BYTES,
@@ -219,6 +223,8 @@ class Session:
             0,
             0,
         )
+        # Kernels before 5.12 do not say who may keep set-id bits as they write: then only root may.
+        self._tells_kill = bool(offered & InitFlag.HANDLE_KILLPRIV_V2)
         self._reply(unique, answer)
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 import time
 import traceback
 from pathlib import Path
@@ -180,9 +181,16 @@ def test_extended_attributes(directory: Path) -> None:
     with refused(errno.EOPNOTSUPP):
         os.setxattr(path, "unknown.name", b"x")
     with refused(errno.EOPNOTSUPP):
-        os.setxattr(path, "system.posix_acl_access", b"\2\0\0\0")
+        os.setxattr(path, "system.posix_acl_access", acl_with_a_named_user())
     os.setxattr(directory, "user.of-a-directory", b"yes")
     assert os.getxattr(directory, "user.of-a-directory") == b"yes"
+
+
+def acl_with_a_named_user() -> bytes:
+    """posix_acl_xattr: version, then (tag, permissions, id) of owner, a user, group, mask and others."""
+    entries = [(0x01, 6, 0xFFFFFFFF), (0x02, 4, ALICE), (0x04, 4, 0xFFFFFFFF)]
+    entries += [(0x10, 4, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 def test_extended_attribute_sizes(directory: Path) -> None:
