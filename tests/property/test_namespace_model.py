@@ -6,6 +6,7 @@ nothing. A failure prints the steps that lead to it.
 
 from __future__ import annotations
 
+import random
 import stat as _stat
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +38,7 @@ from tests.property.namespace_strategies import (
     times,
     writers,
 )
+from tests.property.namespace_walk import Step, draw_steps, fewer_steps
 from tests.property.posix_model import INLINE_LIMIT, Plan, Refusal, Where
 
 
@@ -358,11 +360,59 @@ def run(examples: int, steps: int) -> None:
     )
 
 
+def walk(steps: list[Step]) -> None:
+    """Take both through the steps; compare the trees now and then, and at the end."""
+    machine = NamespaceMachine()
+    try:
+        machine.furnish()
+        for number, (rule_name, arguments) in enumerate(steps):
+            users = {"caller": CALLERS[arguments["caller"]]} if "caller" in arguments else {}
+            getattr(machine, rule_name)(**{**arguments, **users})
+            if number % 4 == 0:
+                machine.trees_are_equal()
+        machine.trees_are_equal()
+    except BaseException:
+        machine.abandon()
+        raise
+    machine.teardown()
+
+
+def fails(steps: list[Step]) -> bool:
+    try:
+        walk(steps)
+    except Exception:
+        return True
+    return False
+
+
+def walk_from(seed: int, count: int) -> None:
+    steps = draw_steps(seed, count)
+    try:
+        walk(steps)
+    except Exception:
+        shown = "\n".join(map(str, fewer_steps(steps, fails)))
+        print(f"seed {seed}, {count} steps; these suffice:\n{shown}")
+        raise
+
+
 def test_namespace_agrees_with_the_model() -> None:
-    run(examples=100, steps=60)
+    run(examples=60, steps=50)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_walks(seed: int) -> None:
+    walk_from(seed, 300)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_namespace_agrees_with_the_model_for_long() -> None:
     run(examples=3000, steps=100)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_many_random_walks() -> None:
+    first = random.SystemRandom().randrange(1 << 32)
+    for seed in range(first, first + 3000):
+        walk_from(seed, 400)
