@@ -311,6 +311,11 @@ class BlockContent:
                 self._guarded(writer.finish)
         self._drop_closed()
 
+    def begin_finish(self) -> None:
+        """End all pipelines without waiting for it: the next write takes new ones."""
+        for writer in list(self._writers.values()):
+            self._guarded(writer.begin_finish)
+
     def finish(self) -> None:
         """End all pipelines, and commit, so that the next write begins from what is committed."""
         for writer in list(self._writers.values()):

@@ -294,8 +294,7 @@ class OpenFile:
         status = context.metadata.truncate(context.caller, context.path, length)
         self._status, self._length = status, max(length, self._dirty.end)
         if status.is_inline:
-            if isinstance(self._content, BlockContent):
-                self._content.end()
+            self._end_content()
             self._content = InlineContent(context, status.length)
         elif isinstance(self._content, BlockContent):
             self._content.forget()
@@ -393,13 +392,22 @@ class OpenFile:
             status = opened.status if isinstance(opened, Opened) else opened
             known = self._status
             same = (status.mtime_ns, status.length) == (known.mtime_ns, known.length)
-            if self.dirty or (same and status.is_inline == known.is_inline):
+            older = status.ctime_ns < known.ctime_ns
+            if self.dirty or older or (same and status.is_inline == known.is_inline):
                 return
+            if isinstance(self._content, BlockContent):
+                # What others cut off must not come back by a pipeline that is still open.
+                self._content.begin_finish()
             if isinstance(self._content, BlockContent) and not status.is_inline:
                 self._status, self._length = status, status.length
                 self._content.forget()
-            elif isinstance(self._content, InlineContent):
+            else:
+                self._end_content()
                 self._adopt(opened)
+
+    def _end_content(self) -> None:
+        if isinstance(self._content, BlockContent):
+            self._content.end()
 
     def reset(self, status: FileStatus) -> None:
         """The file was just made empty by its user: drop whatever was written here before."""

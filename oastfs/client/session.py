@@ -119,14 +119,19 @@ class Session:
         with self._lock:
             self._check_open()
             shared = self._writers.get(inode_id)
-            if shared is not None:
-                shared.users += 1
-                return shared
-            file = OpenFile(self, opened, writable=writable, caller=caller)
-            self._files.add(file)
-            if writable:
-                self._writers[inode_id] = file
-            return file
+            if shared is None:
+                file = OpenFile(self, opened, writable=writable, caller=caller)
+                self._files.add(file)
+                if writable:
+                    self._writers[inode_id] = file
+                return file
+            shared.users += 1
+        try:
+            shared.refresh(opened)
+        except BaseException:
+            self.release_file(shared)
+            raise
+        return shared
 
     def release_file(self, file: OpenFile) -> bool:
         """One user less; whether it was the last. Nobody gets to share the file from then on."""

@@ -159,6 +159,43 @@ def test_one_client_cuts_what_another_writes(fs: Filesystem, direct: Filesystem)
     assert found[2 * BLOCK_BYTES + 10 :] == late
 
 
+def test_a_shared_file_that_another_client_cut_off(fs: Filesystem, direct: Filesystem) -> None:
+    """What was cut off is zeros, though a pipeline to the replicas that still hold it was open."""
+    data = content(300_000)
+    held = fs.open_file(fs.metadata.create(fs.caller, "/reopened"), writable=True)
+    held.pwrite(0, data)
+    held.flush()
+    direct.metadata.truncate(direct.caller, "/reopened", 100_000)
+    with fs.open("/reopened", "r+b", buffering=0) as stream:
+        assert stream.file is held
+        assert stream.seek(0, os.SEEK_END) == 100_000
+        stream.seek(200_000)
+        stream.write(b"after a gap")
+    expected = data[:100_000] + bytes(100_000) + b"after a gap"
+    assert direct.read_bytes("/reopened") == expected
+    assert held.pread(0, 400_000) == expected
+    held.close()
+
+
+def test_overwriting_several_replicas_takes_a_new_stamp(fs: Filesystem) -> None:
+    """A client that dies in the middle leaves replicas that differ, which only a stamp can tell."""
+    file = fs.open_file(fs.metadata.create(fs.caller, "/stamps"), writable=True)
+
+    def stamp() -> int:
+        file.fsync()
+        [block] = fs.metadata.open(fs.caller, "/stamps").blocks
+        assert len(block.locations) == 2
+        return int(block.generation_stamp)
+
+    file.pwrite(0, content(100_000))
+    first = stamp()
+    file.pwrite(100_000, content(1000))
+    assert stamp() == first
+    file.pwrite(50, b"over")
+    assert stamp() > first
+    file.close()
+
+
 def test_a_reader_survives_that_the_file_is_written_anew(fs: Filesystem, direct: Filesystem) -> None:
     old, new = content(2 * BLOCK_BYTES, 1), content(2 * BLOCK_BYTES, 2)
     fs.write_bytes("/anew", old)
