@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +15,34 @@ if TYPE_CHECKING:
     from oastfs.client import Filesystem
     from oastfs.namenode.namespace import Namespace
     from oastfs.store.transaction import Store
+
+
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 10 << 30
+MEMORY_KEY = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests' files in memory where there is room, unless ``--basetemp`` says otherwise.
+
+    Tests wait for syncs most of the time, and prove nothing by it: they kill processes, not machines.
+    """
+    if config.option.basetemp or hasattr(config, "workerinput"):
+        return
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES_MIN:
+        return
+    directory = Path(tempfile.mkdtemp(prefix="oastfs-tests-", dir=MEMORY))
+    config.option.basetemp = str(directory / "files")
+    os.environ["TMPDIR"] = str(directory)
+    tempfile.tempdir = None
+    config.stash[MEMORY_KEY] = directory
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back."""
+    directory = config.stash.get(MEMORY_KEY, None)
+    if directory is not None:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
