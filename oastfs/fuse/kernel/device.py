@@ -39,8 +39,8 @@ def open_mounted(config: MountConfig, max_read_bytes: int) -> int:
     """A descriptor of ``/dev/fuse`` that serves ``config.mountpoint``. Raises CannotMount, Unsupported."""
     require_device()
     if os.geteuid() == 0:
-        return _mount_as_root(config, max_read_bytes)
-    return _mount_by_helper(config, max_read_bytes)
+        return mount_as_root(config, max_read_bytes)
+    return mount_by_helper(config, max_read_bytes)
 
 
 def require_device() -> None:
@@ -52,7 +52,8 @@ def require_device() -> None:
         )
 
 
-def _mount_as_root(config: MountConfig, max_read_bytes: int) -> int:
+def mount_as_root(config: MountConfig, max_read_bytes: int) -> int:
+    """mount(2), with a descriptor that the kernel then takes requests to."""
     try:
         descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -105,7 +106,7 @@ def _helper() -> str:
     raise Unsupported("fusermount3 is missing: install it with `apt-get install fuse3`, or mount as root")
 
 
-def _mount_by_helper(config: MountConfig, max_read_bytes: int) -> int:
+def mount_by_helper(config: MountConfig, max_read_bytes: int) -> int:
     """The set-user-id helper mounts for ordinary users and passes the descriptor over a socket."""
     source = config.source.replace("\\", "\\\\").replace(",", "\\,")
     options = [
