@@ -102,7 +102,9 @@ def content(size_and_seed: tuple[int, int]) -> bytes:
 
 
 offsets = st.integers(0, SPAN)
-sizes = st.sampled_from([1, 511, 512, 513, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1]) | st.integers(1, SPAN)
+sizes = st.sampled_from([1, 511, 512, 513, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1]) | st.integers(
+    1, SPAN
+)
 contents = st.tuples(sizes, st.integers(0, 255)).map(content)
 OPERATIONS = st.one_of(
     st.tuples(st.just("write"), st.tuples(offsets, contents)),
@@ -176,9 +178,7 @@ def test_a_datanode_is_killed_in_the_middle(
         wait_until(lambda: accepts(victim), f"the return of {victim.name}")
 
 
-def test_the_local_path_can_be_refused(
-    filesystem: Filesystem, elsewhere: Filesystem, tmp_path: Path
-) -> None:
+def test_the_local_path_can_be_refused(filesystem: Filesystem, elsewhere: Filesystem, tmp_path: Path) -> None:
     """The same bytes come over TCP, by Unix socket, and in whatever pieces they are asked for."""
     rng = random.Random(7)
     data = rng.randbytes(20 * BLOCK_BYTES + 777)
