@@ -320,6 +320,7 @@ def all_errors() -> dict[str, type[OastError]]:
     pending = [OastError]
     while pending:
         kind = pending.pop()
-        found[kind.__name__] = kind
+        if kind.__module__ == __name__:  # others keep errors of their own, which cross no boundary
+            found[kind.__name__] = kind
         pending.extend(kind.__subclasses__())
     return found
