@@ -73,6 +73,7 @@ class OastFileSystem(OastContents):
             self._remove_to_depth(path, recursive, maxdepth)
             return
         single = not isinstance(path, (list, tuple, set)) and not has_magic(strip(path))
+        removed: list[str] = []
         for where in [strip(path)] if single else self.expand_path(path):
             try:
                 if recursive:
@@ -81,8 +82,9 @@ class OastFileSystem(OastContents):
                     self.client.remove(where)
             except NotFound:
                 # A pattern may match what went with a directory before it.
-                if single:
+                if not any(where.startswith(above + "/") for above in removed):
                     raise
+            removed.append(where)
             self.invalidate_cache(where)
 
     def _remove_to_depth(self, path: Any, recursive: bool, maxdepth: int) -> None:

@@ -230,8 +230,11 @@ def test_rm(fs: OastFileSystem, tree: str) -> None:
     fs.rm(f"{tree}/sub", recursive=True)
     fs.rm(below(tree, "b.csv", "other/a.csv"))
     assert fs.find(tree, withdirs=True) == [tree, *below(tree, "[x]", "[x]/q?", "other")]
-    fs.rm(f"{tree}/*", recursive=True)
-    assert fs.ls(tree) == []
+    with pytest.raises(FileNotFoundError):
+        fs.rm(below(tree, "none", "[x]/q?"))
+    fs.pipe(f"{tree}/deep/er/file", b"")
+    fs.rm(f"{tree}/**", recursive=True)
+    assert not fs.exists(tree)
 
 
 def test_rm_to_a_depth(fs: OastFileSystem, tree: str) -> None:
