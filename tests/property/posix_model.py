@@ -296,7 +296,8 @@ class Tree:
         node = self.take(parent, name)
         node.ctime_ns = self.now_ns
         if not node.names or node.is_directory:
-            if keep_for and not node.is_directory:
+            # While names in removed trees still count, nobody is asked to keep the file: a weakness.
+            if keep_for and not node.is_directory and not node.limbo_names:
                 node.kept_by.add(keep_for)
                 node.writers.setdefault(keep_for, False)
                 self.leases[keep_for] = self.now_ns
