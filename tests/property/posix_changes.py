@@ -148,7 +148,7 @@ class Model(Operations):
             if gid != -1 and not (mine and (gid in caller.gids or gid == node.gid)):
                 errors.add(NotPermitted)
         permissions = node.permissions
-        if node.is_file and permissions & 0o111:
+        if not node.is_directory:
             permissions &= ~stat.S_ISUID
             if permissions & stat.S_IXGRP:
                 permissions &= ~stat.S_ISGID

@@ -26,7 +26,7 @@ def chown(tx: Transaction, context: Context, path: str, uid: int, gid: int, foll
         inode,
         uid=inode.uid if uid == -1 else uid,
         gid=inode.gid if gid == -1 else gid,
-        mode=_without_set_id(inode.mode, node.is_file),
+        mode=_without_set_id(inode.mode, node.is_directory),
         ctime_ns=context.now_ns,
     )
     return tree.status_of(tx, context, tree.save(tx, node, changed))
@@ -44,9 +44,9 @@ def _require(context: Context, inode: Inode, uid: int, gid: int, path: str) -> N
         raise NotPermitted(f"user {context.caller.user} is not of group {gid}", path=path)
 
 
-def _without_set_id(mode: int, is_file: bool) -> int:
-    """A changed owner ends set-user-id, and set-group-id where it means execution (POSIX chown)."""
-    if not is_file or not mode & 0o111:
+def _without_set_id(mode: int, is_directory: bool) -> int:
+    """A changed owner ends set-user-id, and set-group-id where it means execution (POSIX; as Linux has it)."""
+    if is_directory:
         return mode
     mode &= ~_stat.S_ISUID
     return mode & ~_stat.S_ISGID if mode & _stat.S_IXGRP else mode

@@ -1,4 +1,4 @@
-"""Ordinary programs on the mount: git, sqlite3, tar, rsync, a C build with make, a virtual environment and pip."""
+"""Ordinary programs on the mount: git, sqlite3, tar, rsync, make with a C compiler, venv and pip."""
 
 from __future__ import annotations
 
