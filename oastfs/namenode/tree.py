@@ -214,7 +214,11 @@ def _from_id(directory_id: int, parts: list[str]) -> list[str]:
 def _start_by_id(tx: Transaction, path: str, parts: list[str]) -> tuple[Node, list[str]]:
     if len(parts) < 3 or parts[1] != ".inodes":
         raise NotFound("only /.reserved/.inodes/ID is known under /.reserved", path=path)
-    return resolve_id(tx, _inode_number(parts[2], path), path), parts[3:]
+    node = resolve_id(tx, _inode_number(parts[2], path), path)
+    if node.parent_id == RECLAIM_ID and node.is_directory:
+        # Who made something in there would be told that it is kept, and then it would be reclaimed.
+        raise StaleHandle(path=path)
+    return node, parts[3:]
 
 
 def _slot_by_id(tx: Transaction, context: Context, path: str, parts: list[str], writing: bool) -> Slot:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from oastfs.core.errors import InvalidArgument, NotEmpty, NotFound, NotPermitted, PermissionDenied
+from oastfs.core.errors import (
+    InvalidArgument,
+    NotEmpty,
+    NotFound,
+    NotPermitted,
+    PermissionDenied,
+    StaleHandle,
+)
+from oastfs.core.path import by_id
 from oastfs.namenode.namespace import Namespace
 from tests.unit.namenode.conftest import ALICE, BOB, EVE, ROOT, names
 
@@ -72,3 +80,14 @@ def test_sticky_looks_at_the_owner_of_a_file_with_several_names(namespace: Names
     namespace.link(ALICE, "/home/alice/d/sticky/f", "/home/alice/other")
     namespace.delete(ALICE, "/home/alice/d/sticky", True)
     assert namespace.open(ALICE, "/home/alice/other").data == b"1"
+
+
+def test_nothing_is_made_in_a_removed_directory(namespace: Namespace) -> None:
+    top = namespace.mkdirs(ROOT, "/d")
+    namespace.mkdirs(ROOT, "/d/sub")
+    namespace.delete(ROOT, "/d", True)
+    for call in (namespace.stat, namespace.mkdirs, namespace.listdir):
+        with pytest.raises(StaleHandle):
+            call(ROOT, by_id(top.inode_id))
+    with pytest.raises(StaleHandle):
+        namespace.write_file(ROOT, by_id(top.inode_id, "f"), b"lost")
