@@ -13,6 +13,7 @@ import resource
 import time
 from pathlib import Path
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from oastfs.core.types import SUPERUSER, WriteRequest
@@ -37,9 +38,10 @@ def file_path(number: int) -> str:
 
 
 def load(namespace: Namespace, count: int) -> None:
-    for start in range(0, count, 2000):
-        requests = [WriteRequest(file_path(number), b"") for number in range(start, start + 2000)]
-        namespace.write_many(SUPERUSER, requests, True)
+    for start in range(0, count, FILES_PER_DIRECTORY):
+        numbers = range(start, start + FILES_PER_DIRECTORY)
+        namespace.mkdirs(SUPERUSER, file_path(start).rpartition("/")[0])
+        namespace.write_many(SUPERUSER, [WriteRequest(file_path(number), b"") for number in numbers])
 
 
 def stat_rate(namespace: Namespace, count: int, seed: int) -> float:
@@ -60,6 +62,7 @@ def create_rate(namespace: Namespace, tag: int) -> float:
     return CREATES / (time.perf_counter() - started)
 
 
+@pytest.mark.timeout(7200)
 def test_scale(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     small, large = opened(tmp_path / "small"), opened(tmp_path / "large")
     base_inodes = 10_000
