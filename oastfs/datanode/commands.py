@@ -108,6 +108,11 @@ class Commands:
 
     def _copy(self, command: pb.Copy) -> None:
         block = command.block
+        replica = self._store.find(block.block_id)
+        if replica is not None and not (replica.final and replica.generation_stamp == block.generation_stamp):
+            # It is being written: a copy would be neither what was committed nor what will be.
+            log.info("not copied, it has changed", block_id=block.block_id, replica=repr(replica))
+            return
         for target in command.targets:
             where = Target(target.host, target.data_port, target.storage_uuid)
             try:

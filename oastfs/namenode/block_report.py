@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from oastfs.core.errors import InvalidArgument
 from oastfs.namenode.blocks import commands
-from oastfs.namenode.blocks.replicas import check_soon, mark_corrupt, missing, owner_and_block
+from oastfs.namenode.blocks.replicas import check_soon, is_leaving, mark_corrupt, missing, owner_and_block
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, COUNTER, REPLICA, Block, Replica
@@ -89,9 +89,7 @@ def correct(tx: Transaction, context: Context, view: StorageView, one: Reported)
         else:
             mark_corrupt(tx, context, one.block_id, view.storage_id)
     elif row is None:
-        if one.generation_stamp == block.generation_stamp:
-            tx.put(REPLICA, (one.block_id, view.storage_id), Replica(one.generation_stamp))
-            check_soon(tx, context, one.block_id)
+        _take_in(tx, context, view, one, block)
     elif row.corrupt:
         check_soon(tx, context, one.block_id)
     elif row.generation_stamp < block.generation_stamp:
@@ -114,6 +112,17 @@ def check_order(after: int, replicas: Sequence[Reported]) -> None:
         if one.block_id >> 63 or one.generation_stamp >> 63 or one.length >> 63:
             raise InvalidArgument(f"numbers of block {one.block_id} are out of range")
         after = one.block_id
+
+
+def _take_in(tx: Transaction, context: Context, view: StorageView, one: Reported, block: Block) -> None:
+    """A replica without a row: of a datanode that was dead, or a copy that nobody told of."""
+    if is_leaving(tx, view, one.block_id):
+        return
+    if one.generation_stamp > block.generation_stamp:
+        commands.order_delete(tx, view, one.block_id, one.generation_stamp)
+        return
+    tx.put(REPLICA, (one.block_id, view.storage_id), Replica(one.generation_stamp))
+    check_soon(tx, context, one.block_id)
 
 
 def _revive(tx: Transaction, context: Context, view: StorageView, one: Reported, block: Block) -> None:

@@ -10,7 +10,7 @@ from oastfs.core.errors import BlockNotFound, InvalidArgument, LeaseConflict, No
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import LocatedBlock
 from oastfs.namenode import leases, placement
-from oastfs.namenode.blocks import recover
+from oastfs.namenode.blocks import commands, recover
 from oastfs.namenode.blocks.drop import drop_block
 from oastfs.namenode.blocks.locate import last_before, live_replicas, live_targets, locations
 from oastfs.namenode.cluster import StorageView
@@ -54,6 +54,9 @@ def begin_update(
     targets = _update_targets(tx, context, block, holder)
     if not targets:
         raise BlockNotFound(f"no live datanode has block {block_id}: it cannot be changed now", path=path)
+    for view in targets:
+        # A copy made of a replica that is being written would be neither the old content nor the new.
+        commands.withdraw(tx, view, block_id, commands.COPY)
     stamp = max(block.generation_stamp, block.pending_stamp) + 1
     storage_ids = tuple(view.storage_id for view in targets)
     changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids)

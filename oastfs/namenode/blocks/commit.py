@@ -63,7 +63,7 @@ def is_applied(tx: Transaction, inode: Inode, commits: Sequence[BlockCommit]) ->
 
 def commit_block(tx: Transaction, context: Context, inode: Inode, one: BlockCommit, block: Block) -> None:
     """Write the committed block, its replicas, and what has to become of replicas that are left behind."""
-    named = set(one.storage_ids)
+    named = _trusted(tx, one)
     _leave_behind(tx, context, one, named, block)
     tx.put(BLOCK, (inode.id, one.offset), Block(block.block_id, one.length, one.generation_stamp))
     replica = Replica(one.generation_stamp)
@@ -71,6 +71,14 @@ def commit_block(tx: Transaction, context: Context, inode: Inode, one: BlockComm
         tx.put(REPLICA, (block.block_id, storage_id), replica)
     if len(named) != (inode.replication or context.info.replication):
         commands.need_check(tx, block.block_id, inode.id, one.offset, context.now_ns)
+
+
+def _trusted(tx: Transaction, one: BlockCommit) -> set[int]:
+    """The named storages, but for such as were found corrupt meanwhile, unless all were."""
+    rows = tx.get_many(REPLICA, [(one.block_id, storage_id) for storage_id in one.storage_ids])
+    pairs = zip(one.storage_ids, rows, strict=True)
+    good = {storage_id for storage_id, row in pairs if row is None or not row.corrupt}
+    return good or set(one.storage_ids)
 
 
 def _leave_behind(tx: Transaction, context: Context, one: BlockCommit, named: set[int], block: Block) -> None:
@@ -130,7 +138,7 @@ def _check_storages(tx: Transaction, block: Block, one: BlockCommit, path: str) 
     if block.pending_stamp:
         allowed = set(block.targets)
     else:
-        allowed = {int(key[1]) for key, row in tx.scan(REPLICA, (block.block_id,)) if not row.corrupt}
+        allowed = {int(key[1]) for key, _ in tx.scan(REPLICA, (block.block_id,))}
     if not one.storage_ids:
         raise InvalidArgument(f"block {one.block_id} has no replica", path=path)
     if not allowed.issuperset(one.storage_ids):

@@ -52,9 +52,8 @@ def received(
         commands.order_delete(tx, view, block_id, stamp)
         return
     _end_copies(tx, context, block_id, view.storage_id)
-    if stamp != block.generation_stamp:
-        return
-    if length < block.length:
+    if stamp > block.generation_stamp or length < block.length:
+        # Its source was being written meanwhile: what this copy has of that is unknown.
         commands.order_delete(tx, view, block_id, stamp)
     else:
         tx.put(REPLICA, (block_id, view.storage_id), Replica(stamp))
@@ -77,6 +76,11 @@ def missing(tx: Transaction, context: Context, view: StorageView, block_id: int)
     tx.delete(REPLICA, (block_id, view.storage_id))
     recover.failed(tx, context, block_id, view.storage_id)
     check_soon(tx, context, block_id)
+
+
+def is_leaving(tx: Transaction, view: StorageView, block_id: int) -> bool:
+    """Whether the datanode has been told to delete its replica."""
+    return tx.get(DATANODE_COMMAND, (view.datanode_id, block_id, commands.DELETE)) is not None
 
 
 def check_soon(tx: Transaction, context: Context, block_id: int) -> None:

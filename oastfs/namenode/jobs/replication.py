@@ -12,7 +12,7 @@ from typing import Final
 from oastfs.core.errors import StaleHandle
 from oastfs.namenode import placement, tree
 from oastfs.namenode.blocks import commands
-from oastfs.namenode.blocks.replicas import owner_and_block
+from oastfs.namenode.blocks.replicas import is_leaving, owner_and_block
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.namenode.jobs.base import Job
@@ -119,7 +119,8 @@ class Look:
             if view is None or not cluster.is_live(view, now_ns):
                 if not row.corrupt:
                     self.lost.append(int(key[1]))
-            elif self._is_leaving(view):
+            elif is_leaving(self.tx, view, self.block_id):
+                # It does not count: two looks running must not delete two replicas.
                 self.leaving += 1
             elif row.generation_stamp < block.generation_stamp:
                 self.stale.append(view)
@@ -127,10 +128,6 @@ class Look:
                 self.corrupt.append(view)
             else:
                 self.good.append(view)
-
-    def _is_leaving(self, view: StorageView) -> bool:
-        """Such a replica does not count: two looks running must not delete two replicas."""
-        return self.tx.get(DATANODE_COMMAND, (view.datanode_id, self.block_id, commands.DELETE)) is not None
 
     def _make_up(self, block: Block, count: int) -> int:
         """Have copies made; how long to wait for them, in ns."""

@@ -234,6 +234,24 @@ def test_a_copy_names_its_targets(namespace: Namespace, stub: ControlStub, clock
     assert rows(namespace, DATANODE_COMMAND) == 0
 
 
+@pytest.mark.parametrize(("stamp", "length"), [(1, 99), (0, 100), (2, 100)])
+def test_a_copy_that_is_not_the_block(
+    namespace: Namespace, stub: ControlStub, stamp: int, length: int
+) -> None:
+    """It was made before the block changed, or of something else: it does not become a replica."""
+    stub.Register(registration(1))
+    block_id = written(namespace)
+    second = stub.Register(registration(2))
+    stub.BlocksChanged(
+        pb.BlocksChangedRequest(
+            datanode_id=second.datanode_id, received=[replica(second, block_id, stamp, length)]
+        )
+    )
+    assert rows(namespace, REPLICA) == 1
+    commands = stub.Heartbeat(beat(second, 2)).commands
+    assert [one.delete.block.block_id for one in commands] == ([block_id] if stamp < 2 else [])
+
+
 def test_recovery(namespace: Namespace, stub: ControlStub) -> None:
     registered = stub.Register(registration())
     namespace.create(ROOT, "/f", holder="w")

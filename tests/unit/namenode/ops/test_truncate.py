@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from oastfs.core.errors import FileTooLarge, InvalidArgument, IsADirectory, LeaseConflict, PermissionDenied
+from oastfs.core.errors import (
+    FileTooLarge,
+    InvalidArgument,
+    IsADirectory,
+    LeaseConflict,
+    PermissionDenied,
+    StaleBlock,
+)
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import Flag
 from oastfs.namenode.blocks.drop import AT_ONCE_MAX
@@ -100,6 +107,19 @@ def test_what_is_being_written_comes_afterwards(namespace: Namespace, fleet: Fle
     namespace.truncate(ROOT, "/f", 10)
     status = namespace.complete(ROOT, "/f", "mount", [new])
     assert status.length == 4146 and extents(namespace, "/f") == [(0, 10), (4096, 50)]
+
+
+def test_an_update_under_way_is_fenced(namespace: Namespace, fleet: Fleet) -> None:
+    """Its replicas were prepared for bytes that are cut off now, and would bring them back."""
+    write(namespace, fleet, "/f", [1000])
+    (block,) = namespace.open(ROOT, "/f").blocks
+    update = namespace.update_block(ROOT, "/f", "mount", 0, block.block_id)
+    namespace.truncate(ROOT, "/f", 300)
+    with pytest.raises(StaleBlock):
+        namespace.commit(ROOT, "/f", "mount", [fleet.write_block(update, 1000)])
+    again = namespace.update_block(ROOT, "/f", "mount", 0, block.block_id)
+    assert again.length == 300 and len(again.locations) == 2
+    assert namespace.complete(ROOT, "/f", "mount", [fleet.write_block(again, 400)]).length == 400
 
 
 def test_times_and_flags(namespace: Namespace, fleet: Fleet, clock: Clock) -> None:
