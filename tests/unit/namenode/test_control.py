@@ -249,7 +249,7 @@ def test_a_copy_that_is_not_the_block(
     )
     assert rows(namespace, REPLICA) == 1
     commands = stub.Heartbeat(beat(second, 2)).commands
-    assert [one.delete.block.block_id for one in commands] == ([block_id] if stamp < 2 else [])
+    assert [one.delete.block.block_id for one in commands] == [block_id]
 
 
 def test_recovery(namespace: Namespace, stub: ControlStub) -> None:
