@@ -130,9 +130,10 @@ def format_command(
 @click.command()
 @click.argument("metadata", metavar="[METADATA_URL]...", nargs=-1)
 @click.option("--repair", "mend", is_flag=True, help="Mend what can be mended without guessing.")
+@click.option("--deep", is_flag=True, help="Ask datanodes for every replica; reads all data.")
 @click.option("--strict", is_flag=True, help="Fail also for blocks that lack replicas.")
 @output.json_option
-def fsck_command(metadata: tuple[str, ...], mend: bool, strict: bool, as_json: bool) -> None:
+def fsck_command(metadata: tuple[str, ...], mend: bool, deep: bool, strict: bool, as_json: bool) -> None:
     """Check every invariant, and repair on request.
 
     It reads the metadata store itself (lmdb:///srv/oast; what OASTFS_URL names, if that is a store), beside
@@ -143,7 +144,7 @@ def fsck_command(metadata: tuple[str, ...], mend: bool, strict: bool, as_json: b
 
     urls = metadata or _default_store()
     with opened(urls) as store:
-        report = repair(store) if mend else check(store)
+        report = (repair if mend else check)(store, deep=deep)
     if as_json:
         output.print_json(_report_record(report))
     else:

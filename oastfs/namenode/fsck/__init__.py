@@ -18,6 +18,7 @@ from oastfs.namenode.filesystem import load_info
 from oastfs.namenode.fsck.attributes import check_attribute_tables
 from oastfs.namenode.fsck.blocks import check_blocks
 from oastfs.namenode.fsck.catalog import check_catalog
+from oastfs.namenode.fsck.deep import ask_datanodes
 from oastfs.namenode.fsck.entries import check_entries
 from oastfs.namenode.fsck.indexes import check_indexes
 from oastfs.namenode.fsck.links import check_links
@@ -32,13 +33,23 @@ ROUNDS_MAX = 5
 """Mending one thing may uncover another; more rounds than this mean that it does not come to rest."""
 
 
-def check(store: Store, *, now_ns: int = 0, dead_after_ns: int = DEAD_AFTER_NS_DEFAULT) -> Report:
-    """Check everything that the tables can tell. ``now_ns`` (0: the clock's) decides which datanodes live."""
+def check(
+    store: Store,
+    *,
+    now_ns: int = 0,
+    dead_after_ns: int = DEAD_AFTER_NS_DEFAULT,
+    deep: bool = False,
+) -> Report:
+    """Check everything that the tables can tell; with ``deep`` also ask datanodes for every replica.
+
+    ``now_ns`` (0: the clock's) decides which datanodes are alive.
+    """
     info = load_info(store)
     report = Report()
+    now_ns = now_ns or time.time_ns()
 
     def run(tx: Transaction) -> None:
-        one = Check(tx, report, info, now_ns or time.time_ns(), dead_after_ns)
+        one = Check(tx, report, info, now_ns, dead_after_ns)
         for part in (
             check_entries,
             check_links,
@@ -51,22 +62,36 @@ def check(store: Store, *, now_ns: int = 0, dead_after_ns: int = DEAD_AFTER_NS_D
             part(one)
 
     store.read(run)
+    if deep:
+        ask_datanodes(store, report, now_ns, dead_after_ns)
     return report
 
 
-def repair(store: Store, *, now_ns: int = 0, dead_after_ns: int = DEAD_AFTER_NS_DEFAULT) -> Report:
-    """Mend what can be mended; the report of the last check, with what was mended in ``repaired``."""
+def repair(
+    store: Store,
+    *,
+    now_ns: int = 0,
+    dead_after_ns: int = DEAD_AFTER_NS_DEFAULT,
+    deep: bool = False,
+) -> Report:
+    """Mend what can be mended; the report of the last check, with what was mended in ``repaired``.
+
+    With ``deep``, replicas that datanodes do not have (any more) are given up, so that the replication job
+    makes others; the report still tells of them, for that takes its time.
+    """
     namespace = Namespace(store)
     repaired: list[Problem] = []
-    report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns)
+    report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns, deep=deep)
+    todo = report.problems + report.health
     for _ in range(ROUNDS_MAX):
-        mendable = [problem for problem in report.problems if problem.repairable]
-        if not mendable:
+        todo = [problem for problem in todo if problem.repairable]
+        if not todo:
             break
-        for problem in mendable:
+        for problem in todo:
             _mend(namespace, problem, now_ns)
-        repaired += mendable
+        repaired += todo
         report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns)
+        todo = report.problems
     report.repaired = repaired
     return report
 
