@@ -45,7 +45,7 @@ def _require(context: Context, inode: Inode, uid: int, gid: int, path: str) -> N
 
 
 def _without_set_id(mode: int, is_directory: bool) -> int:
-    """A changed owner ends set-user-id, and set-group-id where it means execution (POSIX; as Linux has it)."""
+    """A changed owner ends set-user-id, and set-group-id where it means execution, as on Linux."""
     if is_directory:
         return mode
     mode &= ~_stat.S_ISUID

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-
 from oastfs.core.types import SUPERUSER, Caller, Fault
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
