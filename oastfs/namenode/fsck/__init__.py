@@ -82,16 +82,16 @@ def repair(
     namespace = Namespace(store)
     repaired: list[Problem] = []
     report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns, deep=deep)
-    todo = report.problems + report.health
+    mendable = report.problems + report.health
     for _ in range(ROUNDS_MAX):
-        todo = [problem for problem in todo if problem.repairable]
-        if not todo:
+        mendable = [problem for problem in mendable if problem.repairable]
+        if not mendable:
             break
-        for problem in todo:
+        for problem in mendable:
             _mend(namespace, problem, now_ns)
-        repaired += todo
+        repaired += mendable
         report = check(store, now_ns=now_ns, dead_after_ns=dead_after_ns)
-        todo = report.problems
+        mendable = report.problems
     report.repaired = repaired
     return report
 
