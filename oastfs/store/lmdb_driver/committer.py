@@ -70,6 +70,9 @@ class Committer:
         self._environment = environment
         self._queue: SimpleQueue[_Job] = SimpleQueue()
         self._expected = 0
+        self._lingering = False
+        self._arrival = threading.Lock()
+        self._arrival.acquire()
         self._leadership = threading.Lock()
         self._wake = threading.Lock()
         self._wake.acquire()
@@ -133,6 +136,11 @@ class Committer:
 
     def _enqueue(self, job: _Job) -> None:
         self._queue.put(job)
+        if self._lingering:
+            try:
+                self._arrival.release()
+            except RuntimeError:
+                pass  # another caller has been quicker
         self._pass_on()
 
     def _resign(self) -> None:
@@ -200,8 +208,18 @@ class Committer:
                 return
 
     def _next(self, lingering: bool) -> _Job | None:
+        """The next job, if there is one or, with ``lingering``, comes soon.
+
+        SimpleQueue's own timeout is not used: CPython may wait for ever when it runs out while the
+        thread is preempted in the middle of ``get``.
+        """
+        if lingering and self._queue.empty():
+            self._lingering = True
+            if self._queue.empty():
+                self._arrival.acquire(timeout=LINGER_SECONDS)
+            self._lingering = False
         try:
-            return self._queue.get(lingering, LINGER_SECONDS)
+            return self._queue.get(False)
         except Empty:
             return None
 
