@@ -181,13 +181,23 @@ class BlockWriter:
             pipeline.release()
 
     def abort(self) -> None:
-        """Let go; what was not committed is lost."""
+        """Let go; what was not committed is lost, and replicas that it leaves different are settled."""
+        gives_up = bool(self._kept) and 0 < self.committed_stamp < self.generation_stamp
         if self._pipeline is not None:
             self._pipeline.abort()
         self._pipeline, self._finishing = None, False
         self._kept.clear()
         self.kept_bytes = 0
         self._unsynced = False
+        if gives_up:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        context = self._context
+        try:
+            context.metadata.abandon_block(context.caller, context.path, context.holder, self.block_id)
+        except OastError:
+            pass  # the file or block is gone, or the end of the lease will settle it
 
     # --- committing -----------------------------------------------------------------------------
 
