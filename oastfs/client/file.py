@@ -117,6 +117,11 @@ class OpenFile:
             return FileStatus(**values)
 
     @property
+    def told(self) -> FileStatus:
+        """Attributes as the filesystem last told, whatever was written here since."""
+        return self._status
+
+    @property
     def dirty(self) -> bool:
         """Whether there is anything that ``flush`` would send."""
         return bool(self._mtime_ns)

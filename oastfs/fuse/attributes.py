@@ -54,8 +54,7 @@ class Attributes:
         if opened.kept:
             # Nobody else can see it: what is here counts, and nothing needs to be sent.
             return self._shared.with_unsent(self._shared.stat(opened.inode_id))
-        status = yield from flushed(opened.file)
-        return self._shared.told(status)
+        return (yield from flushed(self._shared, opened))
 
     def setattr(self, inode_id: int, wanted: SetAttributes, caller: Caller) -> Operation[FileStatus]:
         """chmod(2), chown(2), truncate(2), utimensat(2)."""
@@ -66,7 +65,7 @@ class Attributes:
         opened = self._handles.open.get(inode_id)
         if opened is not None and opened.writable and opened.file.dirty and not wanted.by_handle:
             # Sent now, so that a later flush does not undo the times that are being set.
-            yield from flushed(opened.file)
+            yield from flushed(self._shared, opened)
         if wanted.mode is not None:
             status = yield Change("chmod", caller, path, wanted.mode & 0o7777, False)
         if wanted.uid is not None or wanted.gid is not None:
@@ -98,7 +97,7 @@ class Attributes:
         opened.resized(size, self._shared.info.inline_limit)
         yield Wait(lambda: opened.file.truncate(size))
         if not wanted.by_handle and not opened.kept:
-            yield from flushed(opened.file)
+            yield from flushed(self._shared, opened)
         return (yield Wait(lambda: self._shared.stat(inode_id)))  # type: ignore[no-any-return]
 
     def drop_set_id(self, inode_id: int) -> Operation[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from oastfs.client.file import OpenFile
 from oastfs.core.errors import AlreadyExists, FileTooLarge, InvalidArgument, StaleHandle, Unsupported
@@ -57,7 +57,10 @@ class Files:
         opened = self._metadata.open(SUPERUSER, f"{INODES}{inode_id}")
         writable = flags & ACCESS_MODE != os.O_RDONLY
         entry = self._acquire(opened, writable)
-        opening = Opening(opened.status, self._still_cached(opened.status), writable)
+        keep_cache = self._still_cached(opened.status)
+        if not keep_cache:
+            entry.undisturbed = True  # the kernel begins anew
+        opening = Opening(opened.status, keep_cache, writable)
         if flags & os.O_TRUNC and writable:
             return self._truncated(entry, opening, kill_set_id)
         return opening
@@ -80,6 +83,7 @@ class Files:
         writable = flags & ACCESS_MODE != os.O_RDONLY
         self._acquire(status, writable)
         self._shared.told(status)
+        self._handles.cached.put(status.inode_id, version_of(status))
         return status, Opening(status, False, writable)
 
     def _open_existing(self, path: str, flags: int, caller: Caller) -> Opening | Operation[Opening]:
@@ -189,30 +193,14 @@ class Files:
             yield from self._attributes.drop_set_id(entry.inode_id)
         return (yield Wait(lambda: entry.file.pwrite(offset, data)))  # type: ignore[no-any-return]
 
-    def flush(self, inode_id: int) -> Operation[None] | None:
+    def flush(self, inode_id: int) -> Operation[Any] | None:
         """One handle is being closed: what was written becomes durable and visible to all."""
         entry = self._open.get(inode_id)
         if entry is None or not entry.writable or entry.kept or not entry.file.dirty:
             return None
-        return self._flush(entry)
+        return flushed(self._shared, entry)
 
-    def _flush(self, entry: OpenInode) -> Operation[None]:
-        before = self._handles.cached.get(entry.inode_id)
-        undisturbed = before is not None and self._version_now(entry) == before
-        status = yield from flushed(entry.file)
-        # The kernel's pages hold what was written here, but nothing of somebody else's writes between.
-        if undisturbed:
-            self._handles.cached.put(entry.inode_id, version_of(status))
-        else:
-            self._handles.cached.drop(entry.inode_id)
-
-    def _version_now(self, entry: OpenInode) -> object:
-        try:
-            return version_of(self._metadata.stat(SUPERUSER, f"{INODES}{entry.inode_id}", False))
-        except StaleHandle:
-            return None
-
-    def fsync(self, inode_id: int) -> Operation[None] | None:
+    def fsync(self, inode_id: int) -> Operation[Any] | None:
         """fsync(2)."""
         entry = self._open.get(inode_id)
         if entry is None or not entry.writable or entry.kept:
@@ -232,7 +220,7 @@ class Files:
         dirty = entry.writable and not entry.kept and entry.file.dirty
         if entry.handles == 1 and dirty:
             # Pages of a mapping come after flush. Others may open it meanwhile: it stays known until sent.
-            yield from flushed(entry.file)
+            yield from flushed(self._shared, entry)
         with self._handles.lock:
             entry.handles -= 1
             if entry.handles:

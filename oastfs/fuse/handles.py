@@ -27,10 +27,11 @@ class OpenInode:
     """A file that is open here. ``small``: its content surely is inline, so that reading never waits.
 
     ``kept``: it lost its last name while open and lives until the last handle is closed. ``mode`` is as
-    last seen here. ``bare``: it has no extended attributes.
+    last seen here. ``bare``: it has no extended attributes. ``undisturbed``: as far as we know, nobody else
+    changed the content since the kernel began to cache it.
     """
 
-    __slots__ = ("bare", "file", "handles", "inode_id", "kept", "mode", "small", "writable")
+    __slots__ = ("bare", "file", "handles", "inode_id", "kept", "mode", "small", "undisturbed", "writable")
 
     def __init__(self, file: OpenFile, status: FileStatus, writable: bool, small: bool) -> None:
         self.inode_id = status.inode_id
@@ -40,6 +41,7 @@ class OpenInode:
         self.writable = writable
         self.small = small
         self.kept = status.nlink == 0
+        self.undisturbed = True
         self.bare = not status.flags & _XATTRS
 
     def resized(self, end: int, inline_limit: int) -> None:

@@ -313,7 +313,7 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
     def fallocate(self, path: str | None, mode: int, offset: int, size: int, fh: Any) -> int:
         return self._finish(self._files.fallocate(fh.fh, offset, size, mode))
 
-    def _finish(self, operation: Operation[None] | None) -> int:
+    def _finish(self, operation: Operation[Any] | None) -> int:
         if operation is not None:
             self._run(operation)
         return 0

@@ -37,7 +37,7 @@ class Names:
         """What is written is sent first, so that size and times are those that stay (as NFS does)."""
         opened = self._handles.open.get(status.inode_id)
         if opened is not None:
-            status = yield from flushed(opened.file)
+            return (yield from flushed(self._shared, opened))
         return self._shared.told(status)
 
     def mkdir(self, parent_id: int, name: str, mode: int, caller: Caller) -> Operation[FileStatus]:
@@ -63,7 +63,7 @@ class Names:
         """link(2)."""
         opened = self._handles.open.get(inode_id)
         if opened is not None and opened.writable and opened.file.dirty:
-            yield from flushed(opened.file)
+            yield from flushed(self._shared, opened)
         status = yield Change("link", caller, f"{INODES}{inode_id}", new_path(parent_id, name))
         return self._shared.told(status)
 

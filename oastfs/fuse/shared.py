@@ -11,6 +11,7 @@ from oastfs.core.errors import NotPermitted, StaleHandle
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.fuse.handles import Handles, version_of
 from oastfs.fuse.options import MountConfig
+from oastfs.namenode.namespace import Namespace
 
 INODES = "/.reserved/.inodes/"
 ROOT_ID = 1
@@ -19,6 +20,8 @@ RESERVED_NAME = ".reserved"
 
 class Shared:
     """The filesystem under a mount, and the mount's state.
+
+    ``reads_inline``: direct mode on a store whose reads take microseconds and never wait.
 
     ``changed_elsewhere(inode id, content)`` is set by a binding that can tell the kernel to drop what it has
     cached of an inode: its attributes, and with ``content`` its pages too.
@@ -31,6 +34,7 @@ class Shared:
         self.config = config
         self.handles = Handles()
         self.holder = filesystem.session.take_holder()
+        self.reads_inline = isinstance(self.metadata, Namespace) and self.metadata.store.reads_inline
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
 
     def stat(self, inode_id: int) -> FileStatus:

@@ -22,7 +22,6 @@ from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
 from oastfs.fuse.kernel.requests import Answer, Requests
-from oastfs.namenode.namespace import Namespace
 
 MAX_PAGES: Final = 256
 MAX_TRANSFER_BYTES: Final = MAX_PAGES * 4096
@@ -69,7 +68,7 @@ class Session:
         self._table = self._requests.table
         self._on_ready = on_ready
         self._tells_kill = True
-        self._direct = isinstance(self._metadata, Namespace) and self._metadata.store.reads_inline
+        self._direct = filesystem.shared.reads_inline
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._workers = [
             threading.Thread(target=self._work, name=f"oastfs-mount-{number}", daemon=True)
