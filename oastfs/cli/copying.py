@@ -41,10 +41,17 @@ def copy_options(function: F) -> F:
     return function
 
 
+habitual_recursive = click.option(
+    "-r", "-R", "--recursive", is_flag=True, hidden=True, expose_value=False, help="Always so."
+)
+"""Typed by habit: put and get copy directories whole in any case."""
+
+
 @click.command()
 @click.argument("sources", metavar="LOCAL...", nargs=-1, required=True)
 @click.argument("target", metavar="URL", type=LOCATION)
 @copy_options
+@habitual_recursive
 def put_command(
     sources: tuple[str, ...], target: Location, preserve: bool, no_clobber: bool, quiet: bool
 ) -> None:
@@ -70,6 +77,7 @@ def put_command(
 @click.argument("sources", metavar="URL...", nargs=-1, required=True, type=LOCATION)
 @click.argument("target", metavar="LOCAL")
 @copy_options
+@habitual_recursive
 def get_command(
     sources: tuple[Location, ...], target: str, preserve: bool, no_clobber: bool, quiet: bool
 ) -> None:

@@ -110,7 +110,7 @@ def test_in_by_put_out_by_all(
 ) -> None:
     """``oastfs put``; back by the mount and by the client."""
     cluster = make_cluster()
-    run_oastfs("put", "-p", source, f"{cluster.url}/tree", timeout=600)
+    run_oastfs("put", "-rp", source, f"{cluster.url}/tree", timeout=600)
     mount_point = cluster.mount()
     assert_equal(snapshot(mount_point / "tree"), expected)
     filesystem = cluster.connect(cluster.metadata_url)
