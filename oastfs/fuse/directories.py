@@ -110,14 +110,15 @@ class Directories:
         The answer's number is that of its first entry, whose offset follows it: not always ``position``,
         after a seek. A directory that was removed is empty.
         """
+        handle = self._handle(number)
         try:
-            return self._handles[number].read(self._metadata, position)
+            return handle.read(self._metadata, position)
         except StaleHandle:
             return position, []
 
     def parent(self, number: int) -> int:
         """Inode of '..' of an open directory; its own for the root, or if it was removed."""
-        handle = self._handles[number]
+        handle = self._handle(number)
         if not handle.parent_id:
             try:
                 status = self._metadata.stat(SUPERUSER, by_id(handle.inode_id), False)
@@ -128,4 +129,10 @@ class Directories:
 
     def inode_of(self, number: int) -> int:
         """The inode of an open directory."""
-        return self._handles[number].inode_id
+        return self._handle(number).inode_id
+
+    def _handle(self, number: int) -> DirectoryHandle:
+        handle = self._handles.get(number)
+        if handle is None:
+            raise StaleHandle("the directory is not open")
+        return handle

@@ -105,6 +105,8 @@ class Session:
                 if error.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
                     continue  # the caller was interrupted before we got its request
                 raise
+            if size < header_bytes:
+                return  # the other side was closed
             _, opcode, unique, node, uid, gid, pid, _ = unpack(buffer)
             if opcode == write_opcode:
                 self._receive_write(unique, node, uid, view)

@@ -1,0 +1,211 @@
+"""Open files of one mount: sharing, counting, keeping what was unlinked, what the kernel may believe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from oastfs.client.filesystem import Filesystem
+from oastfs.core.errors import InvalidArgument, NotFound, StaleHandle, Unsupported
+from oastfs.fuse.attributes import NOW, SetAttributes
+from oastfs.fuse.filesystem import InodeFilesystem
+from tests.unit.fuse.conftest import ALICE, ROOT, ROOT_ID
+
+Do = Callable[[Any], Any]
+
+
+@pytest.fixture
+def file(mounted: InodeFilesystem, do: Do) -> int:
+    """A file that is open for writing."""
+    status, _ = do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR, ROOT))
+    return int(status.inode_id)
+
+
+def test_written_content_is_sent_at_flush(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    assert mounted.files.write(file, 0, b"content", False) == 7
+    assert filesystem.stat("/file").length == 0
+    do(mounted.files.flush(file))
+    assert filesystem.read_bytes("/file") == b"content"
+    assert mounted.files.flush(file) is None
+    do(mounted.files.release(file))
+    assert not mounted.handles.open
+
+
+def test_handles_share_one_open_file(mounted: InodeFilesystem, do: Do, file: int) -> None:
+    do(mounted.files.open(file, os.O_RDONLY, False))
+    mounted.files.write(file, 0, b"seen", False)
+    assert mounted.files.read(file, 0, 10) == b"seen"
+    do(mounted.files.release(file))
+    assert mounted.files.read(file, 0, 10) == b"seen"
+    do(mounted.files.release(file))
+    with pytest.raises(StaleHandle):
+        mounted.files.read(file, 0, 10)
+
+
+def test_a_reader_sees_what_a_later_writer_writes(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do
+) -> None:
+    inode_id = filesystem.write_bytes("/file", b"before").inode_id
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    with pytest.raises(InvalidArgument):
+        mounted.files.write(inode_id, 0, b"x", False)
+    do(mounted.files.open(inode_id, os.O_WRONLY, False))
+    mounted.files.write(inode_id, 0, b"AFTER", False)
+    assert mounted.files.read(inode_id, 0, 10) == b"AFTERe"
+    do(mounted.files.release(inode_id))
+    do(mounted.files.release(inode_id))
+    assert filesystem.read_bytes("/file") == b"AFTERe"
+
+
+def test_stat_of_what_is_being_written_sends_it_first(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    mounted.files.write(file, 0, b"content", False)
+    status = do(mounted.attributes.getattr(file))
+    assert status.length == 7
+    assert filesystem.stat("/file") == status
+    do(mounted.files.release(file))
+    assert filesystem.stat("/file").mtime_ns == status.mtime_ns
+
+
+def test_times_set_while_dirty_stay(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    mounted.files.write(file, 0, b"content", False)
+    do(mounted.attributes.setattr(file, SetAttributes(atime_ns=5, mtime_ns=6), ROOT))
+    do(mounted.files.release(file))
+    assert (filesystem.stat("/file").atime_ns, filesystem.stat("/file").mtime_ns) == (5, 6)
+
+
+def test_one_time_now_and_the_other_left(filesystem: Filesystem, mounted: InodeFilesystem, do: Do) -> None:
+    inode_id = filesystem.write_bytes("/file", b"").inode_id
+    before = filesystem.stat("/file")
+    status = do(mounted.attributes.setattr(inode_id, SetAttributes(atime_ns=NOW), ROOT))
+    assert status.atime_ns > before.atime_ns
+    assert status.mtime_ns == before.mtime_ns
+
+
+def test_unlinked_while_open_lives_until_released(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    mounted.files.write(file, 0, b"content", False)
+    do(mounted.names.unlink(ROOT_ID, "file", ROOT))
+    with pytest.raises(NotFound):
+        filesystem.stat("/file")
+    assert mounted.files.read(file, 0, 10) == b"content"
+    assert do(mounted.attributes.getattr(file)).nlink == 0
+    assert do(mounted.attributes.getattr(file)).length == 7
+    assert mounted.files.flush(file) is None
+    do(mounted.files.release(file))
+    with pytest.raises(StaleHandle):
+        mounted.attributes.getattr(file)
+
+
+def test_a_file_about_to_go_is_not_opened(filesystem: Filesystem, mounted: InodeFilesystem, do: Do) -> None:
+    inode_id = filesystem.write_bytes("/file", b"x").inode_id
+    operation = mounted.names.unlink(ROOT_ID, "file", ROOT)
+    change = next(operation)
+    with pytest.raises(StaleHandle):
+        mounted.files.open(inode_id, os.O_RDONLY, False)
+    status = mounted.metadata.call(change.verb, change.caller, *change.arguments)  # type: ignore[union-attr]
+    with pytest.raises(StopIteration):
+        operation.send(status)
+    assert not mounted.handles.removing
+    assert mounted.attributes.getattr(inode_id).nlink == 0  # type: ignore[union-attr]
+    mounted.handles.forget(inode_id)
+    with pytest.raises(StaleHandle):
+        mounted.attributes.getattr(inode_id)
+
+
+def test_the_kernel_keeps_pages_of_an_unchanged_file_only(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do
+) -> None:
+    inode_id = filesystem.write_bytes("/file", b"one").inode_id
+
+    def keeps() -> bool:
+        opening = do(mounted.files.open(inode_id, os.O_RDONLY, False))
+        do(mounted.files.release(inode_id))
+        return bool(opening.keep_cache)
+
+    assert [keeps(), keeps()] == [False, True]
+    filesystem.write_bytes("/file", b"two")
+    assert [keeps(), keeps()] == [False, True]
+    mounted.handles.forget(inode_id)
+    assert keeps() is False
+
+
+def test_pages_of_what_was_written_here_are_kept(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    mounted.files.write(file, 0, b"ours", False)
+    do(mounted.files.flush(file))
+    do(mounted.files.release(file))
+    assert do(mounted.files.open(file, os.O_WRONLY, False)).keep_cache
+    filesystem.metadata.write_inline(ROOT, "/file", [(0, b"theirs")])
+    mounted.files.write(file, 0, b"ours", False)
+    do(mounted.files.flush(file))
+    do(mounted.files.release(file))
+    assert not do(mounted.files.open(file, os.O_RDONLY, False)).keep_cache
+    assert mounted.files.read(file, 0, 10) == b"oursrs"
+    do(mounted.files.release(file))
+
+
+def test_the_kernel_is_told_when_a_file_changed_elsewhere(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do
+) -> None:
+    told: list[int] = []
+    mounted.shared.changed_elsewhere = lambda inode_id, content: told.append(inode_id)
+    inode_id = filesystem.write_bytes("/file", b"one").inode_id
+    do(mounted.names.lookup(ROOT_ID, "file"))
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    assert told == []
+    filesystem.write_bytes("/file", b"changed")
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    assert told == [inode_id]
+    assert mounted.files.read(inode_id, 0, 10) == b"changed"
+
+
+def test_set_id_bits_go_as_another_writes(filesystem: Filesystem, mounted: InodeFilesystem, do: Do) -> None:
+    inode_id = filesystem.write_bytes("/file", b"program", mode=0o6755).inode_id
+    do(mounted.files.open(inode_id, os.O_WRONLY, True))
+    do(mounted.files.write(inode_id, 0, b"x", False))
+    assert filesystem.stat("/file").mode & 0o7777 == 0o6755
+    do(mounted.files.write(inode_id, 0, b"y", True))
+    assert filesystem.stat("/file").mode & 0o7777 == 0o755
+    do(mounted.files.release(inode_id))
+    assert filesystem.read_bytes("/file") == b"yrogram"
+
+
+def test_creating_what_another_made_first(filesystem: Filesystem, mounted: InodeFilesystem, do: Do) -> None:
+    filesystem.write_bytes("/file", b"theirs")
+    status, opening = do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR, ALICE.__class__("root", 0)))
+    assert (status.length, opening.writable) == (6, True)
+    with pytest.raises(FileExistsError):
+        do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR | os.O_EXCL, ROOT))
+    with pytest.raises(PermissionError):
+        do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR, ALICE))
+
+
+def test_allocation(mounted: InodeFilesystem, do: Do, file: int) -> None:
+    mounted.files.write(file, 0, b"x" * 100, False)
+    do(mounted.files.fallocate(file, 0, 200, 1))
+    assert do(mounted.attributes.getattr(file)).length == 100
+    do(mounted.files.fallocate(file, 10, 20, 3))
+    assert mounted.files.read(file, 0, 40) == b"x" * 10 + bytes(20) + b"x" * 10
+    do(mounted.files.fallocate(file, 0, 300, 0))
+    assert do(mounted.attributes.getattr(file)).length == 300
+    with pytest.raises(Unsupported):
+        do(mounted.files.fallocate(file, 0, 10, 8))
+
+
+def test_everything_is_sent_at_the_end(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    mounted.files.write(file, 0, b"late", False)
+    assert mounted.files.flush_all() == []
+    assert filesystem.read_bytes("/file") == b"late"
