@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,8 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     directory = Path(tempfile.mkdtemp(prefix="oastfs-tests-", dir=MEMORY))
     config.option.basetemp = str(directory / "files")
-    os.environ["TMPDIR"] = str(directory)
-    tempfile.tempdir = None
     config.stash[MEMORY_KEY] = directory
 
 

@@ -24,8 +24,10 @@ WITHOUT_FUSE = (
     "--mount",
     "bash",
     "-c",
-    "keep=$(mktemp -d) && cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom $keep"
-    " && mount -t tmpfs tmpfs /dev && cp -a $keep/* /dev && rm -r $keep && mkdir /dev/shm"
+    "keep=$(mktemp -d) && mkdir $keep/nodes $keep/shm && mount --bind /dev/shm $keep/shm"
+    " && cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom $keep/nodes"
+    " && mount -t tmpfs tmpfs /dev && cp -a $keep/nodes/* /dev && mkdir /dev/shm"
+    " && mount --move $keep/shm /dev/shm"
     ' && ln -s /proc/self/fd /dev/fd && exec "$@"',
     "bash",
 )
