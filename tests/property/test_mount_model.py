@@ -299,7 +299,7 @@ CHECKS = list(HealthCheck)
 
 
 def test_mount_behaves_as_a_local_directory(both: None) -> None:
-    profile = settings(max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=CHECKS)
+    profile = settings(max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=CHECKS)
     run_state_machine_as_test(MountMachine, settings=profile)
 
 
