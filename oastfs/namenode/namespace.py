@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -125,29 +124,11 @@ class Namespace(Metadata):
 
         self.store.submit(once, done)
 
-    def submit_together(
-        self,
-        calls: Sequence[tuple[str, Caller, tuple[Any, ...], Callable[[Any, BaseException | None], None]]],
-    ) -> None:
-        """``submit`` of each (verb, caller, arguments, done), by a thread that may be made to do the work."""
-        jobs: list[Any] = []
-        for verb, caller, arguments, done in calls:
-            function = self._operations.get(verb) or self._load(verb)
-            context = Context(caller, self._clock_ns(), self._environment)
-            jobs.append((partial(_carry_out, function, context, arguments), done))
-        self.store.submit_together(jobs)
-
     def _load(self, verb: str) -> Callable[..., Any]:
         if verb.startswith("_") or verb in ("call", "close") or not callable(getattr(Metadata, verb, None)):
             raise NoSuchVerb(f"no such verb: {verb}")
         function = self._operations[verb] = operation(verb)
         return function
-
-
-def _carry_out(
-    function: Callable[..., Any], context: Context, arguments: tuple[Any, ...], tx: Transaction
-) -> Any:
-    return function(tx, context, *arguments)
 
 
 def _find_kept(tx: Transaction, retry: RetryKey, now_ns: int) -> RetryEntry | None:

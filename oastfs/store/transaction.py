@@ -79,17 +79,6 @@ class Store(ABC):
     ) -> None:
         """As ``write``, without waiting: ``done(result, error)`` is called once, on a store's thread."""
 
-    def submit_together(
-        self,
-        jobs: Sequence[tuple[Callable[[Transaction], Any], Callable[[Any, BaseException | None], None]]],
-    ) -> None:
-        """``submit`` of each, by a caller with nothing else to do meanwhile, who may be made to do the work.
-
-        So ``done`` may be called on this thread, before this returns. Otherwise as ``submit``.
-        """
-        for operation, done in jobs:
-            self.submit(operation, done)
-
     @abstractmethod
     def close(self) -> None:
         """Finish what was submitted, then close. Calls after it raise StoreError."""
