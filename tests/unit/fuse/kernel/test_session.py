@@ -15,7 +15,7 @@ import pytest
 from oastfs.client.filesystem import Filesystem
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
-from oastfs.fuse.kernel.protocol import InitFlag, Opcode
+from oastfs.fuse.kernel.protocol import InitFlag, Opcode, Valid
 from oastfs.fuse.kernel.session import MAX_PAGES, MAX_TRANSFER_BYTES, WANTED, Session
 from tests.unit.fuse.conftest import ROOT_ID
 
@@ -26,11 +26,12 @@ class Kernel:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.unique = 0
+        self.pid = os.getpid()
 
     def send(self, opcode: int, node: int, body: bytes, uid: int = 0) -> int:
         self.unique += 2
         size = p.IN_HEADER_BYTES + len(body)
-        header = p.IN_HEADER.pack(size, opcode, self.unique, node, uid, uid, os.getpid(), 0)
+        header = p.IN_HEADER.pack(size, opcode, self.unique, node, uid, uid, self.pid, 0)
         self.connection.send(header + body)
         return self.unique
 
@@ -138,6 +139,34 @@ def test_changes_are_answered_while_others_wait(kernel: Kernel, filesystem: File
     assert [codes[number] for number in range(50)] == [0] * 50
     assert [codes[number] for number in range(50, 60)] == [errno.EEXIST] * 10
     assert len(list(filesystem.listdir("/"))) == 50
+
+
+def test_a_request_that_takes_several_changes(kernel: Kernel, filesystem: Filesystem) -> None:
+    """What is written is sent, then the link is made; also after a long run of changes by one process."""
+    for number in range(200):
+        assert kernel.ask(Opcode.MKDIR, ROOT_ID, p.MKDIR_IN.pack(0o755, 0) + b"dir%d\0" % number)[0] == 0
+    node = kernel.create(b"file")
+    kernel.ask(Opcode.WRITE, node, p.WRITE_IN.pack(node, 0, 4, 0, 0, 0, 0) + b"data")
+    assert kernel.ask(Opcode.LINK, ROOT_ID, p.LINK_IN.pack(node) + b"second\0")[0] == 0
+    assert filesystem.read_bytes("/second") == b"data"
+    valid = Valid.MODE | Valid.UID | Valid.MTIME
+    body = p.SETATTR_IN.pack(valid, 0, 0, 0, 0, 0, 5, 0, 0, 6, 0, 0o100600, 0, 77, 0, 0)
+    assert kernel.ask(Opcode.SETATTR, node, body)[0] == 0
+    status = filesystem.stat("/file")
+    assert (status.mode & 0o777, status.uid, status.mtime_ns) == (0o600, 77, 5 * 10**9 + 6)
+
+
+def test_a_lone_changer_and_somebody_else(kernel: Kernel, filesystem: Filesystem) -> None:
+    """Changes of one process, and now and then a look by another: each is answered once."""
+    for number in range(200):
+        unique = kernel.send(Opcode.MKDIR, ROOT_ID, p.MKDIR_IN.pack(0o755, 0) + b"dir%d\0" % number)
+        expected = {(unique, 0)}
+        if number % 7 == 0:
+            kernel.pid += 1
+            expected.add((kernel.send(Opcode.GETATTR, ROOT_ID, bytes(16)), 0))
+            kernel.pid -= 1
+        assert {kernel.receive()[:2] for _ in expected} == expected
+    assert len(list(filesystem.listdir("/"))) == 200
 
 
 def test_forgetting_gets_no_answer(kernel: Kernel, filesystem: Filesystem) -> None:
