@@ -189,6 +189,7 @@ class Files:
         if end > FILE_BYTES_MAX:
             raise FileTooLarge(f"a file has at most {FILE_BYTES_MAX} bytes")
         entry.resized(end, self._inline_limit)
+        entry.unsynced = True
         if kill_set_id and entry.mode & 0o6000:
             yield from self._attributes.drop_set_id(entry.inode_id)
         return (yield Wait(lambda: entry.file.pwrite(offset, data)))  # type: ignore[no-any-return]
@@ -196,21 +197,15 @@ class Files:
     def flush(self, inode_id: int) -> Operation[Any] | None:
         """One handle is being closed: what was written becomes durable and visible to all."""
         entry = self._open.get(inode_id)
-        if entry is None or not entry.writable or entry.kept or not entry.file.dirty:
+        if entry is None or not entry.writable or entry.kept:
             return None
-        return flushed(self._shared, entry)
+        if not entry.small and entry.unsynced:
+            return flushed(self._shared, entry, sync=True)
+        return flushed(self._shared, entry) if entry.file.dirty else None
 
     def fsync(self, inode_id: int) -> Operation[Any] | None:
         """fsync(2)."""
-        entry = self._open.get(inode_id)
-        if entry is None or not entry.writable or entry.kept:
-            return None
-        if entry.small:
-            return self.flush(inode_id)
-        return self._fsync(entry)
-
-    def _fsync(self, entry: OpenInode) -> Operation[None]:
-        yield Wait(entry.file.fsync)
+        return self.flush(inode_id)
 
     def release(self, inode_id: int) -> Operation[None]:
         """The end of one handle; of the last one, of the open file."""

@@ -10,8 +10,10 @@ from oastfs.fuse.handles import OpenInode, version_of
 from oastfs.fuse.shared import INODES, Shared
 
 
-def flushed(shared: Shared, entry: OpenInode) -> Operation[FileStatus]:
+def flushed(shared: Shared, entry: OpenInode, sync: bool = False) -> Operation[FileStatus]:
     """Make visible what was written through this mount; the attributes afterwards.
+
+    With ``sync`` blocks are on the datanodes' disks as well. Inline content always is durable by then.
 
     The kernel's pages hold what was written here, but nothing of what somebody else wrote
     between. Only if there is nothing of that kind do they agree with the version that comes out. To ask takes
@@ -21,7 +23,15 @@ def flushed(shared: Shared, entry: OpenInode) -> Operation[FileStatus]:
     undisturbed = (
         entry.undisturbed and shared.reads_inline and _version_now(shared, entry) == version_of(file.told)
     )
-    status = yield from _flushed(file)
+    if sync:
+        entry.unsynced = False
+        try:
+            status: FileStatus = yield Wait(file.fsync)
+        except BaseException:
+            entry.unsynced = True
+            raise
+    else:
+        status = yield from _flushed(file)
     entry.undisturbed = undisturbed
     if undisturbed:
         shared.handles.cached.put(entry.inode_id, version_of(status))

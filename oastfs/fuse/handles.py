@@ -28,10 +28,22 @@ class OpenInode:
 
     ``kept``: it lost its last name while open and lives until the last handle is closed. ``mode`` is as
     last seen here. ``bare``: it has no extended attributes. ``undisturbed``: as far as we know, nobody else
-    changed the content since the kernel began to cache it.
+    changed the content since the kernel began to cache it. ``unsynced``: blocks were written and perhaps are
+    not on the datanodes' disks yet, though they may be visible.
     """
 
-    __slots__ = ("bare", "file", "handles", "inode_id", "kept", "mode", "small", "undisturbed", "writable")
+    __slots__ = (
+        "bare",
+        "file",
+        "handles",
+        "inode_id",
+        "kept",
+        "mode",
+        "small",
+        "undisturbed",
+        "unsynced",
+        "writable",
+    )
 
     def __init__(self, file: OpenFile, status: FileStatus, writable: bool, small: bool) -> None:
         self.inode_id = status.inode_id
@@ -42,6 +54,7 @@ class OpenInode:
         self.small = small
         self.kept = status.nlink == 0
         self.undisturbed = True
+        self.unsynced = False
         self.bare = not status.flags & _XATTRS
 
     def resized(self, end: int, inline_limit: int) -> None:
