@@ -59,8 +59,9 @@ $(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh
 	@bash scripts/setup_venv.sh $(VENV) -e .
 	@touch $@
 
-$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh
+$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_tools.py
 	@bash scripts/setup_venv.sh $(VENV) -e '.[dev,compat]'
+	@$(BIN)/python scripts/setup_hadoop_tools.py $(VENV)/share/hadoop-tools
 	@touch $(VENV)/stamp-run $@
 
 clean: ## Remove what was built and installed here (not the store in .oastfs)

@@ -18,9 +18,11 @@ if [ "$purpose" = test ]; then
     need fio fio
     need gcc gcc
     need git git
+    need hdfs hdfs-cli
     need ip iproute2
-    need java openjdk-17-jre-headless
+    need java default-jre-headless
     need make make
+    need rclone rclone
     need rsync rsync
     need setfattr attr
     need sqlite3 sqlite3
