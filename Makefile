@@ -59,9 +59,10 @@ $(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh
 	@bash scripts/setup_venv.sh $(VENV) -e .
 	@touch $@
 
-$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_tools.py
+$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_tools.py scripts/build_libhdfs.sh
 	@bash scripts/setup_venv.sh $(VENV) -e '.[dev,compat]'
 	@$(BIN)/python scripts/setup_hadoop_tools.py $(VENV)/share/hadoop-tools
+	@bash scripts/build_libhdfs.sh $(VENV)
 	@touch $(VENV)/stamp-run $@
 
 clean: ## Remove what was built and installed here (not the store in .oastfs)

@@ -29,6 +29,8 @@ if [ "$purpose" = test ]; then
     need tar tar
     need unshare util-linux
     [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+    # A JDK, not only a JRE: libhdfs.so is compiled against its jni.h.
+    bash "$(dirname "$0")/find_jdk.sh" >/dev/null 2>&1 || missing+=(default-jdk-headless)
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0
