@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 # pip asks a source package for its metadata even if it only fetches it, and this one needs pkg_resources.
 echo 'setuptools<81' >"$work/constraints"
 if ! PIP_CONSTRAINT=$work/constraints PIP_BUILD_CONSTRAINT=$work/constraints JAVA_HOME=$java_home \
-    "$venv/bin/python" -m pip download --disable-pip-version-check --no-deps --no-binary pydoop \
+    "$venv/bin/python" -m pip download --disable-pip-version-check --no-deps --no-binary pydoop --use-pep517 \
     -d "$work" pydoop==2.0.0 >"$work/log" 2>&1; then
     tail -n 30 "$work/log" >&2
     exit 1
