@@ -6,22 +6,18 @@ Each takes the connection after its request was read, and returns whether anothe
 from __future__ import annotations
 
 import array
-import hashlib
 import socket
 
-import google_crc32c
-
 from oastfs.core.errors import BlockNotFound, ConnectionLost, CorruptBlock, InvalidArgument, Unsupported
-from oastfs.core.limits import BYTES_PER_CHECKSUM
-from oastfs.datanode.context import DataContext, refusal
+from oastfs.datanode.context import DataContext
 from oastfs.datanode.copier import copy_replica
 from oastfs.datanode.reader import ReplicaReader
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.sender import BlockSender
 from oastfs.wire.proto import datatransfer_pb2 as pb
-from oastfs.wire.transfer.checksum import CHECKSUM_BYTES
+from oastfs.wire.transfer.answers import BlockDigest
 from oastfs.wire.transfer.connection import TransferConnection
-from oastfs.wire.transfer.messages import Target
+from oastfs.wire.transfer.messages import Target, refusal
 
 SHORT_CIRCUIT_VERSION = 1
 _BATCH_BYTES = 1024 * 1024
@@ -64,51 +60,18 @@ def read_block(context: DataContext, connection: TransferConnection, request: pb
 
 
 def block_checksum(context: DataContext, connection: TransferConnection, request: pb.OpBlockChecksum) -> bool:
-    """OP_BLOCK_CHECKSUM: a digest by which clients compare files without reading them.
-
-    MD5CRC is the MD5 of the chunks' CRCs; COMPOSITE_CRC is the CRC32C of the bytes.
-    """
+    """OP_BLOCK_CHECKSUM: a digest by which clients compare files without reading them."""
     block = request.header.block
     replica = find_replica(context, block)
-    options = request.blockChecksumOptions
     length = replica.visible_length
     if block.numBytes and block.numBytes < length:
         length = block.numBytes
+    digest = BlockDigest(request.blockChecksumOptions)
     with open_reader(context, replica) as reader:
-        if options.blockChecksumType == pb.COMPOSITE_CRC:
-            digest = _composite_crc(reader, length)
-        else:
-            digest = _md5_of_crcs(reader, length)
-    checksum = pb.OpBlockChecksumResponse(
-        bytesPerCrc=BYTES_PER_CHECKSUM,
-        crcPerBlock=-(-length // BYTES_PER_CHECKSUM),
-        blockChecksum=digest,
-        crcType=pb.CHECKSUM_CRC32C,
-        blockChecksumOptions=options,
-    )
-    connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, checksumResponse=checksum))
+        for data, checksums in reader.batches(length, _BATCH_BYTES):
+            digest.add(data, checksums)
+    connection.send(digest.answer())
     return True
-
-
-def _composite_crc(reader: ReplicaReader, length: int) -> bytes:
-    crc = 0
-    for data, _ in reader.batches(length, _BATCH_BYTES):
-        crc = google_crc32c.extend(crc, bytes(data))
-    return crc.to_bytes(CHECKSUM_BYTES, "big")
-
-
-def _md5_of_crcs(reader: ReplicaReader, length: int) -> bytes:
-    digest = hashlib.md5(usedforsecurity=False)
-    for data, checksums in reader.batches(length, _BATCH_BYTES):
-        partial = len(data) % BYTES_PER_CHECKSUM
-        if partial:
-            # The stored checksum may cover bytes beyond the length asked for.
-            last = google_crc32c.value(bytes(data[len(data) - partial :]))
-            digest.update(checksums[:-CHECKSUM_BYTES])
-            digest.update(last.to_bytes(CHECKSUM_BYTES, "big"))
-        else:
-            digest.update(checksums)
-    return digest.digest()
 
 
 def transfer_block(context: DataContext, connection: TransferConnection, request: pb.OpTransferBlock) -> bool:

@@ -27,13 +27,13 @@ from oastfs.core.errors import (
     StaleBlock,
 )
 from oastfs.core.limits import BYTES_PER_CHECKSUM
-from oastfs.datanode.context import DataContext, refusal, status_of
+from oastfs.datanode.context import DataContext
 from oastfs.datanode.mirror import Mirror, MirrorFailed
 from oastfs.datanode.writer import ReplicaWriter
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer.checksum import ChecksumKind, first_bad_chunk
 from oastfs.wire.transfer.connection import TransferConnection
-from oastfs.wire.transfer.messages import Stage
+from oastfs.wire.transfer.messages import Stage, refusal, status_of
 from oastfs.wire.transfer.ops import encode_delimited
 from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, check_chunks
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 
-from oastfs.core.errors import CorruptBlock, InvalidArgument
-from oastfs.core.limits import BYTES_PER_CHECKSUM, PACKET_BYTES
+from oastfs.core.errors import CorruptBlock
+from oastfs.core.limits import PACKET_BYTES
 from oastfs.datanode.layout import chunk_count
 from oastfs.datanode.reader import ReplicaReader
-from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer.answers import check_range, chunk_range, read_head
 from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind
 from oastfs.wire.transfer.connection import TransferConnection
-from oastfs.wire.transfer.ops import encode_delimited
 from oastfs.wire.transfer.packet import PacketHeader, encode_prefix
 
 BATCH_BYTES = 512 * 1024
@@ -34,19 +33,10 @@ class BlockSender:
 
     def __init__(self, reader: ReplicaReader, offset: int, length: int, checksums: bool = True) -> None:
         replica = reader.replica
-        visible_length = replica.visible_length
-        if offset + length > visible_length:
-            raise InvalidArgument(
-                f"bytes {offset} to {offset + length} of block {replica.block_id} were asked for;"
-                f" {visible_length} are here"
-            )
+        check_range(replica.block_id, offset, length, replica.visible_length)
         self._reader = reader
         self._checksums = checksums
-        self.start = offset - offset % BYTES_PER_CHECKSUM
-        end = offset + length
-        if end % BYTES_PER_CHECKSUM:
-            end = min(end + BYTES_PER_CHECKSUM - end % BYTES_PER_CHECKSUM, replica.length)
-        self.end = end
+        self.start, self.end = chunk_range(offset, length, replica.length)
         self._at = self.start
         self._seqno = 0
         self.begun = False
@@ -54,10 +44,7 @@ class BlockSender:
 
     def response(self) -> bytes:
         """The answer that goes before the packets."""
-        kind = ChecksumKind.CRC32C if self._checksums else ChecksumKind.NULL
-        checksum = pb.Checksum(type=int(kind), bytesPerChecksum=BYTES_PER_CHECKSUM)  # type: ignore[arg-type]
-        info = pb.ReadOpChecksumInfo(checksum=checksum, chunkOffset=self.start)
-        return encode_delimited(pb.BlockOpResponse(status=pb.SUCCESS, readOpChecksumInfo=info))
+        return read_head(ChecksumKind.CRC32C if self._checksums else ChecksumKind.NULL, self.start)
 
     def send(self, connection: TransferConnection, first: bytes = b"") -> int:
         """Send ``first``, all packets and the empty last one; returns the bytes of data sent."""

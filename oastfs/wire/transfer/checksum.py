@@ -35,6 +35,36 @@ def crc32c(data: Buffer, crc: int = 0) -> int:
     return google_crc32c.extend(crc, data if type(data) is bytes else bytes(data))  # type: ignore[no-any-return]
 
 
+_CRC32C_POLYNOMIAL = 0x82F63B78
+_ONE = 1 << 31
+"""1 as a polynomial over two elements, in the reflected order of the CRC's bits."""
+
+
+def extend_by_zeros(crc: int, count: int) -> int:
+    """CRC32C of what ``crc`` is of and ``count`` zero bytes after it, in time logarithmic in ``count``.
+
+    A zero byte multiplies the CRC's inner state by x^8 modulo its polynomial.
+    """
+    power, square = _ONE, _ONE >> 8  # x^8
+    while count:
+        if count & 1:
+            power = _multiply(power, square)
+        square = _multiply(square, square)
+        count >>= 1
+    return _multiply(crc ^ 0xFFFFFFFF, power) ^ 0xFFFFFFFF
+
+
+def _multiply(left: int, right: int) -> int:
+    """The product of two polynomials modulo CRC32C's."""
+    product, bit = 0, _ONE
+    while bit:
+        if left & bit:
+            product ^= right
+        right = right >> 1 ^ (_CRC32C_POLYNOMIAL if right & 1 else 0)
+        bit >>= 1
+    return product
+
+
 _FUNCTIONS: dict[ChecksumKind, Callable[[bytes], int]] = {
     ChecksumKind.CRC32: zlib.crc32,
     ChecksumKind.CRC32C: google_crc32c.value,

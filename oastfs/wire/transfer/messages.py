@@ -1,4 +1,4 @@
-"""Building the requests of the protocol from plain values, the same way for clients and datanodes."""
+"""Building requests and refusals of the protocol from plain values, the same way for all who speak it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from oastfs.core.errors import (
+    AlreadyExists,
     BlockNotFound,
     CorruptBlock,
     InvalidArgument,
     OastError,
     PermissionDenied,
+    ProtocolError,
     Unsupported,
 )
 from oastfs.wire.proto import datatransfer_pb2 as pb
@@ -163,3 +165,22 @@ def check_response(response: pb.BlockOpResponse) -> None:
     if response.status != pb.SUCCESS:
         kind = _ERRORS.get(response.status, BlockNotFound)
         raise kind(response.message or f"the datanode answered {pb.Status.Name(response.status)}")
+
+
+def status_of(error: OSError) -> pb.Status.ValueType:
+    """How the protocol names an error."""
+    if isinstance(error, CorruptBlock):
+        return pb.ERROR_CHECKSUM
+    if isinstance(error, AlreadyExists):
+        return pb.ERROR_EXISTS
+    if isinstance(error, (InvalidArgument, ProtocolError)):
+        return pb.ERROR_INVALID
+    if isinstance(error, Unsupported):
+        return pb.ERROR_UNSUPPORTED
+    return pb.ERROR
+
+
+def refusal(error: OSError) -> pb.BlockOpResponse:
+    """The answer to an operation that failed before it began."""
+    text = str(error) if isinstance(error, OastError) else f"I/O error: {error.strerror or error}"
+    return pb.BlockOpResponse(status=status_of(error), message=text)
