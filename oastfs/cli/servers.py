@@ -148,7 +148,7 @@ def datanode_command(
             advertised_host=advertised_host,
             data_port=port,
             local_socket=local_socket,
-            metrics_port=http_port,
+            http_port=http_port,
             log_level=log_level,
             reserved_bytes=reserved,
             storage_type=storage_type,

@@ -237,3 +237,4 @@ class DatanodeReport(msgspec.Struct, frozen=True, array_like=True):
     remaining: int
     last_heartbeat_ns: int
     blocks: int = 0
+    http_port: int = 0

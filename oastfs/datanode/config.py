@@ -22,8 +22,8 @@ class DatanodeConfig:
     advertised_host: str | None = None
     data_port: int = 0
     local_socket: Path | None = None
-    metrics_port: int | None = None
-    """Prometheus metrics over HTTP; 0 takes a free port, None serves none."""
+    http_port: int | None = None
+    """Prometheus metrics, and WebHDFS if it is added; 0 takes a free port, None serves none."""
 
     reserved_bytes: int = 256 * 1024 * 1024
     """Space of each volume's disk that blocks never take."""

@@ -19,7 +19,8 @@ from oastfs.datanode.commands import Commands
 from oastfs.datanode.config import DatanodeConfig
 from oastfs.datanode.context import DataContext
 from oastfs.datanode.data_server import DataServer
-from oastfs.datanode.metrics import Metrics, MetricsServer
+from oastfs.datanode.http import HttpPort, WebPart
+from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.namenodes import Identity, NamenodeLink
 from oastfs.datanode.reporter import Registered, Reporter
 from oastfs.datanode.scrubber import Scrubber
@@ -31,14 +32,17 @@ log = structlog.get_logger(__name__)
 class Datanode:
     """Everything of one datanode. ``on_fatal`` is called when it cannot go on."""
 
-    def __init__(self, config: DatanodeConfig, on_fatal: Callable[[OastError], None]) -> None:
+    def __init__(
+        self, config: DatanodeConfig, on_fatal: Callable[[OastError], None], web: WebPart | None = None
+    ) -> None:
         self.config = config
+        self._web = web
         self._on_fatal = on_fatal
         self.metrics = Metrics()
         self.reporter = Reporter(self._registered)
         self.store = BlockStore(open_volumes(config), self.reporter.changed)
         self._links: list[NamenodeLink] = []
-        self._metrics_server: MetricsServer | None = None
+        self._http: HttpPort | None = None
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch_volumes, name="volumes", daemon=True)
         try:
@@ -62,13 +66,16 @@ class Datanode:
         """Serve, and look for namenodes in the background. Raises InvalidArgument for a port in use."""
         config = self.config
         self.metrics.watch(self.store)
-        if config.metrics_port is not None:
-            self._metrics_server = MetricsServer(self.metrics, config.host, config.metrics_port)
+        if config.http_port is not None:
+            self._http = HttpPort(
+                self.metrics.registry, config.host, config.http_port, self._web, self._find_namenode
+            )
         self.server.start()
         self.reporter.start(self.store)
         self.scrubber.start()
         self._watcher.start()
-        identity = Identity(config, self.server.data_port, self.server.local_socket)
+        http_port = self._http.port if self._http is not None else 0
+        identity = Identity(config, self.server.data_port, self.server.local_socket, http_port)
         for address in config.namenodes:
             link = NamenodeLink(
                 address,
@@ -88,6 +95,8 @@ class Datanode:
         """Let connections end, tell namenodes the last changes, give the volumes back."""
         self._stopping.set()
         self.commands.stop()
+        if self._http is not None:
+            self._http.close()
         self.server.stop(self.config.stop_grace_seconds)
         self.scrubber.stop()
         self.reporter.stop()
@@ -95,8 +104,6 @@ class Datanode:
             link.stop()
         if self._watcher.is_alive():
             self._watcher.join()
-        if self._metrics_server is not None:
-            self._metrics_server.close()
         self.store.close()
 
     @property
@@ -106,12 +113,16 @@ class Datanode:
         parts = [f"data {f'[{host}]' if ':' in host else host}:{self.server.data_port}"]
         if self.server.local_socket:
             parts.append(self.server.local_socket)
-        if self._metrics_server is not None:
-            parts.append(f"http://{host}:{self._metrics_server.port}/metrics")
+        if self._http is not None:
+            parts.append(f"http://{host}:{self._http.port}/metrics")
         return " ".join(parts)
 
     def _registered(self) -> list[Registered]:
         return [found for link in self._links if (found := link.registered) is not None]
+
+    def _find_namenode(self, address: str) -> str | None:
+        found = (link.reach(address) for link in self._links)
+        return next((reached for reached in found if reached is not None), None)
 
     def _active_transfers(self) -> int:
         return self.server.active_connections + self.commands.active

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-
-from oastfs.core.errors import InvalidArgument
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 if TYPE_CHECKING:
     from oastfs.datanode.block_store import BlockStore
@@ -67,22 +63,3 @@ def _remaining(volume: Volume) -> float:
 
 def _failed(volume: Volume) -> float:
     return float(volume.failed)
-
-
-class MetricsServer:
-    """Serves ``/metrics`` over HTTP. Raises InvalidArgument if the port is taken."""
-
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        try:
-            server, thread = start_http_server(port, host, metrics.registry)
-        except OSError as error:
-            raise InvalidArgument(f"cannot listen on {host}:{port} for metrics: {error.strerror}") from None
-        self._server: WSGIServer = server
-        self._thread: threading.Thread = thread
-        self.port = server.server_port
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

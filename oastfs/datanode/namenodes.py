@@ -40,10 +40,11 @@ _CHANNEL_OPTIONS = (
 class Identity:
     """How this datanode presents itself."""
 
-    def __init__(self, config: DatanodeConfig, data_port: int, local_socket: str) -> None:
+    def __init__(self, config: DatanodeConfig, data_port: int, local_socket: str, http_port: int) -> None:
         self.host = config.advertised_host or config.host
         self.data_port = data_port
         self.local_socket = local_socket
+        self.http_port = http_port
         self.storage_type = config.storage_type
 
 
@@ -72,6 +73,7 @@ class NamenodeLink:
         self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = ControlStub(self._channel)
         self._datanode_id: int | None = None
+        self._client_address = ""
         self._heartbeat_seconds = HEARTBEAT_SECONDS_DEFAULT
         self._unreachable = False
         self._stopping = threading.Event()
@@ -94,6 +96,16 @@ class NamenodeLink:
         if datanode_id is None or self._unreachable:
             return None
         return Registered(self._stub, datanode_id, self.address)
+
+    def reach(self, client_address: str) -> str | None:
+        """Where clients reach the namenode that names itself so, if it is this one.
+
+        The port is the one that it told, the host the one by which this datanode was told to find it.
+        """
+        known = self._client_address
+        if not known or known != client_address:
+            return None
+        return f"{self.address.rpartition(':')[0]}:{known.rpartition(':')[2]}"
 
     def _run(self) -> None:
         backoff_seconds = BACKOFF_SECONDS_MIN
@@ -144,6 +156,7 @@ class NamenodeLink:
             local_socket=identity.local_socket,
             storages=storage_reports(volumes, identity.storage_type),
             version=VERSION,
+            http_port=identity.http_port,
         )
         response = self._stub.Register(request, timeout=CALL_SECONDS)
         for volume, storage_id in zip(volumes, response.storage_ids, strict=True):
@@ -157,6 +170,7 @@ class NamenodeLink:
         interval = config.block_report_seconds or response.block_report_interval_seconds
         if interval > 0:
             self._reporter.report_interval_seconds = interval
+        self._client_address = response.client_address
         self._datanode_id = response.datanode_id
         self._unreachable = False
         log.info("registered", namenode=self.address, datanode_id=response.datanode_id)
@@ -174,6 +188,7 @@ class NamenodeLink:
             ),
             timeout=CALL_SECONDS,
         )
+        self._client_address = response.client_address
         if self._unreachable:
             self._unreachable = False
             log.info("a namenode answers again", namenode=self.address)

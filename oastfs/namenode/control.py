@@ -62,13 +62,17 @@ class ControlServer:
         *,
         heartbeat_interval_seconds: float = HEARTBEAT_INTERVAL_SECONDS,
         block_report_interval_seconds: float = BLOCK_REPORT_INTERVAL_SECONDS,
+        client_address: Callable[[], str] = lambda: "",
     ) -> None:
+        """``client_address``: see ``control.proto``; '' while there is none yet."""
         self._server = grpc.server(
             futures.ThreadPoolExecutor(THREADS, thread_name_prefix="control"),
             # Two servers on one port would each see half of the calls.
             options=[("grpc.so_reuseport", 0)],
         )
-        service = ControlService(namespace, heartbeat_interval_seconds, block_report_interval_seconds)
+        service = ControlService(
+            namespace, heartbeat_interval_seconds, block_report_interval_seconds, client_address
+        )
         control_pb2_grpc.add_ControlServicer_to_server(service, self._server)
         try:
             self.port = self._server.add_insecure_port(address)
@@ -92,11 +96,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
         namespace: Namespace,
         heartbeat_interval_seconds: float,
         block_report_interval_seconds: float,
+        client_address: Callable[[], str],
     ) -> None:
         self._namespace = namespace
         self._store = namespace.store
         self._heartbeat_interval_seconds = heartbeat_interval_seconds
         self._block_report_interval_seconds = block_report_interval_seconds
+        self._client_address = client_address
         self._lock = threading.Lock()
         self._suspects: dict[int, set[int]] = {}
         """By storage: block ids that its last report lacked."""
@@ -127,6 +133,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
             request.control_port,
             request.local_socket,
             _storages(request.storages),
+            request.http_port,
         )
         registered = self._write(lambda tx, context: membership.register(tx, context, registration))
         log.info(
@@ -144,6 +151,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
             storage_ids=registered.storage_ids,
             heartbeat_interval_seconds=self._heartbeat_interval_seconds,
             block_report_interval_seconds=self._block_report_interval_seconds,
+            client_address=self._client_address(),
         )
 
     def _heartbeat(self, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:
@@ -151,7 +159,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         reports = _storages(request.storages)
         datanode_id, uuid = _positive(request.datanode_id, "datanode id"), request.datanode_uuid
         context = self._context()
-        response = pb.HeartbeatResponse()
+        response = pb.HeartbeatResponse(client_address=self._client_address())
         if self._store.read(lambda tx: membership.beat_is_news(tx, context, datanode_id, uuid, reports)):
             transfers = request.active_transfers
             for block_id, kind, command in self._write(

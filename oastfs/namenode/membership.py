@@ -73,6 +73,7 @@ class Registration(NamedTuple):
     control_port: int
     local_socket: str
     storages: list[StorageReport]
+    http_port: int = 0
 
 
 class Registered(NamedTuple):
@@ -110,6 +111,7 @@ def register(tx: Transaction, context: Context, request: Registration) -> Regist
         known.registered_ns if known else context.now_ns,
         known.rack if known else "/default-rack",
         *totals,
+        http_port=request.http_port,
     )
     tx.put(DATANODE_NAME, (request.uuid,), DatanodeName(datanode_id))
     tx.put(DATANODE, (datanode_id,), row)
@@ -284,8 +286,9 @@ def _check(context: Context, request: Registration) -> None:
         )
     if not (_is_text(request.uuid) and _is_text(request.host)):
         raise InvalidArgument("a datanode needs a uuid and a host")
-    if not 1 <= request.data_port <= 65_535 or not 0 <= request.control_port <= 65_535:
-        raise InvalidArgument(f"not ports: {request.data_port}, {request.control_port}")
+    others = (request.control_port, request.http_port)
+    if not 1 <= request.data_port <= 65_535 or not all(0 <= port <= 65_535 for port in others):
+        raise InvalidArgument(f"not ports: {request.data_port}, {others}")
     path = request.local_socket
     if path and (not path.startswith("/") or len(path.encode()) > SOCKET_PATH_BYTES_MAX):
         raise InvalidArgument(f"not the path of a Unix socket: {path!r}")

@@ -155,6 +155,7 @@ class Datanode(Row, frozen=True):
     used: int = 0
     remaining: int = 0
     active_transfers: int = 0
+    http_port: int = 0
 
 
 class DatanodeName(Row, frozen=True):

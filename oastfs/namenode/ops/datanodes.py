@@ -33,6 +33,7 @@ def datanodes(tx: Transaction, context: Context) -> list[DatanodeReport]:
             row.remaining,
             row.heartbeat_ns,
             replicas.get(int(key[0]), 0),
+            row.http_port,
         )
         for key, row in tx.scan(DATANODE)
     ]

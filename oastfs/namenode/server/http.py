@@ -1,4 +1,4 @@
-"""The HTTP port: figures for Prometheus and answers for health checks. GET only, one request each.
+"""The namenode's HTTP port: figures for Prometheus, answers for health checks, and what is added to it.
 
 ``/metrics``, ``/healthz`` (the process answers), ``/readyz`` (calls succeed), ``/status`` (JSON).
 """
@@ -6,28 +6,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
-import structlog
+from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from oastfs.namenode.server.listening import listen_error
+from oastfs.wire.http import Handler, HttpServer
 
-log = structlog.get_logger(__name__)
-
-_REQUEST_BYTES_MAX: Final = 16 * 1024
-_REQUEST_SECONDS: Final = 10.0
-_CONNECTIONS_MAX: Final = 64
-_REASONS: Final = {
-    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    500: "Internal Server Error", 503: "Service Unavailable",
-}  # fmt: skip
 _TEXT: Final = "text/plain; charset=utf-8"
 
 Answer = tuple[int, str, bytes]
 """Status, content type, body."""
+AddRoutes = Callable[[web.UrlDispatcher], None]
 
 
 class StatusServer:
@@ -38,72 +31,63 @@ class StatusServer:
         registry: CollectorRegistry,
         ready: Callable[[], str],
         status: Callable[[], dict[str, object]],
+        others: Iterable[AddRoutes] = (),
     ) -> None:
-        """``ready`` gives '' or what is amiss; ``status`` the object that ``/status`` shows."""
+        """``ready`` gives '' or what is amiss; ``status`` the object that ``/status`` shows.
+
+        ``others`` add what is served besides.
+        """
         self._registry = registry
         self._ready = ready
         self._status = status
-        self._listener: asyncio.Server | None = None
-        self._open = 0
+        app = web.Application(middlewares=[_explain])
+        for path, page in (
+            ("/metrics", self._metrics),
+            ("/healthz", lambda: (200, _TEXT, b"ok\n")),
+            ("/readyz", self._readiness),
+            ("/status", self._status_page),
+        ):
+            app.router.add_get(path, _on_thread(page))
+        for add_routes in others:
+            add_routes(app.router)
+        self._server = HttpServer(app)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port (a free one for 0). Raises AddressInUse."""
         try:
-            self._listener = await asyncio.start_server(self._serve, host, port, limit=_REQUEST_BYTES_MAX)
+            return await self._server.start(host, port)
         except OSError as error:
             raise listen_error("HTTP", host, port, error) from None
-        bound: int = self._listener.sockets[0].getsockname()[1]
-        return bound
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Listen no more."""
-        if self._listener is not None:
-            self._listener.close()
+        await self._server.stop()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        try:
-            if self._open <= _CONNECTIONS_MAX:
-                code, content_type, body = await self._answer(reader)
-                head = (
-                    f"HTTP/1.1 {code} {_REASONS[code]}\r\nContent-Type: {content_type}\r\n"
-                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-                )
-                writer.write(head.encode() + body)
-                await asyncio.wait_for(writer.drain(), _REQUEST_SECONDS)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # the peer is gone, and nobody is left to be told
-        finally:
-            self._open -= 1
-            writer.close()
+    def _metrics(self) -> Answer:
+        return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
 
-    async def _answer(self, reader: asyncio.StreamReader) -> Answer:
-        try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _REQUEST_SECONDS)
-        except asyncio.LimitOverrunError:
-            return 400, _TEXT, b"the request is too long\n"
-        except TimeoutError:
-            return 408, _TEXT, b"the request did not come in time\n"
-        words = head.split(b"\r\n", 1)[0].split(b" ")
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            return 400, _TEXT, b"this is not HTTP/1\n"
-        if words[0] != b"GET":
-            return 405, _TEXT, b"only GET is served here\n"
-        try:
-            path = words[1].split(b"?", 1)[0].decode("ascii", "replace")
-            return await asyncio.to_thread(self._page, path)
-        except Exception as error:
-            log.error("status page failed", exc_info=error)
-            return 500, _TEXT, b"the page failed; the log says more\n"
+    def _readiness(self) -> Answer:
+        amiss = self._ready()
+        return (503, _TEXT, f"{amiss}\n".encode()) if amiss else (200, _TEXT, b"ready\n")
 
-    def _page(self, path: str) -> Answer:
-        if path == "/metrics":
-            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
-        if path == "/healthz":
-            return 200, _TEXT, b"ok\n"
-        if path == "/readyz":
-            amiss = self._ready()
-            return (503, _TEXT, f"{amiss}\n".encode()) if amiss else (200, _TEXT, b"ready\n")
-        if path == "/status":
-            return 200, "application/json", msgspec.json.encode(self._status()) + b"\n"
-        return 404, _TEXT, b"there are /metrics, /healthz, /readyz and /status\n"
+    def _status_page(self) -> Answer:
+        return 200, "application/json", msgspec.json.encode(self._status()) + b"\n"
+
+
+def _on_thread(page: Callable[[], Answer]) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        status, content_type, body = await asyncio.to_thread(page)
+        return web.Response(status=status, body=body, headers={"Content-Type": content_type})
+
+    return handle
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        text = "there are /metrics, /healthz, /readyz, /status and /webhdfs/v1\n"
+        return web.Response(status=404, text=text)
+    except web.HTTPMethodNotAllowed:
+        return web.Response(status=405, text="only GET is served here\n")

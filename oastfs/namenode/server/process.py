@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,6 +111,8 @@ class Namenode:
         self._config = config
         self._parts = ExitStack()
         self._rpc: RpcServer | None = None
+        self._http: StatusServer | None = None
+        self._client_port = config.port
         self._namespace: Namespace | None = None
         self.metrics = Metrics()
 
@@ -134,15 +137,15 @@ class Namenode:
         self._parts.callback(handler.close)
         self._rpc = RpcServer({handler.protocol: handler}, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
-        http = StatusServer(self.metrics.registry, self._amiss, self.status)
-        http_port = await http.start(config.host, config.http_port)
-        self._parts.callback(http.stop)
+        self._http = StatusServer(self.metrics.registry, self._amiss, self.status)
+        http_port = await self._http.start(config.host, config.http_port)
         # A datanode may miss a few heartbeats before it counts as dead.
         heartbeat_seconds = min(HEARTBEAT_INTERVAL_SECONDS, config.dead_after_seconds / 6)
         control = ControlServer(
             namespace,
             f"{config.host}:{config.control_port}",
             heartbeat_interval_seconds=heartbeat_seconds,
+            client_address=self.client_address,
         )
         control.start()
         self._parts.callback(control.stop)
@@ -150,14 +153,24 @@ class Namenode:
         jobs.start()
         self._parts.callback(jobs.stop)
         # Last: a client that reaches this port finds everything else in place.
-        port = await self._rpc.start(config.host, config.port)
+        port = self._client_port = await self._rpc.start(config.host, config.port)
         return Endpoints(config.host, port, control.port, http_port)
 
     async def stop(self) -> None:
         """Answer what is in flight, then stop everything in the opposite order of its start."""
         if self._rpc is not None:
             await self._rpc.stop(self._config.stop_seconds)
+        if self._http is not None:
+            await self._http.stop()
         await asyncio.to_thread(self._parts.close)
+
+    def client_address(self) -> str:
+        """How this namenode names itself in redirects to datanodes; '' if not known yet."""
+        host = self._config.host
+        name = socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+        if not self._client_port:
+            return ""
+        return f"[{name}]:{self._client_port}" if ":" in name else f"{name}:{self._client_port}"
 
     def identity(self) -> dict[str, str]:
         """What says which filesystem this is."""

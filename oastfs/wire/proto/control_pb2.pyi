@@ -73,6 +73,7 @@ class RegisterRequest(_message.Message):
     LOCAL_SOCKET_FIELD_NUMBER: _builtins.int
     STORAGES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    HTTP_PORT_FIELD_NUMBER: _builtins.int
     filesystem_id: _builtins.str
     """empty for a datanode that has never registered"""
     datanode_uuid: _builtins.str
@@ -84,6 +85,8 @@ class RegisterRequest(_message.Message):
     local_socket: _builtins.str
     """absolute path of its Unix socket; empty if it has none"""
     version: _builtins.str
+    http_port: _builtins.int
+    """0 if it serves no HTTP"""
     @_builtins.property
     def storages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StorageReport]: ...
     def __init__(
@@ -97,10 +100,11 @@ class RegisterRequest(_message.Message):
         local_socket: _builtins.str = ...,
         storages: _abc.Iterable[Global___StorageReport] | None = ...,
         version: _builtins.str = ...,
+        http_port: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_port", b"control_port", "data_port", b"data_port", "datanode_uuid", b"datanode_uuid", "filesystem_id", b"filesystem_id", "host", b"host", "local_socket", b"local_socket", "storages", b"storages", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_port", b"control_port", "data_port", b"data_port", "datanode_uuid", b"datanode_uuid", "filesystem_id", b"filesystem_id", "host", b"host", "http_port", b"http_port", "local_socket", b"local_socket", "storages", b"storages", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -117,11 +121,14 @@ class RegisterResponse(_message.Message):
     STORAGE_IDS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     BLOCK_REPORT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     filesystem_id: _builtins.str
     """the datanode writes it into its volumes"""
     datanode_id: _builtins.int
     heartbeat_interval_seconds: _builtins.float
     block_report_interval_seconds: _builtins.float
+    client_address: _builtins.str
+    """host:port, as the namenode names itself in redirects of WebHDFS"""
     @_builtins.property
     def storage_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """one per storage of the request, in its order"""
@@ -134,10 +141,11 @@ class RegisterResponse(_message.Message):
         storage_ids: _abc.Iterable[_builtins.int] | None = ...,
         heartbeat_interval_seconds: _builtins.float = ...,
         block_report_interval_seconds: _builtins.float = ...,
+        client_address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_report_interval_seconds", b"block_report_interval_seconds", "datanode_id", b"datanode_id", "filesystem_id", b"filesystem_id", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "storage_ids", b"storage_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_report_interval_seconds", b"block_report_interval_seconds", "client_address", b"client_address", "datanode_id", b"datanode_id", "filesystem_id", b"filesystem_id", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "storage_ids", b"storage_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,16 +187,20 @@ class HeartbeatResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COMMANDS_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    client_address: _builtins.str
+    """as in RegisterResponse"""
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]: ...
     def __init__(
         self,
         *,
         commands: _abc.Iterable[Global___Command] | None = ...,
+        client_address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "commands", b"commands"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,6 +24,7 @@ class RecordingNamenode(ControlServicer):
         self.reports: list[list[pb.BlockReportRequest]] = []
         self.commands: list[pb.Command] = []
         self.forgetful = False
+        self.client_address = "namenode-1:8020"
         self._lock = threading.Lock()
         self._server: grpc.Server | None = None
         self.port = 0
@@ -61,6 +62,7 @@ class RecordingNamenode(ControlServicer):
             storage_ids=range(101, 101 + len(request.storages)),
             heartbeat_interval_seconds=0.05,
             block_report_interval_seconds=3600,
+            client_address=self.client_address,
         )
 
     def Heartbeat(self, request: pb.HeartbeatRequest, rpc: grpc.ServicerContext) -> pb.HeartbeatResponse:
@@ -69,7 +71,7 @@ class RecordingNamenode(ControlServicer):
         with self._lock:
             self.heartbeats.append(request)
             commands, self.commands = self.commands, []
-        return pb.HeartbeatResponse(commands=commands)
+        return pb.HeartbeatResponse(commands=commands, client_address=self.client_address)
 
     def BlocksChanged(
         self, request: pb.BlocksChangedRequest, rpc: grpc.ServicerContext

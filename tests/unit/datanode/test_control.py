@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import urllib.request
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from oastfs.core.errors import ForeignDatanode, InvalidArgument, OastError
 from oastfs.datanode.config import DatanodeConfig
 from oastfs.datanode.datanode import Datanode
+from oastfs.datanode.http import FindNamenode, WebPart
 from oastfs.datanode.reporter import report_messages
 from oastfs.datanode.volume import Volume
 from oastfs.wire.proto import control_pb2 as pb
@@ -31,9 +34,9 @@ CONTENT = os.urandom(100_000)
 class Running:
     """A datanode under test."""
 
-    def __init__(self, config: DatanodeConfig) -> None:
+    def __init__(self, config: DatanodeConfig, part: WebPart | None = None) -> None:
         self.faults: list[OastError] = []
-        self.datanode = Datanode(config, self.faults.append)
+        self.datanode = Datanode(config, self.faults.append, part)
         self.datanode.start()
         self.store = self.datanode.store
 
@@ -55,7 +58,11 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     with ExitStack() as stack:
 
         def start(
-            *namenodes: RecordingNamenode, name: str = "dn", volumes: int = 1, **options: Any
+            *namenodes: RecordingNamenode,
+            name: str = "dn",
+            volumes: int = 1,
+            part: WebPart | None = None,
+            **options: Any,
         ) -> Running:
             running = Running(
                 DatanodeConfig(
@@ -64,7 +71,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
                     reserved_bytes=0,
                     stop_grace_seconds=0.2,
                     **options,
-                )
+                ),
+                part,
             )
             stack.callback(running.datanode.stop)
             return running
@@ -274,7 +282,7 @@ def test_a_failed_volume_is_reported_and_the_other_serves(
 
 
 def test_ports_in_use_are_one_line_errors(run: Callable[..., Running], tmp_path: Path) -> None:
-    running = run(metrics_port=0)
+    running = run(http_port=0)
     with pytest.raises(InvalidArgument, match=r"cannot listen on 127\.0\.0\.1"):
         run(name="second", data_port=running.target.data_port)
     # The refused one gave its volume back.
@@ -282,10 +290,43 @@ def test_ports_in_use_are_one_line_errors(run: Callable[..., Running], tmp_path:
 
 
 def test_metrics_are_served(run: Callable[..., Running]) -> None:
-    running = run(metrics_port=0)
+    running = run(http_port=0)
     write_block([running.target], BLOCK, CONTENT)
     url = running.datanode.endpoints.split()[-1]
     with urllib.request.urlopen(url, timeout=5) as response:
         text = response.read().decode()
     assert f"oastfs_datanode_bytes_written_total {float(len(CONTENT))}" in text
     assert "oastfs_datanode_replicas 1.0" in text
+
+
+class Told:
+    """A part of the HTTP port that says where the namenode of that name is reached."""
+
+    def add_routes(self, router: web.UrlDispatcher, find_namenode: FindNamenode) -> None:
+        async def answer(request: web.Request) -> web.Response:
+            return web.json_response(find_namenode(request.query["name"]))
+
+        router.add_get("/where", answer)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+def test_what_is_added_to_the_http_port_is_told_where_its_namenodes_are(
+    namenode: RecordingNamenode, run: Callable[..., Running]
+) -> None:
+    part = Told()
+    running = run(namenode, http_port=0, part=part)
+    url = running.datanode.endpoints.split()[-1].replace("/metrics", "/where?name=")
+
+    def where(name: str) -> str | None:
+        with urllib.request.urlopen(url + name, timeout=5) as response:
+            found: str | None = json.load(response)
+            return found
+
+    assert where("namenode-1:8020") == "127.0.0.1:8020"
+    assert where("127.0.0.1:8020") is None
+    namenode.client_address = "namenode-1:8021"  # it was started anew on another port
+    wait_until(lambda: where("namenode-1:8021") == "127.0.0.1:8021", "news of the port")
+    assert where("namenode-1:8020") is None
+    assert namenode.registrations[-1].http_port == int(url.rpartition(":")[2].partition("/")[0])

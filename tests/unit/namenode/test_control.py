@@ -22,7 +22,9 @@ MIB = 1 << 20
 
 @pytest.fixture
 def server(namespace: Namespace) -> Iterator[ControlServer]:
-    server = ControlServer(namespace, "127.0.0.1:0", heartbeat_interval_seconds=1.5)
+    server = ControlServer(
+        namespace, "127.0.0.1:0", heartbeat_interval_seconds=1.5, client_address=lambda: "nn:8020"
+    )
     server.start()
     yield server
     server.stop(0)
@@ -48,6 +50,7 @@ def registration(number: int = 1, **changes: object) -> pb.RegisterRequest:
         "local_socket": "/run/dn.sock",
         "storages": [storage(f"st-{number}")],
         "version": "1",
+        "http_port": 9864,
         **changes,
     }
     return pb.RegisterRequest(**fields)  # type: ignore[arg-type]
@@ -111,6 +114,8 @@ def test_registration(namespace: Namespace, stub: ControlStub) -> None:
     assert lost is not None and lost.state == 1
     (row,) = namespace.datanodes(ROOT)
     assert (row.host, row.data_port, row.control_port, row.state) == ("host-1", 9866, 9867, "live")
+    assert row.http_port == 9864
+    assert answer.client_address == stub.Heartbeat(beat(again, 1)).client_address == "nn:8020"
 
 
 def test_a_foreign_datanode_is_refused(namespace: Namespace, stub: ControlStub) -> None:
