@@ -324,7 +324,7 @@ def test_what_is_added_to_the_http_port_is_told_where_its_namenodes_are(
             found: str | None = json.load(response)
             return found
 
-    assert where("namenode-1:8020") == "127.0.0.1:8020"
+    wait_until(lambda: where("namenode-1:8020") == "127.0.0.1:8020", "the registration")
     assert where("127.0.0.1:8020") is None
     namenode.client_address = "namenode-1:8021"  # it was started anew on another port
     wait_until(lambda: where("namenode-1:8021") == "127.0.0.1:8021", "news of the port")
