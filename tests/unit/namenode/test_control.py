@@ -38,7 +38,7 @@ def stub(server: ControlServer) -> Iterator[ControlStub]:
 
 def storage(uuid: str, **changes: object) -> pb.StorageReport:
     fields = {"storage_type": "SSD", "capacity": 100 * MIB, "used": MIB, "remaining": 99 * MIB, **changes}
-    return pb.StorageReport(storage_uuid=uuid, **fields)
+    return pb.StorageReport(**{"storage_uuid": uuid, **fields})
 
 
 def registration(number: int = 1, **changes: object) -> pb.RegisterRequest:
@@ -115,7 +115,9 @@ def test_registration(namespace: Namespace, stub: ControlStub) -> None:
     (row,) = namespace.datanodes(ROOT)
     assert (row.host, row.data_port, row.control_port, row.state) == ("host-1", 9866, 9867, "live")
     assert row.http_port == 9864
-    assert answer.client_address == stub.Heartbeat(beat(again, 1)).client_address == "nn:8020"
+    assert (
+        answer.client_address == stub.Heartbeat(beat(again, 1, storage_uuid="b")).client_address == "nn:8020"
+    )
 
 
 def test_a_foreign_datanode_is_refused(namespace: Namespace, stub: ControlStub) -> None:
