@@ -5,12 +5,27 @@ A row may be shorter than its file: what is missing at the end is zeros.
 
 from __future__ import annotations
 
+import stat
+
+from oastfs.core.errors import BlockNotFound, StaleHandle
 from oastfs.core.types import Flag
 from oastfs.namenode import blocks, tree
 from oastfs.namenode.context import Context
 from oastfs.store.schema import CONTENT, Content, Inode
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
+
+
+def read_inline(tx: Transaction, inode_id: int) -> tuple[bytes, int]:
+    """(bytes of the row, the file's length) of a file that is inline. Raises BlockNotFound if it is not."""
+    try:
+        inode = tree.resolve_id(tx, inode_id).inode
+    except StaleHandle:
+        raise BlockNotFound(f"the file {inode_id} is gone") from None
+    if not stat.S_ISREG(inode.mode) or inode.flags & Flag.BLOCKS:
+        raise BlockNotFound(f"the content of {inode_id} is not (or no longer) in the metadata")
+    row = tx.get(CONTENT, (inode_id,)) if inode.length else None
+    return b"" if row is None else row.data[: inode.length], inode.length
 
 
 def patch(tx: Transaction, inode: Inode, patches: list[tuple[int, bytes]], length: int) -> None:

@@ -8,12 +8,13 @@ amount of memory.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
 from oastfs.core.errors import NoSuchVerb, OastError, ProtocolError, ServerStopping
 from oastfs.namenode.server.handler import Handler
+from oastfs.namenode.server.peer import Peer, address_of
 from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_head
 from oastfs.wire.proto.rpc_pb2 import RpcResponseHeader
 
@@ -29,23 +30,18 @@ _JOIN_BYTES_MAX = 64 * 1024
 _NO_PROTOCOL = "org.apache.hadoop.ipc.RpcNoSuchProtocolException"
 
 
-class RpcConnection(asyncio.Protocol):
-    """The server's end of one connection; lives on the event loop's thread only."""
+class RpcConnection(Peer):
+    """One client that speaks Hadoop RPC."""
 
-    def __init__(self, server: RpcServer) -> None:
-        self._server = server
+    def __init__(self, server: RpcServer, transport: asyncio.Transport) -> None:
+        super().__init__(server)
         self._session = ServerSession(server.limits.frame_bytes_max)
         self._out: list[bytes] = []
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._choked = False
+        self._transport = transport
+        self.address = address_of(transport)
         self._stalled = False
-        self._refused = False
-        self.lost = False
-        self.in_flight = 0
-        """Weight of the calls that are answered later."""
         self.calls = 0
-        self.heard_tick = server.tick
-        self.address = ""
+        transport.set_write_buffer_limits(high=server.limits.unsent_bytes_max)
 
     @property
     def user(self) -> str:
@@ -53,19 +49,6 @@ class RpcConnection(asyncio.Protocol):
         return self._session.user
 
     # --- called by the event loop -----------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.address = f"{peer[0]}:{peer[1]}" if peer else ""
-        self._transport.set_write_buffer_limits(high=self._server.limits.unsent_bytes_max)
-        if not self._server.admit(self):
-            self._refused = True
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -75,11 +58,8 @@ class RpcConnection(asyncio.Protocol):
         if not self._stalled:
             self._serve()
 
-    def pause_writing(self) -> None:
-        self._choked = True
-
     def resume_writing(self) -> None:
-        self._choked = False
+        super().resume_writing()
         self.go_on()
 
     # --- reading requests ---------------------------------------------------------------------------
@@ -183,16 +163,9 @@ class RpcConnection(asyncio.Protocol):
                 self._transport.write(b"".join(out) if len(out) > 1 else out[0])
             out.clear()
 
-    # --- the end ------------------------------------------------------------------------------------
-
     def close(self) -> None:
-        """Close once everything written is sent."""
         self.flush()
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._transport.abort()
+        super().close()
 
 
 def _error(

@@ -46,6 +46,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.verbs: dict[str, VerbMetrics] = {}
+        self.transfers: dict[str, VerbMetrics] = {}
+        self.transferred_bytes = 0
         self.connections_accepted = 0
         self.connections_refused = 0
         self.protocol_errors = 0
@@ -56,10 +58,11 @@ class Metrics:
 
     def verb(self, name: str) -> VerbMetrics:
         """The figures of a method, which it has from its first call on."""
-        found = self.verbs.get(name)
-        if found is None:
-            found = self.verbs[name] = VerbMetrics()
-        return found
+        return self.verbs.get(name) or self.verbs.setdefault(name, VerbMetrics())
+
+    def transfer(self, name: str) -> VerbMetrics:
+        """The figures of an operation of the data transfer protocol."""
+        return self.transfers.get(name) or self.transfers.setdefault(name, VerbMetrics())
 
     def gauge(self, name: str, help_text: str, value: Callable[[], float]) -> None:
         """Show ``value()`` under ``name``."""
@@ -75,35 +78,42 @@ class _Families(Collector):
 
     def collect(self) -> Iterable[Metric]:
         metrics = self._metrics
-        yield _latencies(metrics)
-        errors = CounterMetricFamily(
-            "oastfs_rpc_errors", "Calls that ended in an error, by its class.", labels=("verb", "error")
+        yield _latencies("oastfs_rpc_seconds", "Time from a call's arrival to its answer.", metrics.verbs)
+        yield _errors("oastfs_rpc_errors", "Calls that ended in an error, by its class.", metrics.verbs)
+        yield _latencies(
+            "oastfs_transfer_seconds",
+            "Time from a request for data to its last byte.",
+            metrics.transfers,
         )
-        for name, verb in list(metrics.verbs.items()):
-            for kind, count in list(verb.errors.items()):
-                errors.add_metric((name, kind), count)
-        yield errors
+        yield _errors("oastfs_transfer_errors", "Data transfers refused, by the error.", metrics.transfers)
         for name, text, value in (
             ("oastfs_rpc_connections_accepted", "Connections accepted.", metrics.connections_accepted),
             ("oastfs_rpc_connections_refused", "Connections over the limit.", metrics.connections_refused),
             ("oastfs_rpc_protocol_errors", "Connections that sent garbage.", metrics.protocol_errors),
+            ("oastfs_transfer_bytes", "Bytes of inline blocks sent.", metrics.transferred_bytes),
         ):
             yield CounterMetricFamily(name, text, value=value)
         for name, text, read in metrics.gauges:
             yield GaugeMetricFamily(name, text, value=read())
 
 
-def _latencies(metrics: Metrics) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(
-        "oastfs_rpc_seconds", "Time from a call's arrival to its answer.", labels=("verb",)
-    )
-    for name, verb in list(metrics.verbs.items()):
-        counts = list(verb.buckets)
+def _errors(name: str, help_text: str, figures: dict[str, VerbMetrics]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, help_text, labels=("verb", "error"))
+    for verb, known in list(figures.items()):
+        for kind, count in list(known.errors.items()):
+            family.add_metric((verb, kind), count)
+    return family
+
+
+def _latencies(name: str, help_text: str, figures: dict[str, VerbMetrics]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, help_text, labels=("verb",))
+    for verb, known in list(figures.items()):
+        counts = list(known.buckets)
         total = sum(counts[:_FIRST_BIT])
         buckets = []
         for bit in range(_FIRST_BIT, _LAST_BIT + 1):
             total += counts[bit]
             buckets.append((repr((1 << bit) / 1e9), float(total)))
         buckets.append(("+Inf", float(sum(counts))))
-        family.add_metric((name,), buckets, sum_value=verb.total_ns / 1e9)
+        family.add_metric((verb,), buckets, sum_value=known.total_ns / 1e9)
     return family

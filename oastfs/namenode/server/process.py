@@ -24,6 +24,7 @@ from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
 from oastfs.namenode.server.http import StatusServer
+from oastfs.namenode.server.inline_blocks import InlineBlocks
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.native import MetadataHandler
 from oastfs.namenode.server.rpc import RpcLimits, RpcServer
@@ -135,7 +136,9 @@ class Namenode:
             self._parts.callback(audit.close)
         handler = MetadataHandler(namespace, self.metrics, audit, long_weight=config.limits.in_flight_max)
         self._parts.callback(handler.close)
-        self._rpc = RpcServer({handler.protocol: handler}, self.metrics, config.limits)
+        blocks = InlineBlocks(namespace)
+        self._parts.callback(blocks.close)
+        self._rpc = RpcServer({handler.protocol: handler}, blocks, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
         self._http = StatusServer(self.metrics.registry, self._amiss, self.status)
         http_port = await self._http.start(config.host, config.http_port)

@@ -1,4 +1,7 @@
-"""The RPC server: listens, counts its connections, closes idle ones, stops gracefully."""
+"""The namenode's port: listens, counts its connections, closes idle ones, stops gracefully.
+
+It serves Hadoop RPC, and data transfer of what the namenode holds itself.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ from dataclasses import dataclass
 import structlog
 
 from oastfs.namenode.server.connection import RpcConnection
+from oastfs.namenode.server.data_connection import DataConnection
 from oastfs.namenode.server.handler import Handler
+from oastfs.namenode.server.inline_blocks import InlineBlocks
 from oastfs.namenode.server.listening import listen_error
 from oastfs.namenode.server.metrics import Metrics
+from oastfs.namenode.server.peer import NewPeer, Peer
 from oastfs.wire.frames import FRAME_BYTES_MAX
 
 log = structlog.get_logger(__name__)
@@ -37,15 +43,23 @@ class RpcLimits:
 
 
 class RpcServer:
-    """Hadoop RPC for any number of protocols, by their names. Not for several threads."""
+    """Hadoop RPC for any number of protocols, by their names, and reads of inline blocks.
+
+    Not for several threads.
+    """
 
     def __init__(
-        self, handlers: dict[str, Handler], metrics: Metrics, limits: RpcLimits | None = None
+        self,
+        handlers: dict[str, Handler],
+        blocks: InlineBlocks,
+        metrics: Metrics,
+        limits: RpcLimits | None = None,
     ) -> None:
         self.handlers = handlers
+        self.blocks = blocks
         self.metrics = metrics
         self.limits = limits or RpcLimits()
-        self.connections: set[RpcConnection] = set()
+        self.connections: set[Peer] = set()
         self.stopping = False
         self.tick = 0
         """Counts quarters of the idle limit; cheaper than asking for the time at each request."""
@@ -58,7 +72,7 @@ class RpcServer:
         self.loop = asyncio.get_running_loop()
         try:
             self._listener = await self.loop.create_server(
-                lambda: RpcConnection(self), host, port, backlog=self.limits.backlog
+                lambda: NewPeer(self), host, port, backlog=self.limits.backlog
             )
         except OSError as error:
             raise listen_error("RPC", host, port, error) from None
@@ -74,7 +88,7 @@ class RpcServer:
         if self._listener is not None:
             self._listener.close()
         deadline = time.monotonic() + deadline_seconds
-        closed: set[RpcConnection] = set()
+        closed: set[Peer] = set()
         while self.connections and time.monotonic() < deadline:
             for connection in self.connections - closed:
                 if not connection.in_flight:
@@ -92,7 +106,7 @@ class RpcServer:
 
     # --- called by connections --------------------------------------------------------------------
 
-    def admit(self, connection: RpcConnection) -> bool:
+    def admit(self, connection: Peer) -> bool:
         """Whether a new connection may stay."""
         if self.stopping or len(self.connections) >= self.limits.connections_max:
             self.metrics.connections_refused += 1
@@ -101,9 +115,18 @@ class RpcServer:
         self.metrics.connections_accepted += 1
         return True
 
-    def forget(self, connection: RpcConnection) -> None:
+    def forget(self, connection: Peer) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+
+    def greet(self, new: Peer, transport: asyncio.Transport, data: bytes) -> None:
+        """A new connection's first bytes are here: have it served by what speaks their protocol."""
+        kind = DataConnection if data[0] == 0 else RpcConnection
+        connection = kind(self, transport)
+        self.connections.discard(new)
+        self.connections.add(connection)
+        transport.set_protocol(connection)
+        connection.data_received(data)
 
     # --- idle connections -------------------------------------------------------------------------
 
@@ -114,6 +137,10 @@ class RpcServer:
         self.tick += 1
         oldest = self.tick - _TICKS_PER_IDLE_LIMIT
         for connection in list(self.connections):
-            if connection.heard_tick <= oldest and not connection.in_flight:
+            if connection.heard_tick > oldest:
+                continue
+            if connection.closing:
+                connection.abort()
+            elif connection.idle:
                 connection.close()
         self._sweep_later()

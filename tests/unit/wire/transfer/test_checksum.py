@@ -13,6 +13,7 @@ from oastfs.wire.transfer.checksum import (
     ChecksumKind,
     checksum_chunks,
     crc32c,
+    extend_by_zeros,
     first_bad_chunk,
     matching_prefix_bytes,
 )
@@ -68,3 +69,13 @@ def test_prefix_of_a_chunk_is_found_by_its_checksum(chunk: bytes, data: st.DataO
     found = matching_prefix_bytes(chunk, crc32c(chunk[:covered]).to_bytes(4, "big"))
     assert crc32c(chunk[:found]) == crc32c(chunk[:covered])
     assert found >= covered
+
+
+@given(st.binary(max_size=200), st.integers(0, 5000))
+def test_zeros_are_added_to_a_crc_without_reading_them(data: bytes, count: int) -> None:
+    assert extend_by_zeros(crc32c(data), count) == crc32c(data + bytes(count))
+
+
+def test_very_many_zeros_are_added_in_parts_or_at_once() -> None:
+    at_once = extend_by_zeros(0, 3 << 60)
+    assert at_once == extend_by_zeros(extend_by_zeros(0, 1 << 61), 1 << 60)
