@@ -124,6 +124,8 @@ class PermissionDenied(OastError, PermissionError):
 
     code = _errno.EACCES
     java_class = "org.apache.hadoop.security.AccessControlException"
+    denial: tuple[int, int] | None = None
+    """Inode id and mask (4 read, 2 write, 1 execute) of the check that failed, for other wordings of it."""
 
 
 class NotPermitted(OastError, PermissionError):

@@ -346,6 +346,13 @@ class Metadata(ABC):
         """Set the length, cutting off or adding zeros (a hole: no datanode is asked)."""
         return self.call("truncate", caller, path, length)  # type: ignore[no-any-return]
 
+    def concat(self, caller: Caller, path: str, sources: list[str]) -> FileStatus:
+        """Move the content of ``sources`` to the end of a file, and remove them. No byte is copied.
+
+        All of them are in blocks, or all are inline and fit the inline limit together; else Unsupported.
+        """
+        return self.call("concat", caller, path, sources)  # type: ignore[no-any-return]
+
     def renew_lease(self, caller: Caller, holder: str) -> None:
         """Keep the holder's leases alive; due every 20 s."""
         self.call("renew_lease", caller, holder)

@@ -39,12 +39,17 @@ class Environment:
 
 
 class Context:
-    """One call: its caller, its time and the shared environment."""
+    """One call: its caller, its time and the shared environment.
 
-    __slots__ = ("caller", "environment", "info", "now_ns", "superuser")
+    ``group_of_parent``: what is made belongs to its directory's group, as in HDFS and BSD, instead of
+    the caller's primary one.
+    """
+
+    __slots__ = ("caller", "environment", "group_of_parent", "info", "now_ns", "superuser")
 
     def __init__(self, caller: Caller, now_ns: int, environment: Environment) -> None:
         self.caller = caller
+        self.group_of_parent = False
         self.now_ns = now_ns
         self.environment = environment
         self.info = info = environment.info

@@ -107,18 +107,37 @@ class Namespace(Metadata):
         """
         function = self._operations.get(verb) or self._load(verb)
         context = Context(caller, self._clock_ns(), self._environment)
+        self.submit_call(
+            context,
+            lambda tx: function(tx, context, *arguments),
+            done,
+            retry,
+            msgspec.msgpack.encode,
+            lambda kept: msgspec.msgpack.decode(kept, type=_result_type(verb)),
+        )
+
+    def submit_call(
+        self,
+        context: Context,
+        operation: Callable[[Transaction], Any],
+        done: Callable[[Any, BaseException | None], None],
+        retry: RetryKey | None,
+        encode: Callable[[Any], bytes],
+        decode: Callable[[bytes], Any],
+    ) -> None:
+        """Any change as a transaction, as ``submit``; an answer is kept as what ``encode`` makes of it."""
         if retry is None:
-            self.store.submit(lambda tx: function(tx, context, *arguments), done)
+            self.store.submit(operation, done)
             return
 
         def once(tx: Transaction) -> Any:
             # After a long wait the client may have given up on us, and asked another namenode.
             again = retry.again or self._clock_ns() - context.now_ns > RETRY_WAIT_NS
             if again and (kept := _find_kept(tx, retry, context.now_ns)) is not None:
-                return msgspec.msgpack.decode(kept.response, type=_result_type(verb))
-            result = function(tx, context, *arguments)
+                return decode(kept.response)
+            result = operation(tx)
             minute = context.now_ns // _MINUTE_NS + RETRY_MINUTES
-            kept = RetryEntry(msgspec.msgpack.encode(result), (minute + 1) * _MINUTE_NS)
+            kept = RetryEntry(encode(result), (minute + 1) * _MINUTE_NS)
             tx.put(RETRY, (minute, retry.client_id, retry.call_id), kept)
             return result
 

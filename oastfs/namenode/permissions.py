@@ -32,7 +32,9 @@ def allows(caller: Caller, inode: Inode, mask: int) -> bool:
 def require(context: Context, inode: Inode, mask: int, path: str) -> None:
     """Raise PermissionDenied unless the caller has ``mask`` on the inode."""
     if not context.superuser and not allows(context.caller, inode, mask):
-        raise PermissionDenied(_denial(context.caller, inode, mask), path=path)
+        error = PermissionDenied(_denial(context.caller, inode, mask), path=path)
+        error.denial = (inode.id, mask)
+        raise error
 
 
 def require_owner(context: Context, inode: Inode, path: str) -> None:

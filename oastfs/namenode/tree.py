@@ -334,9 +334,10 @@ def new_inode(
 ) -> Inode:
     """A fresh inode to be put into ``parent``: owner, group and partition by the rules.
 
-    The group is the caller's, or the parent's if that is set-group-id (and then subdirectories are so, too).
+    The group is the caller's, or the parent's if that is set-group-id (and then subdirectories are so, too)
+    or the caller's protocol has it so.
     """
-    gid = context.caller.gid
+    gid = parent.gid if context.group_of_parent else context.caller.gid
     is_directory = mode & _TYPE == _DIRECTORY
     if parent.mode & _stat.S_ISGID:
         gid = parent.gid

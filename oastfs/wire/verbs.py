@@ -24,6 +24,7 @@ AT_MOST_ONCE: Final = frozenset(
     {
         "abandon_block",
         "append",
+        "concat",
         "create",
         "delete",
         "link",

@@ -7,10 +7,11 @@ is told in docs/architecture.md, "Files".
 
 from __future__ import annotations
 
-from oastfs.namenode.blocks.allocate import abandon, allocate, begin_update
+from oastfs.namenode.blocks.allocate import abandon, allocate, begin_update, retarget
 from oastfs.namenode.blocks.commit import apply_commits, is_applied
 from oastfs.namenode.blocks.drop import cut, drop_all, has_committed
 from oastfs.namenode.blocks.locate import locate, locate_block
+from oastfs.namenode.blocks.move import move_all
 from oastfs.namenode.blocks.recover import begin_file as recover_file
 from oastfs.namenode.blocks.recover import give_up
 
@@ -26,5 +27,7 @@ __all__ = [
     "is_applied",
     "locate",
     "locate_block",
+    "move_all",
     "recover_file",
+    "retarget",
 ]

@@ -142,3 +142,25 @@ def _update_targets(tx: Transaction, context: Context, block: Block, holder: str
     held = {view.storage_id for view in targets}
     agreeing = [view for view in live if view.storage_id in held]
     return agreeing if agreeing and block.holder == holder else (agreeing or live)[:1]
+
+
+def retarget(
+    tx: Transaction, context: Context, inode_id: int, offset: int, block: Block, targets: tuple[int, ...]
+) -> None:
+    """Let a pending block be written to other storages than it was given, as a mended pipeline has it.
+
+    Those that are left out may hold some of it: under the pending stamp they must not be taken for good.
+    """
+    for storage_id in set(block.targets) - set(targets):
+        view = context.cluster.find(tx, context.now_ns, storage_id)
+        if view is not None:
+            commands.order_delete(tx, view, block.block_id, block.pending_stamp - 1)
+    changed = Block(
+        block.block_id,
+        block.length,
+        block.generation_stamp,
+        block.pending_stamp,
+        block.holder,
+        targets,
+    )
+    tx.put(BLOCK, (inode_id, offset), changed)

@@ -117,6 +117,7 @@ def _first_path(arguments: tuple[Any, ...]) -> list[str]:
 
 
 _PATHS: Final[dict[str, Callable[[tuple[Any, ...]], list[str]]]] = {
+    "concat": lambda arguments: [arguments[1], *arguments[2]],
     "link": lambda arguments: [arguments[1], arguments[2]],
     "read_many": lambda arguments: arguments[1],
     "rename": lambda arguments: [arguments[1], arguments[2]],

@@ -42,6 +42,12 @@ class RpcConnection(Peer):
         self._stalled = False
         self.calls = 0
         transport.set_write_buffer_limits(high=server.limits.unsent_bytes_max)
+        peer = transport.get_extra_info("peername")
+        self.peer_host: str = peer[0] if peer else ""
+        self.local_address: tuple[str, int] = (
+            tuple(transport.get_extra_info("sockname")[:2]) if peer else ("", 0)
+        )
+        """This server's address as the client reached it."""
 
     @property
     def user(self) -> str:

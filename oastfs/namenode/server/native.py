@@ -11,16 +11,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from oastfs.core.errors import NoSuchVerb, OastError
 from oastfs.core.types import Caller
-from oastfs.namenode.namespace import RETRY_WAIT_NS, Namespace, RetryKey
+from oastfs.namenode.namespace import Namespace, RetryKey
 from oastfs.namenode.server.audit import AUDITED, AuditLog
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
+from oastfs.namenode.server.deferred import Audit, Deferred
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.metrics import Metrics, VerbMetrics
+from oastfs.namenode.server.stalls import StallWatch
 from oastfs.wire.hadoop_rpc import Request
 from oastfs.wire.verbs import PROTOCOL, VERBS, Verb, encode_error, encode_result
 
@@ -38,9 +41,6 @@ _LONG: Final[dict[str, Callable[[Arguments], bool]]] = {
     "read_many": lambda arguments: len(arguments[1]) > LONG_BATCH,
 }
 """Reads that could hold the event loop for more than a few milliseconds."""
-
-_STALLED_NS = 10**9
-"""How long after a stall the calls that come are taken for old ones."""
 
 _clock_ns = time.perf_counter_ns
 
@@ -80,8 +80,7 @@ class MetadataHandler(Handler):
         self._reads_inline = namespace.store.reads_inline
         self._long_weight = long_weight
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="long-read")
-        self._wrote_ns = 0
-        self._stalled_until_ns = 0
+        self._stalls = StallWatch()
         self._completions = Completions(asyncio.get_running_loop())
 
     def close(self) -> None:
@@ -100,11 +99,14 @@ class MetadataHandler(Handler):
         try:
             arguments = method.verb.decode_arguments(request.body)
             if not method.reads:
-                self._submit(_Call(self, method, request, connection, arguments, started_ns))
+                self._submit(
+                    method, arguments, self._defer(method, request, connection, arguments, started_ns)
+                )
                 return None
             is_long = method.is_long
             if not self._reads_inline or (is_long is not None and is_long(arguments)):
-                self._run_on_thread(_Call(self, method, request, connection, arguments, started_ns))
+                later = self._defer(method, request, connection, arguments, started_ns, encode=_as_it_is)
+                self._run_on_thread(method, arguments, later)
                 return None
             answer = encode_result(self._call(method.verb.name, *arguments))
         except Exception as error:
@@ -142,104 +144,49 @@ class MetadataHandler(Handler):
         method = self._methods[name] = _Method(verb, self._metrics.verb(name), audited)
         return method
 
-    def _submit(self, call: _Call) -> None:
-        request = call.request
-        caller: Caller = call.arguments[0]
-        verb = call.method.verb
-        retry = None
-        if verb.at_most_once and len(request.client_id) == 16:
-            again = self._was_stalled(call.started_ns) or request.retry_count > 0
-            retry = RetryKey(request.client_id.hex(), request.call_id, again)
-        call.connection.begin(call.weight)
-        try:
-            self._namespace.submit(verb.name, caller, call.arguments[1:], call.done, retry)
-        except BaseException:
-            call.connection.end(call.weight)
-            raise
-
-    def _was_stalled(self, now_ns: int) -> bool:
-        """Whether calls may have lain unread while this process stood still (or had no writes, just as well).
-
-        Their clients may have had them carried out by another namenode meanwhile.
-        """
-        if now_ns - self._wrote_ns > RETRY_WAIT_NS:
-            self._stalled_until_ns = now_ns + _STALLED_NS
-        self._wrote_ns = now_ns
-        return now_ns < self._stalled_until_ns
-
-    def _run_on_thread(self, call: _Call) -> None:
-        call.weight = self._long_weight if self._reads_inline else 1
-        call.connection.begin(call.weight)
-        self._threads.submit(self._run, call)
-
-    def _run(self, call: _Call) -> None:
-        try:
-            result = self._call(call.method.verb.name, *call.arguments)
-            body = encode_result(result)
-        except BaseException as error:
-            call.done(None, error)
-        else:
-            call.encoded = body
-            call.done(None, None)
-
-    def post(self, call: _Call) -> None:
-        """From any thread: ``call`` has its result."""
-        self._completions.post(call.finish)
-
-
-class _Call:
-    """A call that is answered later."""
-
-    __slots__ = (
-        "_handler",
-        "arguments",
-        "connection",
-        "encoded",
-        "error",
-        "method",
-        "request",
-        "result",
-        "started_ns",
-        "weight",
-    )
-
-    def __init__(
+    def _defer(
         self,
-        handler: MetadataHandler,
         method: _Method,
         request: Request,
         connection: RpcConnection,
         arguments: Arguments,
         started_ns: int,
-    ) -> None:
-        self._handler = handler
-        self.method = method
-        self.request = request
-        self.connection = connection
-        self.arguments = arguments
-        self.started_ns = started_ns
-        self.weight = 1
-        self.encoded: bytes | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def done(self, result: Any, error: BaseException | None) -> None:
-        """From any thread, once."""
-        self.result = result
-        self.error = error
-        self._handler.post(self)
-
-    def finish(self) -> RpcConnection:
-        """On the loop's thread: put the answer in line."""
-        handler, connection, method, error = self._handler, self.connection, self.method, self.error
-        connection.end(self.weight)
-        elapsed_ns = _clock_ns() - self.started_ns
-        if error is None:
-            method.metrics.observe(elapsed_ns)
-            connection.answer(self.request, self.encoded or encode_result(self.result))
-        else:
-            method.metrics.observe_error(elapsed_ns, type(error).__name__)
-            connection.fail(self.request, handler, error)
+        encode: Callable[[Any], bytes] = encode_result,
+    ) -> Deferred:
+        audit: Audit | None = None
         if method.audited:
-            handler.audit(method.verb.name, self.arguments, connection, elapsed_ns, error)
-        return connection
+            audit = partial(self.audit, method.verb.name, arguments, connection)
+        return Deferred(
+            self, self._completions, request, connection, method.metrics, started_ns, encode, audit
+        )
+
+    def _submit(self, method: _Method, arguments: Arguments, later: Deferred) -> None:
+        request = later.request
+        caller: Caller = arguments[0]
+        verb = method.verb
+        retry = None
+        if verb.at_most_once and len(request.client_id) == 16:
+            again = self._stalls.is_stalled(later.started_ns) or request.retry_count > 0
+            retry = RetryKey(request.client_id.hex(), request.call_id, again)
+        later.begin()
+        try:
+            self._namespace.submit(verb.name, caller, arguments[1:], later.done, retry)
+        except BaseException:
+            later.cancel()
+            raise
+
+    def _run_on_thread(self, method: _Method, arguments: Arguments, later: Deferred) -> None:
+        later.begin(self._long_weight if self._reads_inline else 1)
+        self._threads.submit(self._run, method, arguments, later)
+
+    def _run(self, method: _Method, arguments: Arguments, later: Deferred) -> None:
+        try:
+            body = encode_result(self._call(method.verb.name, *arguments))
+        except BaseException as error:
+            later.done(None, error)
+        else:
+            later.done(body, None)
+
+
+def _as_it_is(body: bytes) -> bytes:
+    return body

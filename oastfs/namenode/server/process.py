@@ -20,9 +20,11 @@ from oastfs.core.logging import configure
 from oastfs.core.version import VERSION
 from oastfs.namenode.control import HEARTBEAT_INTERVAL_SECONDS, ControlServer
 from oastfs.namenode.filesystem import FormatOptions, format_store
+from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
+from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.http import StatusServer
 from oastfs.namenode.server.inline_blocks import InlineBlocks
 from oastfs.namenode.server.metrics import Metrics
@@ -136,9 +138,12 @@ class Namenode:
             self._parts.callback(audit.close)
         handler = MetadataHandler(namespace, self.metrics, audit, long_weight=config.limits.in_flight_max)
         self._parts.callback(handler.close)
+        hdfs = ClientProtocolHandler(namespace, self.metrics, audit, long_weight=config.limits.in_flight_max)
+        self._parts.callback(hdfs.close)
         blocks = InlineBlocks(namespace)
         self._parts.callback(blocks.close)
-        self._rpc = RpcServer({handler.protocol: handler}, blocks, self.metrics, config.limits)
+        handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs)}
+        self._rpc = RpcServer(handlers, blocks, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
         self._http = StatusServer(self.metrics.registry, self._amiss, self.status)
         http_port = await self._http.start(config.host, config.http_port)

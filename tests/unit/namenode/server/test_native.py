@@ -46,6 +46,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "access": ("/file", 4),
     "add_block": ("/open", "writer", 0),
     "append": ("/file", "appender"),
+    "concat": ("/f", ["/g"]),
     "chmod": ("/file", 0o600),
     "chown": ("/file", 7, 8),
     "commit": ("/open", "writer", [BlockCommit(1, 1, 0, 1, (1,))]),

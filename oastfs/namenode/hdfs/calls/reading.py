@@ -1,0 +1,233 @@
+"""Statuses, listings, and the blocks of files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from oastfs.core.errors import IsADirectory, NotFound
+from oastfs.core.path import split
+from oastfs.namenode import tree
+from oastfs.namenode.hdfs import located, status
+from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, describe, file_not_found
+from oastfs.namenode.hdfs.methods import read
+from oastfs.namenode.ops.content_summary import content_summary
+from oastfs.namenode.ops.listdir import listdir
+from oastfs.namenode.permissions import EXECUTE, READ, WRITE, require
+from oastfs.store.transaction import Transaction
+from oastfs.wire.proto import client_namenode_pb2 as pb
+from oastfs.wire.proto import hdfs_pb2 as types
+
+LIST_LIMIT: Final = 1000
+"""Entries of one listing (dfs.ls.limit)."""
+
+
+@read("getFileInfo", pb.GetFileInfoRequest)
+def get_file_info(
+    tx: Transaction, call: Call, request: pb.GetFileInfoRequest
+) -> pb.GetFileInfoResponse | bytes:
+    """The status of a path, links followed; an empty answer where there is nothing."""
+    try:
+        node = tree.resolve(tx, call.context, request.src)
+    except NotFound:
+        return b""
+    return pb.GetFileInfoResponse(fs=status.of_node(tx, call, node))
+
+
+@read("getFileLinkInfo", pb.GetFileLinkInfoRequest)
+def get_file_link_info(
+    tx: Transaction, call: Call, request: pb.GetFileLinkInfoRequest
+) -> pb.GetFileLinkInfoResponse | bytes:
+    """The status of a path, of the link itself if it is one."""
+    try:
+        node = tree.resolve(tx, call.context, request.src, False)
+    except NotFound:
+        return b""
+    return pb.GetFileLinkInfoResponse(fs=status.of_node(tx, call, node))
+
+
+@read("getLocatedFileInfo", pb.GetLocatedFileInfoRequest)
+def get_located_file_info(
+    tx: Transaction, call: Call, request: pb.GetLocatedFileInfoRequest
+) -> pb.GetLocatedFileInfoResponse | bytes:
+    """Status and blocks in one answer."""
+    try:
+        node = tree.resolve(tx, call.context, request.src)
+    except NotFound:
+        return b""
+    encoded = status.of_node(tx, call, node)
+    if node.is_file:
+        require(call.context, node.inode, READ, request.src)
+        encoded.locations.CopyFrom(located.located_blocks(tx, call, node, 0, node.inode.length or 1))
+    return pb.GetLocatedFileInfoResponse(fs=encoded)
+
+
+@read("getBlockLocations", pb.GetBlockLocationsRequest)
+def get_block_locations(
+    tx: Transaction, call: Call, request: pb.GetBlockLocationsRequest
+) -> pb.GetBlockLocationsResponse:
+    """The blocks of a byte range."""
+    try:
+        node = located.resolve_for_reading(tx, call, request.src)
+    except NotFound:
+        raise file_not_found(request.src) from None
+    except IsADirectory:
+        raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {request.src}") from None
+    require(call.context, node.inode, READ, request.src)
+    found = located.located_blocks(tx, call, node, request.offset, request.length)
+    return pb.GetBlockLocationsResponse(locations=found)
+
+
+@read("getListing", pb.GetListingRequest)
+def get_listing(tx: Transaction, call: Call, request: pb.GetListingRequest) -> pb.GetListingResponse | bytes:
+    """A page of a directory, or the one entry of a file; an empty answer where there is nothing."""
+    try:
+        return pb.GetListingResponse(
+            dirList=_page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
+        )
+    except NotFound:
+        return b""
+
+
+def _page(
+    tx: Transaction, call: Call, path: str, start_after: bytes, need_location: bool, limit: int
+) -> types.DirectoryListing:
+    context = call.context
+    node = tree.resolve(tx, context, path)
+    if node.is_directory:
+        require(context, node.inode, READ | EXECUTE, path)
+    elif start_after:
+        return types.DirectoryListing(remainingEntries=0)
+    page = listdir(tx, context, path, start_after.decode(errors="replace"), limit)
+    listing = types.DirectoryListing(remainingEntries=int(page.more))
+    append = listing.partialListing.append
+    for entry in page.entries:
+        encoded = status.encode(tx, call, entry, entry.name if node.is_directory else "")
+        if need_location and entry.is_file:
+            file = tree.Node(entry.parent_id, entry.name, tree.resolve_id(tx, entry.inode_id).inode)
+            encoded.locations.CopyFrom(located.located_blocks(tx, call, file, 0, entry.length or 1))
+        append(encoded)
+    return listing
+
+
+@read("getBatchedListing", pb.GetBatchedListingRequest, long=True)
+def get_batched_listing(
+    tx: Transaction, call: Call, request: pb.GetBatchedListingRequest
+) -> pb.GetBatchedListingResponse:
+    """Listings of several directories, in their order, cut where the limit is reached.
+
+    ``startAfter`` carries on: an encoded (path, name) of the last entry that was given.
+    """
+    answer = pb.GetBatchedListingResponse(hasMore=False, startAfter=b"")
+    first, after = _batch_position(request)
+    room = LIST_LIMIT
+    for index in range(first, len(request.paths)):
+        path = request.paths[index]
+        one = answer.listings.add(parentIdx=index)
+        try:
+            page = _page(tx, call, path, after, request.needLocation, room)
+        except OSError as error:
+            _note_failure(one, path, error)
+            after = b""
+            continue
+        one.partialListing.extend(page.partialListing)
+        room -= len(page.partialListing)
+        if page.remainingEntries or (room <= 0 and index + 1 < len(request.paths)):
+            name = page.partialListing[-1].path if page.remainingEntries else b""
+            at = index if page.remainingEntries else index + 1
+            answer.hasMore = True
+            answer.startAfter = b"%d/%s" % (at, name)
+            return answer
+        after = b""
+    return answer
+
+
+def _batch_position(request: pb.GetBatchedListingRequest) -> tuple[int, bytes]:
+    index, separator, name = request.startAfter.partition(b"/")
+    if not separator or not index.isdigit():
+        return 0, b""
+    return int(index), name
+
+
+def _note_failure(one: types.BatchedDirectoryListing, path: str, error: OSError) -> None:
+    if isinstance(error, NotFound):
+        error = file_not_found(path)
+    one.exception.className, one.exception.message = describe(error)
+
+
+@read("getContentSummary", pb.GetContentSummaryRequest, long=True)
+def get_content_summary(
+    tx: Transaction, call: Call, request: pb.GetContentSummaryRequest
+) -> pb.GetContentSummaryResponse:
+    """Totals of a tree."""
+    try:
+        total = content_summary(tx, call.context, request.path)
+    except NotFound:
+        raise file_not_found(request.path) from None
+    summary = types.ContentSummary(
+        length=total.length,
+        fileCount=total.file_count,
+        directoryCount=total.directory_count,
+        quota=2**64 - 1,
+        spaceConsumed=total.space_consumed,
+        spaceQuota=2**64 - 1,
+    )
+    return pb.GetContentSummaryResponse(summary=summary)
+
+
+@read("getPreferredBlockSize", pb.GetPreferredBlockSizeRequest)
+def get_preferred_block_size(
+    tx: Transaction, call: Call, request: pb.GetPreferredBlockSizeRequest
+) -> pb.GetPreferredBlockSizeResponse:
+    """The block size of a file."""
+    node = _existing_file(tx, call, request.filename)
+    size = node.inode.block_size or call.context.info.block_size
+    return pb.GetPreferredBlockSizeResponse(bsize=size)
+
+
+@read("isFileClosed", pb.IsFileClosedRequest)
+def is_file_closed(tx: Transaction, call: Call, request: pb.IsFileClosedRequest) -> pb.IsFileClosedResponse:
+    """Whether no writer has the file for itself."""
+    node = _existing_file(tx, call, request.src)
+    return pb.IsFileClosedResponse(result=located.exclusive_writer(tx, node.inode) is None)
+
+
+@read("getLinkTarget", pb.GetLinkTargetRequest)
+def get_link_target(
+    tx: Transaction, call: Call, request: pb.GetLinkTargetRequest
+) -> pb.GetLinkTargetResponse:
+    """What a symbolic link says."""
+    try:
+        node = tree.resolve(tx, call.context, request.path, False)
+    except NotFound:
+        raise file_not_found(request.path) from None
+    if not node.is_symlink:
+        raise HdfsError("java.io.IOException", f"Path {request.path} is not a symbolic link")
+    return pb.GetLinkTargetResponse(targetPath=tree.link_target(tx, node.inode))
+
+
+@read("checkAccess", pb.CheckAccessRequest)
+def check_access(tx: Transaction, call: Call, request: pb.CheckAccessRequest) -> pb.CheckAccessResponse:
+    """access(2) for HDFS: the mode is an FsAction, whose bits are those of permissions."""
+    try:
+        node = tree.resolve(tx, call.context, request.path)
+    except NotFound:
+        raise file_not_found(request.path) from None
+    require(call.context, node.inode, request.mode & (READ | WRITE | EXECUTE), request.path)
+    return pb.CheckAccessResponse()
+
+
+@read("getEnclosingRoot", pb.GetEnclosingRootRequest)
+def get_enclosing_root(
+    tx: Transaction, call: Call, request: pb.GetEnclosingRootRequest
+) -> pb.GetEnclosingRootResponse:
+    """The directory within which a rename is possible: there are no encryption zones, so the root."""
+    split(request.filename)
+    return pb.GetEnclosingRootResponse(enclosingRootPath="/")
+
+
+def _existing_file(tx: Transaction, call: Call, path: str) -> tree.Node:
+    try:
+        return located.resolve_for_reading(tx, call, path)
+    except (NotFound, IsADirectory):
+        raise file_not_found(path) from None

@@ -1,0 +1,242 @@
+"""Runs ClientProtocol's calls for the connections of a namenode's port.
+
+Like the native protocol's handler: short reads on the event loop, long ones on threads, writes through the
+store's group commit, answers of at-most-once calls kept in the same transaction as their effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from oastfs.core.errors import InvalidArgument, NoSuchVerb, OastError, PermissionDenied
+from oastfs.core.types import Caller
+from oastfs.namenode.hdfs import calls
+from oastfs.namenode.hdfs.call import Address, Call
+from oastfs.namenode.hdfs.errors import describe, worded
+from oastfs.namenode.hdfs.methods import METHODS, Method
+from oastfs.namenode.hdfs.names import Names, enter_caller, groups_of
+from oastfs.namenode.namespace import Namespace, RetryKey
+from oastfs.namenode.server.audit import AuditLog
+from oastfs.namenode.server.completions import Completions
+from oastfs.namenode.server.connection import RpcConnection
+from oastfs.namenode.server.deferred import Audit, Deferred
+from oastfs.namenode.server.handler import Handler
+from oastfs.namenode.server.metrics import Metrics
+from oastfs.namenode.server.stalls import StallWatch
+from oastfs.store.transaction import Transaction
+from oastfs.wire.hadoop_rpc import Request
+
+log = structlog.get_logger(__name__)
+
+PROTOCOL: Final = "org.apache.hadoop.hdfs.protocol.ClientProtocol"
+_CLIENT_ID_BYTES: Final = 16
+_clock_ns = time.perf_counter_ns
+
+calls.load()
+
+
+class ClientProtocolHandler(Handler):
+    """Calls of HDFS's clients on a namespace in this process."""
+
+    protocol = PROTOCOL
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        metrics: Metrics,
+        audit: AuditLog | None = None,
+        *,
+        long_weight: int,
+        threads: int = 2,
+    ) -> None:
+        self._namespace = namespace
+        self._read = namespace.store.read
+        self._metrics = metrics
+        self._audit = audit
+        self._long_weight = long_weight
+        self._reads_inline = namespace.store.reads_inline
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hdfs-read")
+        self._stalls = StallWatch()
+        self._completions = Completions(asyncio.get_running_loop())
+        self.names = Names()
+
+    def close(self) -> None:
+        """Wait for reads under way. Calls after it fail."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def describe(self, error: BaseException) -> tuple[str, str]:
+        return describe(error)
+
+    def handle(self, request: Request, connection: RpcConnection) -> bytes | None:
+        started_ns = _clock_ns()
+        method = METHODS.get(request.method)
+        if method is None:
+            raise NoSuchVerb(f"Unknown method {request.method} called on {PROTOCOL} protocol.")
+        caller = self.names.caller(connection.user)
+        if caller is None:
+            self._introduce(request, connection)
+            return None
+        context = self._namespace.context(caller)
+        context.group_of_parent = True
+        self.names.refresh(context.now_ns)
+        call = Call(context, self.names, connection.peer_host, Address(*connection.local_address))
+        message = decode(method, request.body)
+        if not method.reads:
+            self._submit(method, call, message, self._defer(method, request, connection, message, started_ns))
+            return None
+        if method.long or not self._reads_inline:
+            later = self._defer(method, request, connection, message, started_ns)
+            later.begin(self._long_weight if self._reads_inline else 1)
+            self._threads.submit(self._run, method, call, message, later)
+            return None
+        return self._run_here(method, call, message, connection, started_ns)
+
+    def run(self, method: Method, call: Call, message: Message) -> bytes:
+        """Carry a call out on this thread, waiting for it; the encoded answer. For other protocols on top."""
+        if method.reads:
+            return self._read(lambda tx: carry_out(method, tx, call, message))
+        return self._namespace.store.write(lambda tx: carry_out(method, tx, call, message))
+
+    def enter(self, user: str) -> Caller:
+        """The caller of a user's name. May take long: asks the system, and may write to the store."""
+        groups = groups_of(user)
+        return self._namespace.store.write(lambda tx: enter_caller(tx, user, groups))
+
+    # --- the ways of running a call -----------------------------------------------------------------
+
+    def _run_here(
+        self, method: Method, call: Call, message: Message, connection: RpcConnection, started_ns: int
+    ) -> bytes:
+        figures = self._metrics.verb(method.name)
+        try:
+            answer = self._read(lambda tx: carry_out(method, tx, call, message))
+        except Exception as error:
+            elapsed_ns = _clock_ns() - started_ns
+            figures.observe_error(elapsed_ns, type(error).__name__)
+            self._note(method, call.context.caller, message, connection, elapsed_ns, error)
+            raise
+        elapsed_ns = _clock_ns() - started_ns
+        figures.observe(elapsed_ns)
+        if self._audit is not None:
+            self._note(method, call.context.caller, message, connection, elapsed_ns, None)
+        return answer
+
+    def _run(self, method: Method, call: Call, message: Message, later: Deferred) -> None:
+        try:
+            answer = self._read(lambda tx: carry_out(method, tx, call, message))
+        except BaseException as error:
+            later.done(None, error)
+        else:
+            later.done(answer, None)
+
+    def _submit(self, method: Method, call: Call, message: Message, later: Deferred) -> None:
+        request = later.request
+        retry = None
+        if method.at_most_once and len(request.client_id) == _CLIENT_ID_BYTES:
+            again = self._stalls.is_stalled(later.started_ns) or request.retry_count > 0
+            retry = RetryKey(request.client_id.hex(), request.call_id, again)
+        later.begin()
+        operation: Callable[[Transaction], bytes] = lambda tx: carry_out(method, tx, call, message)  # noqa: E731
+        try:
+            self._namespace.submit_call(call.context, operation, later.done, retry, _same, _same)
+        except BaseException:
+            later.cancel()
+            raise
+
+    def _defer(
+        self,
+        method: Method,
+        request: Request,
+        connection: RpcConnection,
+        message: Message,
+        started_ns: int,
+    ) -> Deferred:
+        audit: Audit | None = None
+        if self._audit is not None:
+            caller = self.names.caller(connection.user) or Caller(connection.user, -1)
+            audit = partial(self._note, method, caller, message, connection)
+        figures = self._metrics.verb(method.name)
+        return Deferred(self, self._completions, request, connection, figures, started_ns, _same, audit)
+
+    # --- who asks -----------------------------------------------------------------------------------
+
+    def _introduce(self, request: Request, connection: RpcConnection) -> None:
+        """Find out who the user is, on a thread, then carry the call out."""
+        connection.begin()
+
+        def look_up() -> None:
+            try:
+                if not connection.user:
+                    raise PermissionDenied("the client named no user")
+                caller = self.enter(connection.user)
+            except BaseException as error:
+                self._completions.post(partial(self._give_up, request, connection, error))
+            else:
+                self._completions.post(partial(self._resume, request, connection, caller))
+
+        self._threads.submit(look_up)
+
+    def _resume(self, request: Request, connection: RpcConnection, caller: Caller) -> RpcConnection:
+        self.names.introduce(caller)
+        connection.end()
+        try:
+            body = self.handle(request, connection)
+        except Exception as error:
+            connection.fail(request, self, error)
+        else:
+            if body is not None:
+                connection.answer(request, body)
+        return connection
+
+    def _give_up(self, request: Request, connection: RpcConnection, error: BaseException) -> RpcConnection:
+        connection.end()
+        connection.fail(request, self, error)
+        return connection
+
+    # --- the audit log --------------------------------------------------------------------------------
+
+    def _note(
+        self,
+        method: Method,
+        caller: Caller,
+        message: Message,
+        connection: RpcConnection,
+        elapsed_ns: int,
+        error: BaseException | None,
+    ) -> None:
+        """Have a line written about a call that names a path, if there is an audit log."""
+        if self._audit is None:
+            return
+        names = message.DESCRIPTOR.fields_by_name
+        if "src" in names:
+            paths = [getattr(message, name) for name in ("src", "dst") if name in names]
+            self._audit.record(method.name, (caller, *paths), connection.address, elapsed_ns, error)
+
+
+def decode(method: Method, body: bytes | memoryview) -> Message:
+    """The request of a call. Raises InvalidArgument."""
+    try:
+        return method.request.FromString(bytes(body))
+    except DecodeError:
+        raise InvalidArgument(f"the request of {method.name} cannot be read") from None
+
+
+def carry_out(method: Method, tx: Transaction, call: Call, message: Message) -> bytes:
+    """Run a call in a transaction; its encoded answer. Denials are worded while names can be looked up."""
+    try:
+        answer = method.function(tx, call, message)
+    except OastError as error:
+        raise worded(tx, call, error) from None
+    return answer if type(answer) is bytes else answer.SerializeToString()  # type: ignore[union-attr]
+
+
+def _same(value: Any) -> Any:
+    return value
