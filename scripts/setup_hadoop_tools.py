@@ -29,6 +29,7 @@ JARS = (
     "hadoop-mapreduce-client-core-",
     "hadoop-shaded-guava-",
     "jackson-core-",
+    "protobuf-java-3",
     "re2j-",
     "reload4j-",
     "slf4j-api-",
