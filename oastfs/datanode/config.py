@@ -37,6 +37,8 @@ class DatanodeConfig:
     """None: what the namenode asks for."""
     connection_timeout_seconds: float = 75.0
     """Longest wait for a peer in the middle of an operation (writers send a heartbeat every 30 s)."""
+    reader_timeout_seconds: float = 480.0
+    """Longest wait for a reader to take what it asked for: programs pause within a file (HDFS: the same)."""
     idle_seconds: float = 300.0
     """Longest wait for the next operation on an open connection."""
     connections_max: int = 1024

@@ -20,3 +20,7 @@ class DataContext:
     metrics: Metrics
     verify_soon: Callable[[Replica], None]
     """Have the scrubber look at a replica that a reader complained of."""
+    report_blocks: Callable[[bool], None] = lambda incremental: None
+    """Tell namenodes of changes now (incremental), or of all replicas."""
+    request_stop: Callable[[], None] = lambda: None
+    """An administrator wants the datanode to end."""

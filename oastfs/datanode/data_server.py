@@ -1,5 +1,7 @@
 """The data port and the Unix socket: one thread per connection, many operations on each.
 
+The data port also takes Hadoop RPC: the first byte of a connection tells.
+
 Whatever a peer sends, the worst that happens is the end of its connection.
 """
 
@@ -15,11 +17,12 @@ from typing import Any
 import structlog
 
 from oastfs.core.errors import ConnectionLost, InvalidArgument, OastError, ProtocolError, Unsupported
-from oastfs.datanode import operations
+from oastfs.datanode import ipc, operations
+from oastfs.datanode.client_protocol import ClientProtocol
 from oastfs.datanode.context import DataContext
 from oastfs.datanode.pipeline import BlockReceiver
 from oastfs.wire.transfer.connection import TransferConnection
-from oastfs.wire.transfer.ops import Op
+from oastfs.wire.transfer.ops import TRANSFER_VERSION, Op
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,7 @@ class DataServer:
 
     def __init__(self, context: DataContext) -> None:
         self._context = context
+        self._client_protocol = ClientProtocol(context)
         self._connections: dict[TransferConnection, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = False
@@ -132,6 +136,9 @@ class DataServer:
 
     def _serve(self, connection: TransferConnection) -> None:
         try:
+            if self._speaks_rpc(connection):
+                ipc.serve(connection, self._client_protocol)
+                return
             while not self._stopping and self._serve_one(connection):
                 pass
         except ConnectionLost:
@@ -149,12 +156,26 @@ class DataServer:
             self._connections.pop(connection, None)
         self._context.metrics.connections.dec()
 
+    def _speaks_rpc(self, connection: TransferConnection) -> bool:
+        """Whether a connection begins otherwise than data transfer does."""
+        connection.idle = True
+        connection.sock.settimeout(self._context.config.idle_seconds)
+        if connection.sock.family == socket.AF_UNIX:
+            return False
+        while not len(connection.buffer):
+            connection.fill()
+        return connection.buffer.peek(1)[0] != TRANSFER_VERSION >> 8
+
     def _serve_one(self, connection: TransferConnection) -> bool:
         """One operation; whether the connection is good for another."""
         config, metrics = self._context.config, self._context.metrics
         connection.idle = True
         connection.sock.settimeout(config.idle_seconds)
-        op, request = connection.receive_request()
+        try:
+            op, request = connection.receive_request()
+        except Unsupported as error:
+            operations.answer_refusal(connection, error)
+            return False
         connection.idle = False
         connection.sock.settimeout(config.connection_timeout_seconds)
         metrics.operations.labels(op.name).inc()

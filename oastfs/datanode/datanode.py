@@ -30,10 +30,17 @@ log = structlog.get_logger(__name__)
 
 
 class Datanode:
-    """Everything of one datanode. ``on_fatal`` is called when it cannot go on."""
+    """Everything of one datanode.
+
+    ``on_fatal`` is called when it cannot go on, ``on_stop`` when an administrator asks for its end.
+    """
 
     def __init__(
-        self, config: DatanodeConfig, on_fatal: Callable[[OastError], None], web: WebPart | None = None
+        self,
+        config: DatanodeConfig,
+        on_fatal: Callable[[OastError], None],
+        web: WebPart | None = None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         self._web = web
@@ -57,7 +64,16 @@ class Datanode:
                 config.connection_timeout_seconds,
                 config.sync_on_close,
             )
-            self.server = DataServer(DataContext(self.store, config, self.metrics, self.scrubber.check_soon))
+            self.server = DataServer(
+                DataContext(
+                    self.store,
+                    config,
+                    self.metrics,
+                    self.scrubber.check_soon,
+                    self._report_blocks,
+                    on_stop,
+                )
+            )
         except BaseException:
             self.store.close()
             raise
@@ -123,6 +139,12 @@ class Datanode:
     def _find_namenode(self, address: str) -> str | None:
         found = (link.reach(address) for link in self._links)
         return next((reached for reached in found if reached is not None), None)
+
+    def _report_blocks(self, incremental: bool) -> None:
+        if incremental:
+            self.reporter.retry()
+        else:
+            self.reporter.report_soon()
 
     def _active_transfers(self) -> int:
         return self.server.active_connections + self.commands.active

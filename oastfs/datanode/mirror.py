@@ -9,6 +9,8 @@ from oastfs.wire.transfer.ops import Op, encode_request
 from oastfs.wire.transfer.packet import Packet
 
 CONNECT_SECONDS = 10.0
+SECONDS_PER_DATANODE = 5.0
+"""More patience for each datanode behind the mirror: the one next to the faulty one shall tell first."""
 
 
 class MirrorFailed(OastError):
@@ -30,7 +32,8 @@ class Mirror:
             self.connection = TransferConnection.open(node.ipAddr, node.xferPort, CONNECT_SECONDS)
         except OastError as error:
             raise MirrorFailed(self.address, error.message) from None
-        self.connection.sock.settimeout(timeout_seconds)
+        self.timeout_seconds = timeout_seconds + SECONDS_PER_DATANODE * len(request.targets)
+        self.connection.sock.settimeout(self.timeout_seconds)
 
     def set_up(self, *, expect_response: bool) -> None:
         """Pass the request on and, in a pipeline, wait for the answer of all that follow."""

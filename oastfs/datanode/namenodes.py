@@ -152,7 +152,7 @@ class NamenodeLink:
             datanode_uuid=volumes[0].datanode_uuid,
             host=identity.host,
             data_port=identity.data_port,
-            control_port=0,
+            control_port=identity.data_port,
             local_socket=identity.local_socket,
             storages=storage_reports(volumes, identity.storage_type),
             version=VERSION,

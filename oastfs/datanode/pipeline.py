@@ -29,6 +29,7 @@ from oastfs.core.errors import (
 from oastfs.core.limits import BYTES_PER_CHECKSUM
 from oastfs.datanode.context import DataContext
 from oastfs.datanode.mirror import Mirror, MirrorFailed
+from oastfs.datanode.reader import ReplicaReader
 from oastfs.datanode.writer import ReplicaWriter
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer.checksum import ChecksumKind, first_bad_chunk
@@ -90,9 +91,7 @@ class BlockReceiver:
             self._refuse(error)
             return False
         try:
-            if self._stage == Stage.PIPELINE_CLOSE_RECOVERY:
-                self._make_durable(last=True)
-            else:
+            if self._stage != Stage.PIPELINE_CLOSE_RECOVERY:
                 self._receive_all()
             return True
         except OSError as error:
@@ -111,6 +110,8 @@ class BlockReceiver:
         if self._request.targets:
             self._mirror = Mirror(self._request, self._context.config.connection_timeout_seconds)
             self._mirror.set_up(expect_response=not self._transfer)
+        if self._stage == Stage.PIPELINE_CLOSE_RECOVERY:
+            self._make_durable(last=True)  # the answer is all that the writer waits for
         if not self._transfer:
             self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink=""))
 
@@ -181,7 +182,7 @@ class BlockReceiver:
         poll = select.poll()
         poll.register(ours, select.POLLIN)
         poll.register(theirs, select.POLLIN)
-        timeout_seconds = self._context.config.connection_timeout_seconds
+        timeout_seconds = mirror.timeout_seconds
         ready = dict(poll.poll(timeout_seconds * 1000))
         now = time.monotonic()
         if theirs in ready:
@@ -310,6 +311,8 @@ class BlockReceiver:
         assert mirror is not None
         relayed = []
         while (ack := mirror.take_ack()) is not None:
+            if pb.ERROR_CHECKSUM in ack.reply[:1]:
+                self._check_own()
             relayed.append(encode_ack(ack.seqno, (pb.SUCCESS, *ack.reply)))
             if any(status != pb.SUCCESS for status in ack.reply):
                 self._connection.send(b"".join(relayed))
@@ -322,6 +325,17 @@ class BlockReceiver:
                 replica.visible_length = max(replica.visible_length, min(done.end, replica.length))
         if relayed:
             self._connection.send(b"".join(relayed))
+
+    def _check_own(self) -> None:
+        """The mirror got damaged bytes: raise CorruptBlock if they were damaged before they left here.
+
+        A station that is not the last one stores checksums as they came, so its own replica tells.
+        """
+        replica = self._open().replica
+        start = replica.visible_length - replica.visible_length % BYTES_PER_CHECKSUM
+        with ReplicaReader(replica) as reader:
+            if not reader.holds(start, replica.length):
+                raise CorruptBlock(f"bytes of block {self._block_id} arrived damaged past {start}")
 
     def _note_acknowledged(self, seqno: int) -> None:
         if seqno != HEARTBEAT_SEQNO:

@@ -44,7 +44,7 @@ def _serve(config: DatanodeConfig, web: WebPart | None) -> int:
         faults.append(error)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    datanode = Datanode(config, fatal, web)
+    datanode = Datanode(config, fatal, web, lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         datanode.start()
         print(f"ready {datanode.endpoints}", flush=True)

@@ -9,7 +9,9 @@ from oastfs.core.errors import BlockNotFound, CorruptBlock
 from oastfs.core.limits import BYTES_PER_CHECKSUM
 from oastfs.datanode.layout import checksum_offset, chunk_count
 from oastfs.datanode.replica import Replica
-from oastfs.wire.transfer.checksum import CHECKSUM_BYTES
+from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind, first_bad_chunk
+
+_CHECK_BYTES = 1024 * 1024
 
 
 class ReplicaReader:
@@ -55,6 +57,18 @@ class ReplicaReader:
             if self.read_into(start, [piece], [sums]) < size:
                 raise CorruptBlock(f"block {self.replica.block_id} is shorter than it should be")
             yield piece, sums
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether the bytes from ``start`` (a chunk's beginning) to ``end`` match their checksums."""
+        for at in range(start, end, _CHECK_BYTES):
+            size = min(_CHECK_BYTES, end - at)
+            data = memoryview(bytearray(size))
+            checksums = memoryview(bytearray(chunk_count(size) * CHECKSUM_BYTES))
+            if self.read_into(at, [data], [checksums]) < size:
+                return False
+            if first_bad_chunk(ChecksumKind.CRC32C, BYTES_PER_CHECKSUM, data, checksums) is not None:
+                return False
+        return True
 
     def _read(self, start: int, data: Sequence[memoryview], checksums: Sequence[memoryview]) -> int:
         count = _preadv_all(self.data_fd, data, start)

@@ -6,7 +6,7 @@ bounded by the largest packet or message that the limits allow.
 
 from __future__ import annotations
 
-from oastfs.core.errors import ProtocolError
+from oastfs.core.errors import ProtocolError, Unsupported
 from oastfs.wire.transfer.ops import (
     MESSAGE_BYTES_MAX,
     REQUEST_PREFIX_BYTES,
@@ -81,6 +81,10 @@ class TransferBuffer:
         self._start = end
         return self._memory[start:end]
 
+    def peek(self, limit: int) -> memoryview:
+        """At most ``limit`` bytes of what is here, without taking them."""
+        return self._memory[self._start : min(self._start + limit, self._end)]
+
     def take_message(self, kind: type[M]) -> M | None:
         """The next varint-delimited message, or None until it is complete. Raises ProtocolError."""
         body = self._peek_delimited(0)
@@ -107,13 +111,13 @@ class TransferBuffer:
         return begin, begin + length
 
     def take_request(self) -> tuple[Op, Request] | None:
-        """The next operation, or None until it is complete. Raises ProtocolError."""
+        """The next operation, or None until it is complete. Raises ProtocolError, Unsupported."""
         if not self._need(REQUEST_PREFIX_BYTES):
             return None
         op = decode_op(self._memory[self._start : self._start + REQUEST_PREFIX_BYTES])
         kind = REQUESTS.get(op)
         if kind is None:
-            raise ProtocolError(f"operation {op.name} is not supported")
+            raise Unsupported(f"operation {op.name} is not supported")
         body = self._peek_delimited(REQUEST_PREFIX_BYTES)
         if body is None:
             return None

@@ -45,8 +45,15 @@ class Node:
         self.store = BlockStore(opened, self._changed)
         self.store.load()
         self.metrics = Metrics()
+        self.asked: list[str] = []
+        """What administrators asked for."""
         context = DataContext(
-            self.store, self.config, self.metrics, lambda replica: self.complaints.append(replica.block_id)
+            self.store,
+            self.config,
+            self.metrics,
+            lambda replica: self.complaints.append(replica.block_id),
+            lambda incremental: self.asked.append("incremental report" if incremental else "full report"),
+            lambda: self.asked.append("stop"),
         )
         self.server = DataServer(context)
         self.server.start()

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oastfs.core.errors import ConnectionLost
+from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer import (
     BlockId,
     ChecksumKind,
@@ -23,6 +24,7 @@ from oastfs.wire.transfer import (
     read_request,
     write_request,
 )
+from oastfs.wire.transfer.messages import base_header, datanode_info
 from oastfs.wire.transfer.ops import Op, encode_varint
 from tests.harness.waiting import wait_until
 from tests.unit.datanode.peer import Node, nodes, read_block, write_block
@@ -33,7 +35,13 @@ CONTENT = os.urandom(8_000_000)
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with nodes(tmp_path_factory.mktemp("bad"), 1, connection_timeout_seconds=1.0, idle_seconds=1.0) as (one,):
+    with nodes(
+        tmp_path_factory.mktemp("bad"),
+        1,
+        connection_timeout_seconds=1.0,
+        reader_timeout_seconds=1.0,
+        idle_seconds=1.0,
+    ) as (one,):
         write_block([one.target], BLOCK, CONTENT)
         yield one
 
@@ -107,7 +115,6 @@ def test_afterwards_everything_is_as_it_was(node: Node) -> None:
     [
         b"\x00\x1c\x50" + b"\xff" * 10,
         b"\x00\x1c\x51" + encode_varint(2**31),
-        b"GET / HTTP/1.1\r\n\r\n",
         b"\x00\x00\x00\x00",
     ],
 )
@@ -116,6 +123,40 @@ def test_huge_lengths_take_no_memory(node: Node, data: bytes) -> None:
     for _ in range(20):
         assert throw(node, data) == b""
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"not HTTP"),
+        (b"hrpc\x08\x00\x00", b"version 9"),
+        (b"hrpc\x09\x00\x00" + b"\xff" * 4, b"over the limit"),
+        (b"hrpc\x09\x00\x00" + b"\x00\x00\x00\x05" + b"\xff" * 5, b"RpcServerException"),
+    ],
+)
+def test_what_is_not_hadoop_rpc_is_told_so(node: Node, data: bytes, answer: bytes) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(20):
+        assert answer in throw(node, data)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+@pytest.mark.parametrize("op", [Op.READ_METADATA, Op.REPLACE_BLOCK, Op.COPY_BLOCK, Op.BLOCK_GROUP_CHECKSUM])
+def test_operations_that_are_not_served_are_refused(node: Node, op: Op) -> None:
+    header = base_header(BLOCK)
+    bodies = {
+        Op.READ_METADATA: b"\x0a\x01x",
+        Op.REPLACE_BLOCK: pb.OpReplaceBlock(
+            header=header, delHint="", source=datanode_info(node.target)
+        ).SerializeToString(),
+        Op.COPY_BLOCK: pb.OpCopyBlock(header=header).SerializeToString(),
+        Op.BLOCK_GROUP_CHECKSUM: b"",
+    }
+    with node.connect() as connection:
+        connection.send(b"\x00\x1c" + bytes((op,)) + encode_varint(len(bodies[op])) + bodies[op])
+        response = connection.receive_message(pb.BlockOpResponse)
+    assert response.status == pb.ERROR_UNSUPPORTED
+    assert op.name in response.message
 
 
 def test_a_packet_that_promises_too_much_ends_the_write(node: Node) -> None:
