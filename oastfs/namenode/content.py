@@ -15,6 +15,8 @@ from oastfs.store.schema import CONTENT, Content, Inode
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
+_BLOCKS = int(Flag.BLOCKS)
+
 
 def read_inline(tx: Transaction, inode_id: int) -> tuple[bytes, int]:
     """(bytes of the row, the file's length) of a file that is inline. Raises BlockNotFound if it is not."""
@@ -22,7 +24,7 @@ def read_inline(tx: Transaction, inode_id: int) -> tuple[bytes, int]:
         inode = tree.resolve_id(tx, inode_id).inode
     except StaleHandle:
         raise BlockNotFound(f"the file {inode_id} is gone") from None
-    if not stat.S_ISREG(inode.mode) or inode.flags & Flag.BLOCKS:
+    if not stat.S_ISREG(inode.mode) or inode.flags & _BLOCKS:
         raise BlockNotFound(f"the content of {inode_id} is not (or no longer) in the metadata")
     row = tx.get(CONTENT, (inode_id,)) if inode.length else None
     return b"" if row is None else row.data[: inode.length], inode.length

@@ -42,10 +42,6 @@ class InlineBlocks:
             return MemoryBlock(block_id, b"", min(length, FILE_BYTES_MAX))
         raise BlockNotFound(f"block {block_id} is not on this namenode")
 
-    def visible_length(self, block_id: int, length: int) -> int:
-        """How much of the block readers see."""
-        return self.find(block_id, length).length
-
     def on_thread(self, function: Callable[[], T]) -> Future[T]:
         """Run what waits for the store."""
         return self._threads.submit(function)

@@ -24,12 +24,14 @@ from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
+from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.http import StatusServer
 from oastfs.namenode.server.inline_blocks import InlineBlocks
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.native import MetadataHandler
 from oastfs.namenode.server.rpc import RpcLimits, RpcServer
+from oastfs.namenode.server.visible_length import VisibleLengthHandler
 from oastfs.store import open_store
 from oastfs.store.transaction import Store
 
@@ -142,7 +144,8 @@ class Namenode:
         self._parts.callback(hdfs.close)
         blocks = InlineBlocks(namespace)
         self._parts.callback(blocks.close)
-        handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs)}
+        lengths = VisibleLengthHandler(blocks, Completions(asyncio.get_running_loop()), self.metrics)
+        handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs, lengths)}
         self._rpc = RpcServer(handlers, blocks, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
         self._http = StatusServer(self.metrics.registry, self._amiss, self.status)
