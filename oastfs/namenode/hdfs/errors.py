@@ -8,6 +8,7 @@ from typing import Final
 from oastfs.core.errors import NoSuchVerb, NotPermitted, OastError, PermissionDenied
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.permissions import EXECUTE, WRITE, allows
 from oastfs.store.transaction import Transaction
 
 FILE_NOT_FOUND: Final = "java.io.FileNotFoundException"
@@ -61,6 +62,9 @@ def worded(tx: Transaction, call: Call, error: OastError) -> OastError:
 def _denied(tx: Transaction, call: Call, inode_id: int, mask: int) -> HdfsError:
     node = tree.resolve_id(tx, inode_id)
     inode = node.inode
+    if mask == WRITE | EXECUTE:
+        # HDFS asks for the right to go through before the right to change.
+        mask = WRITE if allows(call.context.caller, inode, EXECUTE) else EXECUTE
     path = tree.path_of(tx, inode_id)
     owner, group = call.names.user(tx, inode.uid), call.names.group(tx, inode.gid)
     mode = _stat.filemode(inode.mode)

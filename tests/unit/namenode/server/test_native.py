@@ -46,10 +46,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "access": ("/file", 4),
     "add_block": ("/open", "writer", 0),
     "append": ("/file", "appender"),
-    "concat": ("/f", ["/g"]),
     "chmod": ("/file", 0o600),
     "chown": ("/file", 7, 8),
     "commit": ("/open", "writer", [BlockCommit(1, 1, 0, 1, (1,))]),
+    "concat": ("/file", ["/tail"]),
     "complete": ("/open", "writer", []),
     "content_summary": ("/",),
     "create": ("/created",),
@@ -97,6 +97,7 @@ MAY_FAIL = {"abandon_block", "commit", "update_block"}
 
 def populate(remote: RemoteMetadata) -> None:
     remote.write_file(ROOT, "/file", b"hello")
+    remote.write_file(ROOT, "/tail", b"world")
     remote.set_xattr(ROOT, "/file", "user.x", b"v")
     remote.mkdirs(ROOT, "/directory")
     remote.symlink(ROOT, "/symlink", "/file")

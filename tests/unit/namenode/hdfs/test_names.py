@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import pytest
+
+from oastfs.core.errors import OastError
+from oastfs.namenode.namespace import Namespace
+from oastfs.wire.proto import hdfs_pb2 as types
+from tests.unit.namenode.conftest import ALICE, BOB, ROOT, names
+from tests.unit.namenode.hdfs.conftest import Hdfs
+from tests.unit.namenode.hdfs.test_writing import java_class
+
+
+@pytest.fixture(autouse=True)
+def tree(namespace: Namespace) -> None:
+    namespace.mkdirs(ROOT, "/d/sub")
+    namespace.mkdirs(ROOT, "/e")
+    for path in ("/f", "/g", "/d/f"):
+        namespace.write_file(ROOT, path, path.encode())
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "moved_to"),
+    [
+        ("/f", "/new", "/new"),
+        ("/f", "/d/sub", "/d/sub/f"),
+        ("/d", "/e", "/e/d"),
+        ("/f", "/g", None),
+        ("/f", "/d", None),
+        ("/f", "/none/x", None),
+        ("/none", "/x", None),
+        ("/d", "/d/sub/x", None),
+        ("/d", "/d/sub", None),
+        ("/", "/x", None),
+        ("/f", "/g/x", None),
+    ],
+)
+def test_rename(hdfs: Hdfs, source: str, target: str, moved_to: str | None) -> None:
+    assert hdfs.call("rename", src=source, dst=target).result == (moved_to is not None)
+    if moved_to:
+        assert hdfs.exists(moved_to) and not hdfs.exists(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "overwrite", "error_class"),
+    [
+        ("/f", "/new", False, ""),
+        ("/f", "/g", True, ""),
+        ("/e", "/d/sub", True, ""),
+        ("/f", "/g", False, "FileAlreadyExistsException"),
+        ("/f", "/f", True, "FileAlreadyExistsException"),
+        ("/none", "/x", False, "FileNotFoundException"),
+        ("/f", "/none/x", False, "FileNotFoundException"),
+        ("/f", "/g/x", False, "ParentNotDirectoryException"),
+        ("/e", "/d", True, "IOException"),
+        ("/f", "/e", True, "IOException"),
+        ("/d", "/g", True, "IOException"),
+        ("/d", "/d/x", False, "IOException"),
+        ("/", "/x", False, "IOException"),
+        ("/f", "/", False, "IOException"),
+    ],
+)
+def test_rename2(hdfs: Hdfs, source: str, target: str, overwrite: bool, error_class: str) -> None:
+    if error_class:
+        with pytest.raises(OastError) as error:
+            hdfs.call("rename2", src=source, dst=target, overwriteDest=overwrite)
+        assert java_class(error) == error_class
+    else:
+        hdfs.call("rename2", src=source, dst=target, overwriteDest=overwrite)
+        assert hdfs.exists(target) and not hdfs.exists(source)
+
+
+def test_delete(hdfs: Hdfs, namespace: Namespace) -> None:
+    assert not hdfs.call("delete", src="/none", recursive=True).result
+    assert not hdfs.call("delete", src="/", recursive=True).result
+    with pytest.raises(OastError) as error:
+        hdfs.call("delete", src="/d", recursive=False)
+    assert java_class(error) == "PathIsNotEmptyDirectoryException"
+    assert hdfs.call("delete", src="/d", recursive=True).result
+    assert names(namespace, "/") == ["e", "f", "g", "home", "tmp"]
+
+
+def test_mkdirs(hdfs: Hdfs, namespace: Namespace) -> None:
+    mode = types.FsPermission(perm=0o750)
+    assert hdfs.call("mkdirs", src="/m/n", masked=mode, createParent=True).result
+    assert namespace.stat(ROOT, "/m/n").mode & 0o7777 == 0o750
+    assert hdfs.call("mkdirs", src="/m/n", masked=mode, createParent=True).result
+    for path, parents, error_class in (
+        ("/f", True, "FileAlreadyExistsException"),
+        ("/f/x", True, "ParentNotDirectoryException"),
+        ("/none/x", False, "FileNotFoundException"),
+    ):
+        with pytest.raises(OastError) as error:
+            hdfs.call("mkdirs", src=path, masked=mode, createParent=parents)
+        assert java_class(error) == error_class
+
+
+def test_listings(hdfs: Hdfs, namespace: Namespace) -> None:
+    listing = hdfs.call("getListing", src="/d", startAfter=b"", needLocation=True).dirList
+    assert [(entry.path, entry.fileType) for entry in listing.partialListing] == [(b"f", 2), (b"sub", 1)]
+    assert listing.partialListing[0].locations.fileLength == 4
+    of_file = hdfs.call("getListing", src="/f", startAfter=b"", needLocation=False).dirList
+    assert [entry.path for entry in of_file.partialListing] == [b""]
+    assert not hdfs.call("getListing", src="/none", startAfter=b"", needLocation=False).HasField("dirList")
+    namespace.write_file(ROOT, "/many/last", b"", parents=True)
+    for number in range(1000):
+        namespace.write_file(ROOT, f"/many/{number:04}", b"")
+    first = hdfs.call("getListing", src="/many", startAfter=b"", needLocation=False).dirList
+    assert len(first.partialListing) == 1000 and first.remainingEntries
+    after = first.partialListing[-1].path
+    rest = hdfs.call("getListing", src="/many", startAfter=after, needLocation=False).dirList
+    assert [entry.path for entry in rest.partialListing] == [b"last"] and not rest.remainingEntries
+
+
+def test_batched_listings(hdfs: Hdfs, namespace: Namespace) -> None:
+    for number in range(1500):
+        namespace.write_file(ROOT, f"/many/{number:04}", b"", parents=True)
+    paths = ["/d", "/none", "/many", "/e"]
+    found: dict[int, list[bytes]] = {}
+    faults = {}
+    after, pages = b"", 0
+    while True:
+        page = hdfs.call("getBatchedListing", paths=paths, startAfter=after, needLocation=False)
+        pages += 1
+        for one in page.listings:
+            found.setdefault(one.parentIdx, []).extend(entry.path for entry in one.partialListing)
+            if one.HasField("exception"):
+                faults[one.parentIdx] = one.exception.className
+        if not page.hasMore:
+            break
+        after = page.startAfter
+    assert pages == 2 and found[0] == [b"f", b"sub"] and found[3] == []
+    assert len(set(found[2])) == 1500
+    assert faults == {1: "java.io.FileNotFoundException"}
+
+
+def test_links_are_followed(hdfs: Hdfs, namespace: Namespace) -> None:
+    hdfs.call(
+        "createSymlink", target="/d", link="/link", dirPerm=types.FsPermission(perm=0o755), createParent=False
+    )
+    assert hdfs.call("getFileInfo", src="/link/f").fs.length == 4
+    assert hdfs.call("getFileInfo", src="/link").fs.fileType == types.HdfsFileStatus.IS_DIR
+    link = hdfs.call("getFileLinkInfo", src="/link").fs
+    assert link.fileType == types.HdfsFileStatus.IS_SYMLINK and link.symlink == b"/d"
+    assert hdfs.call("getLinkTarget", path="/link").targetPath == "/d"
+    with pytest.raises(OastError):
+        hdfs.call("getLinkTarget", path="/d")
+
+
+def test_owner_and_times(hdfs: Hdfs, namespace: Namespace) -> None:
+    hdfs.call("setOwner", src="/f", username="somebody", groupname="somegroup")
+    found = hdfs.call("getFileInfo", src="/f").fs
+    assert (found.owner, found.group) == ("somebody", "somegroup")
+    hdfs.call("setTimes", src="/f", mtime=5000, atime=2**64 - 1)
+    changed = hdfs.call("getFileInfo", src="/f").fs
+    assert changed.modification_time == 5000 and changed.access_time == found.access_time
+    hdfs.call("setPermission", src="/f", permission=types.FsPermission(perm=0o1640))
+    assert hdfs.call("getFileInfo", src="/f").fs.permission.perm == 0o1640
+    for caller, fields in ((BOB, {"username": "bob"}), (ALICE, {"groupname": "somegroup"})):
+        with pytest.raises(OastError) as error:
+            hdfs.call("setOwner", caller, src="/f", **fields)
+        assert java_class(error) == "AccessControlException"
+
+
+def test_attributes(hdfs: Hdfs) -> None:
+    attribute = types.XAttr(namespace=types.XAttr.USER, name="color", value=b"green")
+    hdfs.call("setXAttr", src="/f", xAttr=attribute, flag=1)
+    with pytest.raises(OastError, match="REPLACE flag must be specified"):
+        hdfs.call("setXAttr", src="/f", xAttr=attribute, flag=1)
+    assert list(hdfs.call("getXAttrs", src="/f", xAttrs=[attribute]).xAttrs) == [attribute]
+    assert [one.name for one in hdfs.call("listXAttrs", src="/f").xAttrs] == ["color"]
+    hdfs.call("removeXAttr", src="/f", xAttr=attribute)
+    with pytest.raises(OastError, match="No matching attributes"):
+        hdfs.call("removeXAttr", src="/f", xAttr=attribute)
+
+
+def test_missing_paths(hdfs: Hdfs) -> None:
+    assert not hdfs.exists("/none")
+    for method, fields in (
+        ("getBlockLocations", {"offset": 0, "length": 1}),
+        ("setPermission", {"permission": types.FsPermission(perm=0o644)}),
+        ("setOwner", {"username": "x"}),
+        ("setTimes", {"mtime": 1, "atime": 1}),
+        ("append", {"clientName": "x"}),
+        ("truncate", {"newLength": 0, "clientName": "x"}),
+        ("recoverLease", {"clientName": "x"}),
+        ("isFileClosed", {}),
+    ):
+        with pytest.raises(OastError) as error:
+            hdfs.call(method, src="/none", **fields)
+        assert java_class(error) == "FileNotFoundException", method
+    assert not hdfs.call("setReplication", src="/none", replication=1).result

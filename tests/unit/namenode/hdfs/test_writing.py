@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oastfs.core.errors import OastError
+from oastfs.core.types import Flag
+from oastfs.namenode.jobs.leases import LeaseExpiry
+from oastfs.namenode.namespace import Namespace
+from oastfs.wire.proto import hdfs_pb2 as types
+from tests.harness.fleet import Fleet
+from tests.unit.namenode.conftest import ALICE, BOB, ROOT, Clock
+from tests.unit.namenode.hdfs.conftest import Hdfs
+
+
+def fill(fleet: Fleet, block: types.LocatedBlock, length: int) -> types.ExtendedBlock:
+    """What a client does with a block: its datanodes have ``length`` bytes; the block as it reports it."""
+    for uuid in block.storageIDs:
+        node = next(node for node in fleet.nodes if node.report.uuid == uuid)
+        node.ledger[block.b.blockId] = (block.b.generationStamp, length)
+    written = types.ExtendedBlock()
+    written.CopyFrom(block.b)
+    written.numBytes = length
+    return written
+
+
+def add_block(hdfs: Hdfs, path: str, **fields: Any) -> types.LocatedBlock:
+    answer = hdfs.call("addBlock", src=path, clientName="writer", **fields)
+    block: types.LocatedBlock = answer.block
+    return block
+
+
+def write(hdfs: Hdfs, fleet: Fleet, path: str, lengths: list[int]) -> None:
+    """A closed file with blocks of these lengths."""
+    hdfs.create(path)
+    previous: dict[str, Any] = {}
+    for length in lengths:
+        previous = {"previous": fill(fleet, add_block(hdfs, path, **previous), length)}
+    last = {"last": previous["previous"]} if previous else {}
+    assert hdfs.call("complete", src=path, clientName="writer", **last).result
+
+
+def extents(found: types.LocatedBlocks) -> list[tuple[int, int]]:
+    return [(block.offset, block.b.numBytes) for block in found.blocks]
+
+
+def java_class(error: pytest.ExceptionInfo[OastError]) -> str:
+    return error.value.java_class.rpartition(".")[2]
+
+
+def test_a_file_of_several_blocks(hdfs: Hdfs, fleet: Fleet) -> None:
+    write(hdfs, fleet, "/f", [4096, 4096, 100])
+    found = hdfs.locations("/f")
+    assert found.fileLength == 8292 and not found.underConstruction and found.isLastBlockComplete
+    assert [(block.offset, block.b.numBytes) for block in found.blocks] == [
+        (0, 4096),
+        (4096, 4096),
+        (8192, 100),
+    ]
+    assert all(
+        len(block.locs) == len(block.storageIDs) == len(block.storageTypes) == 2 for block in found.blocks
+    )
+    assert found.lastBlock == found.blocks[-1]
+    part = hdfs.locations("/f", 4096, 1)
+    assert [block.offset for block in part.blocks] == [4096] and part.lastBlock.offset == 8192
+
+
+def test_what_a_reader_sees_of_a_file_that_is_being_written(hdfs: Hdfs, fleet: Fleet) -> None:
+    hdfs.create("/f")
+    empty = hdfs.locations("/f")
+    assert empty.underConstruction and not empty.isLastBlockComplete and not empty.HasField("lastBlock")
+    first = fill(fleet, add_block(hdfs, "/f"), 4096)
+    second = add_block(hdfs, "/f", previous=first)
+    found = hdfs.locations("/f")
+    assert found.fileLength == 4096 and found.underConstruction and not found.isLastBlockComplete
+    assert [block.offset for block in found.blocks] == [0]
+    assert found.lastBlock.b.blockId == second.b.blockId and found.lastBlock.offset == 4096
+    assert len(found.lastBlock.locs) == 2
+    assert not hdfs.call("isFileClosed", src="/f").result
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, second, 7))
+    assert hdfs.call("isFileClosed", src="/f").result
+    assert hdfs.locations("/f").fileLength == 4103
+
+
+def test_append_goes_on_in_the_last_block(hdfs: Hdfs, fleet: Fleet) -> None:
+    write(hdfs, fleet, "/f", [4096, 100])
+    answer = hdfs.call("append", src="/f", clientName="writer", flag=4)
+    assert answer.block.b.numBytes == 100 and answer.block.offset == 4096
+    assert answer.stat.block_replication == 2 == len(answer.block.locs)
+    updated = hdfs.call("updateBlockForPipeline", block=answer.block.b, clientName="writer").block
+    assert updated.b.generationStamp > answer.block.b.generationStamp
+    reading = hdfs.locations("/f")
+    assert reading.fileLength == 4096 and reading.lastBlock.b.numBytes == 100
+    hdfs.call(
+        "updatePipeline",
+        clientName="writer",
+        oldBlock=answer.block.b,
+        newBlock=updated.b,
+        newNodes=[place.id for place in answer.block.locs],
+        storageIDs=list(answer.block.storageIDs),
+    )
+    answer.block.b.generationStamp = updated.b.generationStamp
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, answer.block, 300))
+    assert hdfs.locations("/f").fileLength == 4396
+
+
+def test_append_with_an_unchanged_stamp(hdfs: Hdfs, fleet: Fleet) -> None:
+    write(hdfs, fleet, "/f", [100])
+    answer = hdfs.call("append", src="/f", clientName="writer", flag=4)
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, answer.block, 150))
+    assert hdfs.locations("/f").fileLength == 150
+
+
+def test_append_in_a_new_block(hdfs: Hdfs, fleet: Fleet) -> None:
+    write(hdfs, fleet, "/f", [100])
+    answer = hdfs.call("append", src="/f", clientName="writer", flag=4 | 0x20)
+    assert not answer.HasField("block")
+    block = add_block(hdfs, "/f")
+    assert block.offset == 100
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, block, 50))
+    assert [(block.offset, block.b.numBytes) for block in hdfs.locations("/f").blocks] == [
+        (0, 100),
+        (100, 50),
+    ]
+
+
+def test_a_pipeline_that_loses_a_datanode(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    hdfs.create("/f")
+    block = add_block(hdfs, "/f")
+    updated = hdfs.call("updateBlockForPipeline", block=block.b, clientName="writer").block
+    kept = list(block.storageIDs)[:1]
+    hdfs.call(
+        "updatePipeline",
+        clientName="writer",
+        oldBlock=block.b,
+        newBlock=updated.b,
+        newNodes=[place.id for place in block.locs[:1]],
+        storageIDs=kept,
+    )
+    del block.storageIDs[1:]
+    block.b.generationStamp = updated.b.generationStamp
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, block, 1000))
+    found = hdfs.locations("/f")
+    assert list(found.blocks[0].storageIDs) == kept
+    assert namespace.statfs(ROOT).under_replicated == 1
+
+
+def test_another_datanode_for_a_pipeline(hdfs: Hdfs, fleet: Fleet) -> None:
+    file_id = hdfs.create("/f")
+    block = add_block(hdfs, "/f")
+    answer = hdfs.call(
+        "getAdditionalDatanode",
+        src="/f",
+        blk=block.b,
+        existings=[block.locs[0]],
+        excludes=[block.locs[1]],
+        numAdditionalNodes=1,
+        clientName="writer",
+        existingStorageUuids=[block.storageIDs[0]],
+        fileId=file_id,
+    )
+    more = answer.block
+    assert more.storageIDs[0] == block.storageIDs[0] and len(more.locs) == 2
+    assert more.storageIDs[1] not in block.storageIDs
+
+
+def test_a_block_that_is_abandoned(hdfs: Hdfs, fleet: Fleet) -> None:
+    file_id = hdfs.create("/f")
+    block = add_block(hdfs, "/f", fileId=file_id)
+    hdfs.call("abandonBlock", b=block.b, src="/f", holder="writer", fileId=file_id)
+    again = add_block(hdfs, "/f", excludeNodes=[block.locs[0]])
+    assert again.b.blockId != block.b.blockId and block.storageIDs[0] not in again.storageIDs
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, again, 5))
+    assert hdfs.locations("/f").fileLength == 5
+
+
+def test_too_few_datanodes(hdfs: Hdfs) -> None:
+    hdfs.create("/f")
+    with pytest.raises(OastError, match="could only be written to 0 of the 1 minReplication nodes"):
+        add_block(hdfs, "/f")
+
+
+def test_complete_is_true_again(hdfs: Hdfs, fleet: Fleet) -> None:
+    hdfs.create("/f")
+    last = fill(fleet, add_block(hdfs, "/f"), 100)
+    for _ in range(2):
+        assert hdfs.call("complete", src="/f", clientName="writer", last=last).result
+    with pytest.raises(OastError) as error:
+        last.numBytes = 99
+        hdfs.call("complete", src="/f", clientName="writer", last=last)
+    assert java_class(error) == "LeaseExpiredException"
+
+
+def test_a_file_that_was_renamed_while_written(hdfs: Hdfs, fleet: Fleet) -> None:
+    file_id = hdfs.create("/f")
+    block = add_block(hdfs, "/f", fileId=file_id)
+    hdfs.call("rename", src="/f", dst="/g")
+    last = fill(fleet, block, 100)
+    assert hdfs.call("complete", src="/f", clientName="writer", fileId=file_id, last=last).result
+    assert hdfs.locations("/g").fileLength == 100
+
+
+def test_who_else_writes(hdfs: Hdfs, fleet: Fleet, clock: Clock) -> None:
+    hdfs.create("/f")
+    for method, fields in (
+        ("append", {"clientName": "other"}),
+        ("append", {"clientName": "writer"}),
+        ("truncate", {"clientName": "other", "newLength": 0}),
+    ):
+        with pytest.raises(OastError) as error:
+            hdfs.call(method, src="/f", **fields)
+        assert java_class(error) == "AlreadyBeingCreatedException"
+    with pytest.raises(OastError) as error:
+        hdfs.create("/f", "other")
+    assert java_class(error) == "AlreadyBeingCreatedException"
+    for client in ("other", ""):
+        with pytest.raises(OastError) as error:
+            hdfs.call("addBlock", src="/f", clientName=client)
+        assert java_class(error) == "LeaseExpiredException"
+    clock.advance(61)
+    fleet.beat_all()
+    assert hdfs.call("append", src="/f", clientName="other").stat.length == 0
+
+
+def test_overwriting_makes_another_file(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    write(hdfs, fleet, "/tmp/f", [100])
+    namespace.chmod(ROOT, "/tmp/f", 0o666)
+    before = namespace.stat(ROOT, "/tmp/f")
+    with pytest.raises(OastError) as error:
+        hdfs.create("/tmp/f")
+    assert java_class(error) == "FileAlreadyExistsException"
+    with pytest.raises(OastError) as error:
+        hdfs.create("/tmp/f", caller=ALICE, createFlag=3)  # /tmp is sticky
+    assert java_class(error) == "AccessControlException"
+    hdfs.create("/tmp/f", createFlag=3)
+    after = namespace.stat(ROOT, "/tmp/f")
+    assert after.inode_id != before.inode_id and after.mode & 0o777 == 0o644 and after.length == 0
+
+
+def test_group_of_the_directory(hdfs: Hdfs, namespace: Namespace) -> None:
+    namespace.chown(ROOT, "/home/alice", -1, 2000)
+    hdfs.create("/home/alice/f", caller=ALICE)
+    status = namespace.stat(ROOT, "/home/alice/f")
+    assert (status.uid, status.gid) == (ALICE.uid, 2000)
+
+
+def test_denials_are_worded_as_hdfs_words_them(hdfs: Hdfs) -> None:
+    with pytest.raises(OastError) as error:
+        hdfs.create("/home/alice/f", caller=BOB)
+    assert java_class(error) == "AccessControlException"
+    assert error.value.message == (
+        'Permission denied: user=bob, access=WRITE, inode="/home/alice":1001:1001:drwxr-xr-x'
+    )
+
+
+def test_parents(hdfs: Hdfs) -> None:
+    with pytest.raises(OastError) as error:
+        hdfs.create("/none/f", createParent=False)
+    assert java_class(error) == "FileNotFoundException"
+    hdfs.create("/none/f")
+    with pytest.raises(OastError) as error:
+        hdfs.create("/none/f/g")
+    assert java_class(error) == "ParentNotDirectoryException"
+    with pytest.raises(OastError) as error:
+        hdfs.create("/none")
+    assert java_class(error) == "FileAlreadyExistsException"
+
+
+def test_fsync_notes_the_length(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    file_id = hdfs.create("/f")
+    block = add_block(hdfs, "/f")
+    fill(fleet, block, 100)
+    hdfs.call("fsync", src="/f", client="writer", lastBlockLength=100, fileId=file_id)
+    assert namespace.stat(ROOT, "/f").length == 100
+    found = hdfs.locations("/f")
+    assert found.underConstruction and found.lastBlock.b.numBytes == 100 and not found.isLastBlockComplete
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, block, 250))
+    assert namespace.stat(ROOT, "/f").length == 250
+
+
+def test_a_writer_that_is_gone(hdfs: Hdfs, fleet: Fleet, namespace: Namespace, clock: Clock) -> None:
+    hdfs.create("/f")
+    fill(fleet, add_block(hdfs, "/f"), 70)
+    assert not hdfs.call("recoverLease", src="/f", clientName="other").result
+    with pytest.raises(OastError) as error:
+        hdfs.call("append", src="/f", clientName="other")
+    assert java_class(error) == "RecoveryInProgressException"
+    fleet.carry_out_all()
+    assert hdfs.call("recoverLease", src="/f", clientName="other").result
+    assert namespace.stat(ROOT, "/f").length == 70
+    hdfs.create("/g")
+    clock.advance(3601)
+    fleet.beat_all()
+    LeaseExpiry(namespace).run_all(clock())
+    assert hdfs.call("isFileClosed", src="/g").result
+
+
+def test_truncate(hdfs: Hdfs, fleet: Fleet) -> None:
+    write(hdfs, fleet, "/f", [4096, 100])
+    assert hdfs.call("truncate", src="/f", newLength=4100, clientName="writer").result
+    assert hdfs.locations("/f").fileLength == 4100
+    with pytest.raises(OastError, match="Cannot truncate to a larger file size"):
+        hdfs.call("truncate", src="/f", newLength=5000, clientName="writer")
+
+
+def test_inline_files_and_holes_are_blocks_of_the_namenode(hdfs: Hdfs, namespace: Namespace) -> None:
+    namespace.write_file(ROOT, "/small", b"x" * 100)
+    found = hdfs.locations("/small")
+    (block,) = found.blocks
+    assert block.b.numBytes == 100 == found.fileLength and found.isLastBlockComplete
+    assert (block.locs[0].id.ipAddr, block.locs[0].id.xferPort) == ("127.0.0.1", 8020)
+    namespace.truncate(ROOT, "/small", 5000)
+    found = hdfs.locations("/small")
+    assert extents(found) == [(0, 100), (100, 4900)]
+    assert found.lastBlock.offset == 100
+    assert not namespace.stat(ROOT, "/small").flags & Flag.BLOCKS
+
+
+def test_holes_between_blocks(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    namespace.create(ROOT, "/sparse", holder="w")
+    commits = [fleet.write_block(namespace.add_block(ROOT, "/sparse", "w", at), 100) for at in (4096, 12288)]
+    namespace.complete(ROOT, "/sparse", "w", commits, 20000)
+    found = hdfs.locations("/sparse")
+    assert extents(found) == [(0, 4096), (4096, 100), (4196, 8092), (12288, 100), (12388, 7612)]
+    at_end = hdfs.locations("/sparse", 5000, 10)
+    assert [block.offset for block in at_end.blocks] == [5000] and at_end.lastBlock.offset == 19999
