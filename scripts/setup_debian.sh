@@ -24,6 +24,7 @@ if [ "$purpose" = test ]; then
     need make make
     need rclone rclone
     need rsync rsync
+    need setfacl acl
     need setfattr attr
     need sqlite3 sqlite3
     need tar tar

@@ -142,6 +142,12 @@ class InvalidArgument(OastError):
     java_class = "org.apache.hadoop.HadoopIllegalArgumentException"
 
 
+class BadAcl(InvalidArgument):
+    """Invalid ACL."""
+
+    java_class = "org.apache.hadoop.hdfs.protocol.AclException"
+
+
 class Unsupported(OastError):
     """Operation not supported."""
 

@@ -21,6 +21,9 @@ XATTR_NAME_BYTES_MAX = 255
 XATTR_VALUE_BYTES_MAX = 65_536
 XATTRS_PER_INODE_MAX = 1_024
 
+ACL_ENTRIES_MAX = 32
+"""Most access entries of an inode, and most default entries (HDFS's limit)."""
+
 INLINE_LIMIT_BYTES_DEFAULT = 64 * 1024
 INLINE_LIMIT_BYTES_MAX = 1024 * 1024
 

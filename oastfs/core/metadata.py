@@ -17,6 +17,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from oastfs.core.types import (
+    AclEntry,
+    AclStatus,
     BlockCommit,
     Caller,
     ContentSummary,
@@ -108,13 +110,20 @@ class Metadata(ABC):
         mode: int = 0o755,
         parents: bool = True,
         exist_ok: bool = True,
+        unmasked_mode: int = -1,
     ) -> FileStatus:
-        """Make a directory, and with ``parents`` those above it. ``mode`` is after umask."""
-        return self.call("mkdirs", caller, path, mode, parents, exist_ok)  # type: ignore[no-any-return]
+        """Make a directory, and with ``parents`` those above it. ``mode`` is after umask.
 
-    def mknod(self, caller: Caller, path: str, mode: int, rdev: int = 0) -> FileStatus:
+        ``unmasked_mode`` (-1: as ``mode``) is the mode before umask, here and below: where the directory
+        above has a default ACL, that one counts, and umask does not.
+        """
+        return self.call("mkdirs", caller, path, mode, parents, exist_ok, unmasked_mode)  # type: ignore[no-any-return]
+
+    def mknod(
+        self, caller: Caller, path: str, mode: int, rdev: int = 0, unmasked_mode: int = -1
+    ) -> FileStatus:
         """An empty file, FIFO, socket or device by the type bits of ``mode``. Fails if it exists."""
-        return self.call("mknod", caller, path, mode, rdev)  # type: ignore[no-any-return]
+        return self.call("mknod", caller, path, mode, rdev, unmasked_mode)  # type: ignore[no-any-return]
 
     def symlink(self, caller: Caller, path: str, target: str, parents: bool = False) -> FileStatus:
         """Make ``path`` a symbolic link to ``target``."""
@@ -162,8 +171,36 @@ class Metadata(ABC):
         self.call("forget", caller, inode_ids, holder)
 
     def chmod(self, caller: Caller, path: str, mode: int, follow: bool = True) -> FileStatus:
-        """Set the permission bits (07777). Owner or superuser only."""
+        """Set the permission bits (07777), with an ACL its mask as the group's. Owner or superuser only."""
         return self.call("chmod", caller, path, mode, follow)  # type: ignore[no-any-return]
+
+    def get_acl(self, caller: Caller, path: str) -> AclStatus:
+        """The access control list of ``path`` (links are followed). Whoever may stat it may see it."""
+        return self.call("get_acl", caller, path)  # type: ignore[no-any-return]
+
+    def modify_acl(self, caller: Caller, path: str, entries: list[AclEntry]) -> FileStatus:
+        """Add entries, and change those that are there. Owner or superuser only, as for all changes of ACLs.
+
+        A mask that is not among ``entries`` is made anew where named users or groups need one; default
+        entries that are missing are taken from the access entries. Raises BadAcl, with HDFS's messages.
+        """
+        return self.call("modify_acl", caller, path, entries)  # type: ignore[no-any-return]
+
+    def set_acl(self, caller: Caller, path: str, entries: list[AclEntry]) -> FileStatus:
+        """Replace all entries of each scope that is among ``entries``. No entries: as ``remove_acl``."""
+        return self.call("set_acl", caller, path, entries)  # type: ignore[no-any-return]
+
+    def remove_acl_entries(self, caller: Caller, path: str, entries: list[AclEntry]) -> FileStatus:
+        """Take entries away, whatever their permissions; the mask is made anew."""
+        return self.call("remove_acl_entries", caller, path, entries)  # type: ignore[no-any-return]
+
+    def remove_default_acl(self, caller: Caller, path: str) -> FileStatus:
+        """Take all default entries away."""
+        return self.call("remove_default_acl", caller, path)  # type: ignore[no-any-return]
+
+    def remove_acl(self, caller: Caller, path: str) -> FileStatus:
+        """Take away all but the three entries that the mode holds: of owner, owning group and others."""
+        return self.call("remove_acl", caller, path)  # type: ignore[no-any-return]
 
     def chown(
         self, caller: Caller, path: str, uid: int = -1, gid: int = -1, follow: bool = True
@@ -192,6 +229,8 @@ class Metadata(ABC):
     ) -> dict[str, bytes]:
         """Extended attributes (``user.``, ``trusted.``, ``security.``, ``system.``), all or some.
 
+        ``system.posix_acl_access`` and ``system.posix_acl_default`` are the ACL in Linux's form, here and
+        below.
         Raises XattrNotFound if one of ``names`` is missing.
         """
         return self.call("get_xattrs", caller, path, names, follow)  # type: ignore[no-any-return]
@@ -225,6 +264,7 @@ class Metadata(ABC):
         holder: str = "",
         replication: int = 0,
         block_size: int = 0,
+        unmasked_mode: int = -1,
     ) -> FileStatus:
         """An empty file, replacing another if ``overwrite``. Zeros mean the filesystem's default.
 
@@ -232,7 +272,7 @@ class Metadata(ABC):
         ``complete``. Without one it is an ordinary empty file.
         """
         return self.call(  # type: ignore[no-any-return]
-            "create", caller, path, mode, overwrite, parents, holder, replication, block_size
+            "create", caller, path, mode, overwrite, parents, holder, replication, block_size, unmasked_mode
         )
 
     def write_file(

@@ -92,6 +92,50 @@ class Flag(enum.IntFlag):
     """There are ``open_file`` rows: someone writes the file, or keeps it although it was unlinked."""
 
 
+class AclScope(enum.IntEnum):
+    """What an ACL entry is about."""
+
+    ACCESS = 0
+    """Access to the inode itself."""
+    DEFAULT = 1
+    """What is made in the directory inherits it."""
+
+
+class AclKind(enum.IntEnum):
+    """Whom an ACL entry is about."""
+
+    USER = 0
+    GROUP = 1
+    MASK = 2
+    """The most that named users and any groups get."""
+    OTHER = 3
+
+
+class AclEntry(Record, frozen=True):
+    """One entry of an ACL. ``permission``: 4 read, 2 write, 1 execute; what is to be removed needs none.
+
+    ``id`` is that of the named user or group; -1 means the inode's owner or owning group.
+    """
+
+    scope: AclScope
+    kind: AclKind
+    id: int = -1
+    permission: int = 0
+
+
+class AclStatus(msgspec.Struct, frozen=True, array_like=True):
+    """Owner, group, full ``st_mode`` and the whole ACL of an inode, as getfacl shows it.
+
+    Access entries come first, then default ones; users before groups before the mask before others. Without
+    more than the mode there are three entries, and no mask.
+    """
+
+    uid: int
+    gid: int
+    mode: int
+    entries: tuple[AclEntry, ...]
+
+
 class Fault(Record, frozen=True, tag=2):
     """One item of a batch that failed: the error class's name (``core/errors.py``) and message."""
 

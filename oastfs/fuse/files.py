@@ -66,12 +66,12 @@ class Files:
         return opening
 
     def create(
-        self, parent_id: int, name: str, mode: int, flags: int, caller: Caller
+        self, parent_id: int, name: str, mode: int, umask: int, flags: int, caller: Caller
     ) -> Operation[tuple[FileStatus, Opening]]:
         """open(2) with O_CREAT of a name that the kernel found free (another mount may be faster)."""
-        path = new_path(parent_id, name)
+        path, mode = new_path(parent_id, name), mode & 0o7777
         try:
-            status = yield Change("create", caller, path, mode & 0o7777, False, False, "", 0, 0)
+            status = yield Change("create", caller, path, mode & ~umask, False, False, "", 0, 0, mode)
         except AlreadyExists:
             if flags & os.O_EXCL:
                 raise

@@ -34,6 +34,9 @@ from oastfs.fuse.status import BLOCK_BYTES, IO_SIZE_BYTES, NAME_BYTES_MAX, free_
 PARENT_SECONDS: Final = 1.0
 """How long the inode of a directory's path is believed."""
 _PARENTS_MAX: Final = 4096
+_CAN_DONT_MASK: Final = 1 << 6
+_CAN_POSIX_ACL: Final = 1 << 19
+"""What libfuse offers in ``fuse_conn_info``: to leave umask to us, and to check ACLs as well as modes."""
 _UTIME_NOW: Final = (1 << 30) - 1
 _UTIME_OMIT: Final = (1 << 30) - 2
 
@@ -131,6 +134,10 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
     def _caller(self) -> Caller:
         return self._filesystem.callers.get(*mfusepy.fuse_get_context())
 
+    @staticmethod
+    def _umask() -> int:
+        return int(mfusepy._libfuse.fuse_get_context().contents.umask)
+
     def _run(self, operation: Operation[T]) -> T:
         return run(self._metadata, operation)
 
@@ -173,6 +180,7 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
     # --- start and end --------------------------------------------------------------------------------
 
     def init_with_config(self, conn_info: Any, config_3: Any) -> None:
+        conn_info.want |= conn_info.capable & (_CAN_DONT_MASK | _CAN_POSIX_ACL)
         config_3.use_ino = 1
         config_3.auto_cache = 1
         config_3.ac_attr_timeout_set = 1
@@ -247,11 +255,11 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
     # --- names --------------------------------------------------------------------------------------
 
     def mkdir(self, path: str, mode: int) -> int:
-        self._run(self._names.mkdir(*self._slot(path), mode, self._caller()))
+        self._run(self._names.mkdir(*self._slot(path), mode, self._umask(), self._caller()))
         return 0
 
     def mknod(self, path: str, mode: int, dev: int) -> int:
-        self._run(self._names.mknod(*self._slot(path), mode, dev, self._caller()))
+        self._run(self._names.mknod(*self._slot(path), mode, self._umask(), dev, self._caller()))
         return 0
 
     def symlink(self, target: str, source: str) -> int:
@@ -289,7 +297,8 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
         return 0
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
-        status, _ = self._run(self._files.create(*self._slot(path), mode, fi.flags, self._caller()))
+        slot, umask = self._slot(path), self._umask()
+        status, _ = self._run(self._files.create(*slot, mode, umask, fi.flags, self._caller()))
         fi.fh = status.inode_id
         return 0
 

@@ -40,14 +40,20 @@ class Names:
             return (yield from flushed(self._shared, opened))
         return self._shared.told(status)
 
-    def mkdir(self, parent_id: int, name: str, mode: int, caller: Caller) -> Operation[FileStatus]:
-        """mkdir(2). ``mode`` is after umask, here and below."""
-        status = yield Change("mkdirs", caller, new_path(parent_id, name), mode & 0o7777, False, False)
+    def mkdir(
+        self, parent_id: int, name: str, mode: int, umask: int, caller: Caller
+    ) -> Operation[FileStatus]:
+        """mkdir(2). ``mode`` is before umask, here and below."""
+        path, mode = new_path(parent_id, name), mode & 0o7777
+        status = yield Change("mkdirs", caller, path, mode & ~umask, False, False, mode)
         return self._shared.told(status)
 
-    def mknod(self, parent_id: int, name: str, mode: int, rdev: int, caller: Caller) -> Operation[FileStatus]:
+    def mknod(
+        self, parent_id: int, name: str, mode: int, umask: int, rdev: int, caller: Caller
+    ) -> Operation[FileStatus]:
         """mknod(2)."""
-        status = yield Change("mknod", caller, new_path(parent_id, name), mode, rdev)
+        path = new_path(parent_id, name)
+        status = yield Change("mknod", caller, path, mode & ~umask, rdev, mode & 0o7777)
         return self._shared.told(status)
 
     def symlink(self, parent_id: int, name: str, target: str, caller: Caller) -> Operation[FileStatus]:

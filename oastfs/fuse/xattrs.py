@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from oastfs.core.errors import InvalidArgument, Unsupported, XattrNotFound
+from oastfs.core.errors import InvalidArgument, XattrNotFound
 from oastfs.core.types import Caller, Flag
-from oastfs.fuse.effects import Change, Operation
+from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.shared import INODES, Shared
 
 CREATE: Final = 1
 REPLACE: Final = 2
 ACL_PREFIX: Final = "system.posix_acl_"
 _XATTRS: Final = int(Flag.XATTRS)
+_ACL: Final = int(Flag.ACL)
 
 
 class Xattrs:
@@ -25,11 +26,11 @@ class Xattrs:
     def get(self, inode_id: int, name: str, caller: Caller) -> bytes:
         """One value. Raises XattrNotFound.
 
-        The kernel asks for ``security.capability`` before the first write to a file and at each exec; an
-        inode without any attribute says so in its flags.
+        The kernel asks for ``security.capability`` before the first write to a file and at each exec, and for
+        ACLs as it checks permissions; an inode without any says so in its flags.
         """
-        if name.startswith(ACL_PREFIX):
-            raise Unsupported("access control lists are not supported")
+        if name.startswith(ACL_PREFIX) and not self._shared.stat(inode_id).flags & _ACL:
+            raise XattrNotFound
         if name.startswith("security.") and self._has_none(inode_id):
             raise XattrNotFound
         return self._metadata.get_xattrs(caller, f"{INODES}{inode_id}", [name], False)[name]
@@ -44,15 +45,17 @@ class Xattrs:
 
     def set(self, inode_id: int, name: str, value: bytes, flags: int, caller: Caller) -> Operation[None]:
         """Set one; ``flags`` are XATTR_CREATE or XATTR_REPLACE."""
-        if name.startswith(ACL_PREFIX):
-            raise Unsupported("access control lists are not supported")
         if flags & ~(CREATE | REPLACE):
             raise InvalidArgument(f"xattr flags {flags:#x} are not known")
         path = f"{INODES}{inode_id}"
         may_create, may_replace = not flags & REPLACE, not flags & CREATE
         yield Change("set_xattr", caller, path, name, value, may_create, may_replace, False)
         opened = self._shared.handles.open.get(inode_id)
-        if opened is not None:
+        if opened is None:
+            return
+        if name.startswith(ACL_PREFIX):
+            opened.mode = (yield Wait(lambda: self._shared.stat(inode_id))).mode
+        else:
             opened.bare = False
 
     def remove(self, inode_id: int, name: str, caller: Caller) -> Operation[None]:

@@ -1,7 +1,7 @@
 """Permission checks as POSIX and HDFS have them; the superuser passes all.
 
 One class of bits decides: the owner's, else the group's, else the others' (POSIX.1 4.7, HDFS
-Permissions Guide). Nothing here reads the store.
+Permissions Guide), or what an ACL has in place of the latter two. Nothing here reads the store.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import stat as _stat
 
 from oastfs.core.errors import NotPermitted, PermissionDenied
 from oastfs.core.types import Caller
+from oastfs.namenode.acls import decide
 from oastfs.namenode.context import Context
 from oastfs.store.schema import Inode
 
@@ -19,9 +20,11 @@ EXECUTE = 1
 
 
 def allows(caller: Caller, inode: Inode, mask: int) -> bool:
-    """Whether the mode bits give the caller all of ``mask``."""
+    """Whether the mode bits, or the ACL, give the caller all of ``mask``."""
     if caller.uid == inode.uid:
         bits = inode.mode >> 6
+    elif inode.acl is not None:
+        return decide.allows(caller, inode, inode.acl, mask)
     elif inode.gid in caller.gids:
         bits = inode.mode >> 3
     else:
@@ -57,5 +60,5 @@ def _denial(caller: Caller, inode: Inode, mask: int) -> str:
     wanted = "".join(letter for bit, letter in ((4, "r"), (2, "w"), (1, "x")) if mask & bit)
     return (
         f"permission denied: user {caller.user} (uid {caller.uid}) needs {wanted} on "
-        f"{_stat.filemode(inode.mode)} of uid {inode.uid}, gid {inode.gid}"
+        f"{_stat.filemode(inode.mode)}{'' if inode.acl is None else '+'} of uid {inode.uid}, gid {inode.gid}"
     )

@@ -18,6 +18,7 @@ from oastfs.core.errors import InvalidArgument, InvalidPath, NotADirectory, NotF
 from oastfs.core.limits import SYMLINKS_MAX
 from oastfs.core.path import split
 from oastfs.core.types import FileStatus, Flag
+from oastfs.namenode.acls import rows
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import EXECUTE, WRITE, allows, require
 from oastfs.store.schema import (
@@ -329,13 +330,27 @@ def directory_status(node: Node, directory: Directory | None) -> FileStatus:
 # --- changing ------------------------------------------------------------------------------------
 
 
+def check_modes(mode: int, unmasked_mode: int, path: str) -> None:
+    """Raise InvalidArgument unless these are permission bits, the latter perhaps -1."""
+    if mode & ~0o7777 or (unmasked_mode != -1 and unmasked_mode & ~0o7777):
+        raise InvalidArgument(f"permission bits are 0 to 07777, not {mode:o}, {unmasked_mode:o}", path=path)
+
+
 def new_inode(
-    tx: Transaction, context: Context, parent: Inode, mode: int, *, length: int = 0, rdev: int = 0
+    tx: Transaction,
+    context: Context,
+    parent: Inode,
+    mode: int,
+    *,
+    unmasked_mode: int = -1,
+    length: int = 0,
+    rdev: int = 0,
 ) -> Inode:
-    """A fresh inode to be put into ``parent``: owner, group and partition by the rules.
+    """A fresh inode to be put into ``parent``: owner, group, ACL and partition by the rules.
 
     The group is the caller's, or the parent's if that is set-group-id (and then subdirectories are so, too)
-    or the caller's protocol has it so.
+    or the caller's protocol has it so. A default ACL of the parent bounds ``unmasked_mode`` (-1: as ``mode``),
+    else ``mode`` counts.
     """
     gid = parent.gid if context.group_of_parent else context.caller.gid
     is_directory = mode & _TYPE == _DIRECTORY
@@ -343,6 +358,12 @@ def new_inode(
         gid = parent.gid
         if is_directory:
             mode |= _stat.S_ISGID
+    acl: bytes | None = None
+    if parent.acl is not None and mode & _TYPE != _SYMLINK:
+        asked = mode if unmasked_mode == -1 else mode & ~0o777 | unmasked_mode & 0o777
+        inherited = rows.inherited(parent.acl, asked, is_directory)
+        if inherited is not None:
+            mode, acl = inherited
     partition = context.random_partition() if is_directory else parent.id & PARTITION_MASK
     now_ns = context.now_ns
     return Inode(
@@ -354,7 +375,9 @@ def new_inode(
         now_ns,
         now_ns,
         now_ns,
+        flags=0 if acl is None else int(Flag.ACL),
         rdev=rdev,
+        acl=acl,
     )
 
 
@@ -408,7 +431,7 @@ def link_entry(inode: Inode) -> Inode:
     return Inode(inode.id, inode.mode & _TYPE, 0, 0, 0, 0, 0, 0, int(Flag.LINKED))
 
 
-def with_attributes(inode: Inode, **changes: int) -> Inode:
+def with_attributes(inode: Inode, **changes: int | bytes | None) -> Inode:
     """A changed copy of an inode."""
     return _replace(inode, **changes)
 

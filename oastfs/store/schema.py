@@ -40,7 +40,8 @@ class Inode(Row, frozen=True):
     ``length`` bytes of content. ``block_size`` and ``replication`` 0 mean the filesystem's default.
     ``rdev`` is for device nodes. With Flag.LINKED in an *entry*, only ``id`` and ``mode``'s type bits
     count; the rest is in ``linked_inode``. ``nlink`` is 1 but in ``linked_inode``; 0 for an orphan.
-    For a directory, see ``Directory`` for times and link count.
+    For a directory, see ``Directory`` for times and link count. ``acl``: what an access control list has
+    beyond the mode (``namenode/acls/rows.py`` says how); None, and no Flag.ACL, if there is nothing.
     """
 
     id: int
@@ -56,6 +57,7 @@ class Inode(Row, frozen=True):
     block_size: int = 0
     replication: int = 0
     rdev: int = 0
+    acl: bytes | None = None
 
 
 class Directory(Row, frozen=True):

@@ -119,14 +119,14 @@ class Requests:
         return self._names.readlink(node).encode()
 
     def mknod(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
-        mode, rdev, _, _ = p.MKNOD_IN.unpack_from(body)
+        mode, rdev, umask, _ = p.MKNOD_IN.unpack_from(body)
         name = _name(body[p.MKNOD_IN.size : -1])
-        return self._entry_of(self._names.mknod(node, name, mode, rdev, self._caller(*who)))
+        return self._entry_of(self._names.mknod(node, name, mode, umask, rdev, self._caller(*who)))
 
     def mkdir(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
-        mode, _ = p.MKDIR_IN.unpack_from(body)
+        mode, umask = p.MKDIR_IN.unpack_from(body)
         name = _name(body[p.MKDIR_IN.size : -1])
-        return self._entry_of(self._names.mkdir(node, name, mode, self._caller(*who)))
+        return self._entry_of(self._names.mkdir(node, name, mode, umask, self._caller(*who)))
 
     def unlink(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
         return _done(self._names.unlink(node, _name(body[:-1]), self._caller(*who)))
@@ -190,9 +190,9 @@ class Requests:
         return _opened(opening) if type(opening) is Opening else _opened_of(opening)  # type: ignore[arg-type]
 
     def create(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
-        flags, mode, _, _ = p.CREATE_IN.unpack_from(body)
+        flags, mode, umask, _ = p.CREATE_IN.unpack_from(body)
         name = _name(body[p.CREATE_IN.size : -1])
-        status, opening = yield from self._files.create(node, name, mode, flags, self._caller(*who))
+        status, opening = yield from self._files.create(node, name, mode, umask, flags, self._caller(*who))
         return self._entry(status) + _opened(opening)
 
     def read(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:

@@ -39,6 +39,7 @@ WANTED: Final = (
     InitFlag.ASYNC_READ
     | InitFlag.ATOMIC_O_TRUNC
     | InitFlag.BIG_WRITES
+    | InitFlag.DONT_MASK
     | InitFlag.DO_READDIRPLUS
     | InitFlag.READDIRPLUS_AUTO
     | InitFlag.ASYNC_DIO
@@ -46,8 +47,10 @@ WANTED: Final = (
     | InitFlag.MAX_PAGES
     | InitFlag.CACHE_SYMLINKS
     | InitFlag.HANDLE_KILLPRIV_V2
+    | InitFlag.POSIX_ACL
 )
-"""Not WRITEBACK_CACHE: with it the kernel would own sizes and times, whatever other mounts do."""
+"""Not WRITEBACK_CACHE: with it the kernel would own sizes and times, whatever other mounts do. DONT_MASK: a
+directory's default ACL takes umask's place, and the namespace knows whether there is one."""
 
 _log = logging.getLogger(__name__)
 _OK_HEADER = p.OUT_HEADER

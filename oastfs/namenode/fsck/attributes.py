@@ -11,6 +11,7 @@ from oastfs.namenode import leases
 from oastfs.namenode.blocks import has_committed
 from oastfs.namenode.context import Context
 from oastfs.namenode.fsck import mend
+from oastfs.namenode.fsck.acls import check_acl
 from oastfs.namenode.fsck.report import Check, Repair, find
 from oastfs.store.schema import (
     CONTENT,
@@ -44,6 +45,8 @@ def check_attributes(check: Check, inode: Inode) -> None:
         text = "only regular files have blocks"
         repair = mend.set_flag(inode.id, Flag.BLOCKS, False)
         check.problem("flag", check.where(inode.id), text, repair)
+    if inode.acl is not None or inode.flags & Flag.ACL:
+        check_acl(check, inode)
     if _stat.S_ISLNK(inode.mode):
         target = tx.get(CONTENT, (inode.id,))
         if target is None or len(target.data) != inode.length:

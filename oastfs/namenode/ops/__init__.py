@@ -16,6 +16,7 @@ READS: Final = frozenset(
         "content_summary",
         "datanodes",
         "filesystem_info",
+        "get_acl",
         "get_xattrs",
         "listdir",
         "open",

@@ -25,15 +25,17 @@ def create(
     holder: str,
     replication: int,
     block_size: int,
+    unmasked_mode: int = -1,
 ) -> FileStatus:
     """open(2) with O_CREAT, and O_TRUNC if ``overwrite``, else O_EXCL; HDFS create."""
-    _check(mode, replication, block_size, path)
+    tree.check_modes(mode, unmasked_mode, path)
+    _check(replication, block_size, path)
     if parents:
         make_parents(tx, context, path)
     slot = existing_or_free(tx, context, path, overwrite)
     if slot.node is None:
         slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
-        inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFREG | mode)
+        inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFREG | mode, unmasked_mode=unmasked_mode)
         inode = tree.with_attributes(
             inode,
             replication=0 if replication == context.info.replication else replication,
@@ -68,9 +70,7 @@ def _emptied(tx: Transaction, context: Context, node: Node, holder: str, path: s
     return tree.save(tx, node, content.clear(tx, context, node.inode))
 
 
-def _check(mode: int, replication: int, block_size: int, path: str) -> None:
-    if mode & ~0o7777:
-        raise InvalidArgument(f"permission bits are 0 to 07777, not {mode:o}", path=path)
+def _check(replication: int, block_size: int, path: str) -> None:
     if replication < 0 or replication > REPLICATION_MAX:
         raise InvalidArgument(f"replication is 1 to {REPLICATION_MAX}, not {replication}", path=path)
     valid = BLOCK_SIZE_BYTES_MIN <= block_size <= BLOCK_SIZE_BYTES_MAX and block_size % 512 == 0

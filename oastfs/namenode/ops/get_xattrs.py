@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oastfs.core.errors import XattrNotFound
 from oastfs.core.types import Flag
-from oastfs.namenode import tree, xattrs
+from oastfs.namenode import acl_updates, tree, xattrs
 from oastfs.namenode.context import Context
 from oastfs.store.schema import XATTR
 from oastfs.store.transaction import Transaction
@@ -20,6 +20,7 @@ def get_xattrs(
             xattrs.require_read(context, node, name, path)
     rows = tx.scan(XATTR, (node.inode.id,)) if node.inode.flags & Flag.XATTRS else iter(())
     found = {str(key[1]): row.value for key, row in rows}
+    found |= acl_updates.attributes_of(node.inode)
     if names is None:
         return {name: value for name, value in found.items() if xattrs.is_visible(context, node, name)}
     for name in names:

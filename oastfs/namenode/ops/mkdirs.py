@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat as _stat
 
-from oastfs.core.errors import AlreadyExists, InvalidArgument, NotADirectory, NotFound
+from oastfs.core.errors import AlreadyExists, NotADirectory, NotFound
 from oastfs.core.path import INODES, RESERVED, parent, split
 from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
@@ -14,26 +14,33 @@ from oastfs.store.transaction import Transaction
 
 
 def mkdirs(
-    tx: Transaction, context: Context, path: str, mode: int, parents: bool, exist_ok: bool
+    tx: Transaction,
+    context: Context,
+    path: str,
+    mode: int,
+    parents: bool,
+    exist_ok: bool,
+    unmasked_mode: int = -1,
 ) -> FileStatus:
     """mkdir(2), and ``mkdir -p`` with ``parents`` and ``exist_ok`` (HDFS mkdirs)."""
-    if mode & ~0o7777:
-        raise InvalidArgument(f"a directory's mode is 0 to 07777, not {mode:o}", path=path)
+    tree.check_modes(mode, unmasked_mode, path)
     if not split(path):
         if not exist_ok:
             raise AlreadyExists(path=path)
         return tree.status_of(tx, context, tree.resolve(tx, context, path))
     if parents:
-        make_parents(tx, context, path, mode)
+        make_parents(tx, context, path, mode, mode if unmasked_mode == -1 else unmasked_mode)
     slot = tree.resolve_slot(tx, context, path, writing=False)
     if slot.node is not None:
         return tree.status_of(tx, context, _existing(tx, context, path, slot.node, exist_ok))
     slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
-    inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFDIR | mode)
+    inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFDIR | mode, unmasked_mode=unmasked_mode)
     return tree.status_of(tx, context, tree.insert(tx, context, slot.parent, slot.name, inode))
 
 
-def make_parents(tx: Transaction, context: Context, path: str, mode: int = 0o755) -> None:
+def make_parents(
+    tx: Transaction, context: Context, path: str, mode: int = 0o755, unmasked_mode: int = 0o777
+) -> None:
     """Make the missing directories above ``path``; those made can be searched by their owner."""
     if path.startswith(INODES):
         # What is addressed by id exists or not: nothing is made on the way to it.
@@ -59,7 +66,9 @@ def make_parents(tx: Transaction, context: Context, path: str, mode: int = 0o755
         slot = tree.slot_in(tx, context, directory, name, missing_path)
         if slot.node is not None:
             raise NotADirectory("a symbolic link to nothing is in the way", path=missing_path)
-        directory = tree.new_inode(tx, context, directory, _stat.S_IFDIR | mode | 0o300)
+        directory = tree.new_inode(
+            tx, context, directory, _stat.S_IFDIR | mode | 0o300, unmasked_mode=unmasked_mode | 0o300
+        )
         tree.insert(tx, context, slot.parent, name, directory)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from oastfs.core.errors import AlreadyExists, InvalidArgument, XattrNotFound, XattrTooLarge
 from oastfs.core.limits import XATTR_VALUE_BYTES_MAX, XATTRS_PER_INODE_MAX
 from oastfs.core.types import Flag
-from oastfs.namenode import tree, xattrs
+from oastfs.namenode import acl_updates, tree, xattrs
+from oastfs.namenode.acls import linux
 from oastfs.namenode.context import Context
 from oastfs.store.schema import XATTR, Xattr
 from oastfs.store.transaction import Transaction
@@ -27,6 +28,9 @@ def set_xattr(
     if len(value) > XATTR_VALUE_BYTES_MAX:
         raise XattrTooLarge(f"a value may hold {XATTR_VALUE_BYTES_MAX} bytes at most", path=path)
     node = tree.resolve(tx, context, path, follow)
+    if name in linux.SCOPES:
+        acl_updates.set_attribute(tx, context, node, name, value, create, replace, path)
+        return
     inode = node.inode
     xattrs.require_write(context, node, name, path)
     existing = tx.get(XATTR, (inode.id, name))

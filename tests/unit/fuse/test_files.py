@@ -20,7 +20,7 @@ Do = Callable[[Any], Any]
 @pytest.fixture
 def file(mounted: InodeFilesystem, do: Do) -> int:
     """A file that is open for writing."""
-    status, _ = do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR, ROOT))
+    status, _ = do(mounted.files.create(ROOT_ID, "file", 0o644, 0, os.O_RDWR, ROOT))
     return int(status.inode_id)
 
 
@@ -183,12 +183,14 @@ def test_set_id_bits_go_as_another_writes(filesystem: Filesystem, mounted: Inode
 
 def test_creating_what_another_made_first(filesystem: Filesystem, mounted: InodeFilesystem, do: Do) -> None:
     filesystem.write_bytes("/file", b"theirs")
-    status, opening = do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR, ALICE.__class__("root", 0)))
+    status, opening = do(
+        mounted.files.create(ROOT_ID, "file", 0o644, 0, os.O_RDWR, ALICE.__class__("root", 0))
+    )
     assert (status.length, opening.writable) == (6, True)
     with pytest.raises(FileExistsError):
-        do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR | os.O_EXCL, ROOT))
+        do(mounted.files.create(ROOT_ID, "file", 0o644, 0, os.O_RDWR | os.O_EXCL, ROOT))
     with pytest.raises(PermissionError):
-        do(mounted.files.create(ROOT_ID, "file", 0o644, os.O_RDWR, ALICE))
+        do(mounted.files.create(ROOT_ID, "file", 0o644, 0, os.O_RDWR, ALICE))
 
 
 def test_allocation(mounted: InodeFilesystem, do: Do, file: int) -> None:

@@ -270,3 +270,36 @@ def lease_lost(tx: Transaction, w: Whole) -> None:
 @damage("two-writers")
 def two_exclusive_writers(tx: Transaction, w: Whole) -> None:
     tx.put(OPEN_FILE, (w.open, "mount"), OpenFile(True, 0))
+
+
+# --- ACLs -----------------------------------------------------------------------------------------
+
+
+@damage("flag")
+def flag_of_no_acl(tx: Transaction, w: Whole) -> None:
+    change(tx, w.d, "small", flags=entry(tx, w.d, "small").flags | Flag.ACL)
+
+
+@damage("flag")
+def acl_without_flag(tx: Transaction, w: Whole) -> None:
+    change(tx, w.d, "small", acl=bytes([0o17]))
+
+
+@damage("bad-acl")
+def acl_of_no_form(tx: Transaction, w: Whole) -> None:
+    change(tx, w.d, "small", acl=b"\xff\xff", flags=entry(tx, w.d, "small").flags | Flag.ACL)
+
+
+@damage("bad-acl")
+def acl_without_group(tx: Transaction, w: Whole) -> None:
+    change(tx, w.d, "small", acl=b"\x47\1\0\0\0", flags=entry(tx, w.d, "small").flags | Flag.ACL)
+
+
+@damage("bad-acl")
+def default_acl_of_a_file(tx: Transaction, w: Whole) -> None:
+    change(tx, w.d, "small", acl=bytes([0o47, 0o57, 0o77]), flags=Flag.ACL | Flag.XATTRS)
+
+
+@damage("bad-acl")
+def acl_of_a_link(tx: Transaction, w: Whole) -> None:
+    change(tx, w.d, "symlink", acl=bytes([0o17]), flags=int(Flag.ACL))

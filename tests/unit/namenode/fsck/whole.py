@@ -78,5 +78,5 @@ def entry(tx: Transaction, directory_id: int, name: str) -> Inode:
     return row
 
 
-def change(tx: Transaction, directory_id: int, name: str, **changes: int) -> None:
+def change(tx: Transaction, directory_id: int, name: str, **changes: int | bytes | None) -> None:
     tx.put(INODE, (directory_id, name), _replace(entry(tx, directory_id, name), **changes))

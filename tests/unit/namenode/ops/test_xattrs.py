@@ -6,6 +6,7 @@ import pytest
 
 from oastfs.core.errors import (
     AlreadyExists,
+    BadAcl,
     InvalidArgument,
     NameTooLong,
     NotPermitted,
@@ -14,9 +15,11 @@ from oastfs.core.errors import (
     XattrNotFound,
     XattrTooLarge,
 )
-from oastfs.core.types import Flag
+from oastfs.core.types import AclScope, Flag
+from oastfs.namenode.acls import linux
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.ops import set_xattr as set_xattr_module
+from tests.unit.namenode.acls.texts import acl, text
 from tests.unit.namenode.conftest import ALICE, EVE, ROOT
 
 
@@ -112,3 +115,42 @@ def test_go_with_the_file(files: Namespace) -> None:
     files.delete(ROOT, "/tmp/f")
     files.write_file(ALICE, "/tmp/f", b"")
     assert files.get_xattrs(ALICE, "/tmp/f") == {}
+
+
+def test_an_acl_in_linuxs_form(files: Namespace) -> None:
+    access, default = "system.posix_acl_access", "system.posix_acl_default"
+    with pytest.raises(XattrNotFound):
+        files.get_xattrs(ALICE, "/tmp/f", [access])
+    value = linux.pack(acl("user::rw-,user:7:r--,group::---,mask::r--,other::---"), AclScope.ACCESS)
+    files.set_xattr(ALICE, "/tmp/f", access, value)
+    assert files.get_xattrs(EVE, "/tmp/f") == {access: value}
+    assert files.stat(EVE, "/tmp/f").flags & (Flag.ACL | Flag.XATTRS) == Flag.ACL
+    assert (
+        text(files.get_acl(EVE, "/tmp/f").entries) == "user::rw-,user:7:r--,group::---,mask::r--,other::---"
+    )
+    with pytest.raises(NotPermitted):
+        files.set_xattr(EVE, "/tmp/f", access, value)
+    with pytest.raises(NotPermitted):
+        files.remove_xattr(EVE, "/tmp/f", access)
+    with pytest.raises(AlreadyExists):
+        files.set_xattr(ALICE, "/tmp/f", access, value, replace=False)
+    with pytest.raises(BadAcl):
+        files.set_xattr(ALICE, "/tmp/f", default, value)
+    with pytest.raises(XattrNotFound):
+        files.set_xattr(ALICE, "/tmp/f", default, value, create=False)
+    with pytest.raises(BadAcl):
+        files.set_xattr(ALICE, "/tmp/f", access, b"no acl")
+    files.remove_xattr(ALICE, "/tmp/f", access)
+    files.remove_xattr(ALICE, "/tmp/f", access)
+    assert text(files.get_acl(EVE, "/tmp/f").entries) == "user::rw-,group::r--,other::---"
+
+
+def test_a_default_acl_in_linuxs_form(namespace: Namespace) -> None:
+    namespace.mkdirs(ALICE, "/tmp/d", 0o755)
+    default = "system.posix_acl_default"
+    entries = acl("default:user::rwx,default:group::r-x,default:other::---")
+    namespace.set_xattr(ALICE, "/tmp/d", default, linux.pack(entries, AclScope.DEFAULT))
+    assert list(namespace.get_xattrs(ALICE, "/tmp/d")) == [default]
+    assert namespace.write_file(ALICE, "/tmp/d/f", b"", 0o666).mode & 0o777 == 0o640
+    namespace.set_xattr(ALICE, "/tmp/d", default, linux.pack([], AclScope.DEFAULT))
+    assert namespace.get_xattrs(ALICE, "/tmp/d") == {}
