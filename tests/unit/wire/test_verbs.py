@@ -11,7 +11,7 @@ import pytest
 from oastfs.core import errors
 from oastfs.core.errors import InvalidArgument, NotFound, NotUtf8, OastError, ProtocolError
 from oastfs.core.metadata import Metadata
-from oastfs.core.types import Caller, Fault, FileStatus, RenameMode, WriteRequest
+from oastfs.core.types import AclEntry, AclKind, AclScope, Caller, Fault, FileStatus, RenameMode, WriteRequest
 from oastfs.wire.verbs import (
     AT_MOST_ONCE,
     VERBS,
@@ -62,6 +62,7 @@ def example(annotation: str) -> Any:
         "list[tuple[int, bytes]]": [(0, b"p")],
         "list[tuple[int, int]]": [(1, 2)],
         "list[BlockCommit]": [],
+        "list[AclEntry]": [AclEntry(AclScope.DEFAULT, AclKind.GROUP, 9, 5)],
         "list[str] | None": None,
         "list[int] | None": [3],
     }
