@@ -349,7 +349,7 @@ def new_inode(
     """A fresh inode to be put into ``parent``: owner, group, ACL and partition by the rules.
 
     The group is the caller's, or the parent's if that is set-group-id (and then subdirectories are so, too)
-    or the caller's protocol has it so. A default ACL of the parent bounds ``unmasked_mode`` (-1: as ``mode``),
+    or the caller's protocol has it so. A default ACL of the parent bounds ``unmasked_mode`` (-1: ``mode``),
     else ``mode`` counts.
     """
     gid = parent.gid if context.group_of_parent else context.caller.gid
