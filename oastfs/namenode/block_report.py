@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 from oastfs.core.errors import InvalidArgument
 from oastfs.namenode.blocks import commands
+from oastfs.namenode.blocks.inline import was_given_out
 from oastfs.namenode.blocks.replicas import check_soon, is_leaving, mark_corrupt, missing, owner_and_block
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
-from oastfs.store.schema import BLOCK, BLOCK_OWNER, COUNTER, REPLICA, Block, Replica
-from oastfs.store.table import PARTITION_BITS
+from oastfs.store.schema import BLOCK, BLOCK_OWNER, REPLICA, Block, Replica
 from oastfs.store.transaction import Transaction
 
 BATCH: Final = 500
@@ -72,7 +72,7 @@ def correct(tx: Transaction, context: Context, view: StorageView, one: Reported)
     """Bring the rows in line with a replica that a datanode has, or have it removed."""
     owner, block = owner_and_block(tx, one.block_id)
     if owner is None or block is None:
-        if _was_given_out(tx, one.block_id):
+        if was_given_out(tx, one.block_id):
             commands.order_delete(tx, view, one.block_id, one.generation_stamp)
         return
     if block.pending_stamp and view.storage_id in block.targets:
@@ -166,9 +166,3 @@ def _rows_between(
         if end is not None and int(block_id) > end:
             return
         yield int(block_id), row
-
-
-def _was_given_out(tx: Transaction, block_id: int) -> bool:
-    """Whether the id can be of a block that existed. An unknown id is not ours to remove."""
-    counter = tx.get(COUNTER, ("block",))
-    return counter is not None and block_id >> PARTITION_BITS < counter.value

@@ -27,7 +27,7 @@ from oastfs.core.errors import (
 from oastfs.core.types import SUPERUSER
 from oastfs.namenode import block_report, membership
 from oastfs.namenode.block_report import Reported
-from oastfs.namenode.blocks import commands, recover, replicas
+from oastfs.namenode.blocks import commands, inline, recover, replicas
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.namenode.namespace import Namespace
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL_SECONDS: Final = 3.0
 BLOCK_REPORT_INTERVAL_SECONDS: Final = 3600.0
-THREADS: Final = 8
+THREADS: Final = 16
 
 _STATUS: Final[tuple[tuple[type[OastError], grpc.StatusCode], ...]] = (
     (ForeignDatanode, grpc.StatusCode.PERMISSION_DENIED),
@@ -124,6 +124,38 @@ class ControlService(control_pb2_grpc.ControlServicer):
     ) -> pb.BlockReportResponse:
         return _answer(rpc, lambda: self._block_report(request_iterator))
 
+    def StoreInline(
+        self, request: pb.StoreInlineRequest, rpc: grpc.ServicerContext
+    ) -> pb.StoreInlineResponse:
+        return _answer(rpc, lambda: self._store_inline(request))
+
+    def ReadInline(self, request: pb.ReadInlineRequest, rpc: grpc.ServicerContext) -> pb.ReadInlineResponse:
+        return _answer(rpc, lambda: self._read_inline(request))
+
+    def SettleInline(
+        self, request: pb.SettleInlineRequest, rpc: grpc.ServicerContext
+    ) -> pb.SettleInlineResponse:
+        return _answer(rpc, lambda: self._settle_inline(request))
+
+    def _store_inline(self, request: pb.StoreInlineRequest) -> pb.StoreInlineResponse:
+        block_id = _positive(request.block_id, "block id")
+        stamp, data = request.generation_stamp, request.data
+        accepted = self._write(lambda tx, context: inline.stage(tx, context, block_id, stamp, data))
+        return pb.StoreInlineResponse(accepted=accepted)
+
+    def _read_inline(self, request: pb.ReadInlineRequest) -> pb.ReadInlineResponse:
+        datanode_id, block_id = request.datanode_id, _positive(request.block_id, "block id")
+        found = self._read(lambda tx, context: inline.read(tx, context, datanode_id, block_id))
+        if found is None:
+            return pb.ReadInlineResponse()
+        data, storage_id = found
+        return pb.ReadInlineResponse(found=True, data=data, storage_id=storage_id)
+
+    def _settle_inline(self, request: pb.SettleInlineRequest) -> pb.SettleInlineResponse:
+        replicas = [(_positive(one.block_id, "block id"), one.generation_stamp) for one in request.blocks]
+        outcomes = self._read(lambda tx, _: inline.settle(tx, replicas))
+        return pb.SettleInlineResponse(outcomes=[int(one) for one in outcomes])  # type: ignore[misc]
+
     def _register(self, request: pb.RegisterRequest) -> pb.RegisterResponse:
         registration = membership.Registration(
             request.filesystem_id,
@@ -152,6 +184,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
             heartbeat_interval_seconds=self._heartbeat_interval_seconds,
             block_report_interval_seconds=self._block_report_interval_seconds,
             client_address=self._client_address(),
+            inline_limit=self._namespace.info.inline_limit,
         )
 
     def _heartbeat(self, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:

@@ -94,6 +94,9 @@ class Block(Row, frozen=True):
     ``generation_stamp`` is the committed one, 0 before the first commit (then ``length`` is 0 and
     readers do not see it). ``pending_stamp`` is not 0 while a writer is at it; ``holder`` is that writer and
     ``targets`` are the storage ids it was given.
+
+    ``staged`` is not None while a writer is at it that knows only blocks: what it writes may end inline
+    (``namenode/blocks/inline.py``). Not empty, it is all of the block's content under the pending stamp.
     """
 
     block_id: int
@@ -102,6 +105,7 @@ class Block(Row, frozen=True):
     pending_stamp: int = 0
     holder: str = ""
     targets: tuple[int, ...] = ()
+    staged: bytes | None = None
 
 
 class BlockOwner(Row, frozen=True):

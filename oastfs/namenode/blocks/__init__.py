@@ -7,9 +7,10 @@ is told in docs/architecture.md, "Files".
 
 from __future__ import annotations
 
-from oastfs.namenode.blocks.allocate import abandon, allocate, begin_update, retarget
+from oastfs.namenode.blocks.allocate import abandon, allocate, begin_append, begin_update, retarget
 from oastfs.namenode.blocks.commit import apply_commits, is_applied
 from oastfs.namenode.blocks.drop import cut, drop_all, has_committed
+from oastfs.namenode.blocks.inline import stands_for_content, take_over
 from oastfs.namenode.blocks.locate import locate, locate_block
 from oastfs.namenode.blocks.move import move_all
 from oastfs.namenode.blocks.recover import begin_file as recover_file
@@ -19,6 +20,7 @@ __all__ = [
     "abandon",
     "allocate",
     "apply_commits",
+    "begin_append",
     "begin_update",
     "cut",
     "drop_all",
@@ -30,4 +32,6 @@ __all__ = [
     "move_all",
     "recover_file",
     "retarget",
+    "stands_for_content",
+    "take_over",
 ]

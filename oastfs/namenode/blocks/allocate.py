@@ -6,6 +6,10 @@ a datanode refuses the writers of before, and only the writer with the last stam
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from oastfs.core.errors import BlockNotFound, InvalidArgument, LeaseConflict, NoDatanodes, StaleBlock
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import LocatedBlock
@@ -19,6 +23,9 @@ from oastfs.store.schema import BLOCK, BLOCK_OWNER, Block, BlockOwner, Inode
 from oastfs.store.table import PARTITION_MASK, Lock
 from oastfs.store.transaction import Transaction
 
+FIRST_STAMP: Final = 1
+"""Generation stamp of a new block."""
+
 
 def allocate(
     tx: Transaction,
@@ -29,15 +36,29 @@ def allocate(
     exclude: list[int],
     local_host: str,
     path: str,
+    *,
+    knows_only_blocks: bool = False,
 ) -> LocatedBlock:
-    """A new block at ``offset`` with storages to write it to. Raises NoDatanodes, LeaseConflict."""
+    """A new block at ``offset`` with storages to write it to. Raises NoDatanodes, LeaseConflict.
+
+    What a writer that ``knows_only_blocks`` puts into it may end inline.
+    """
     _check_free(tx, context, inode, holder, offset, path)
     targets = _place(tx, context, inode, exclude, local_host)
     block_id = context.take_block_id(tx, inode.id & PARTITION_MASK)
-    block = Block(block_id, 0, 0, 1, holder, tuple(view.storage_id for view in targets))
+    staged = b"" if knows_only_blocks else None
+    block = Block(block_id, 0, 0, FIRST_STAMP, holder, tuple(view.storage_id for view in targets), staged)
     tx.put(BLOCK, (inode.id, offset), block)
     tx.put(BLOCK_OWNER, (block_id,), BlockOwner(inode.id, offset))
-    return LocatedBlock(block_id, 1, offset, 0, locations(targets), True)
+    return LocatedBlock(block_id, FIRST_STAMP, offset, 0, locations(targets), True)
+
+
+def begin_append(
+    tx: Transaction, context: Context, inode: Inode, holder: str, local_host: str, path: str
+) -> LocatedBlock:
+    """A block that stands for an inline file's content, for a writer that knows only blocks to append to."""
+    block = allocate(tx, context, inode, holder, 0, [], local_host, path, knows_only_blocks=True)
+    return msgspec.structs.replace(block, length=inode.length)
 
 
 def begin_update(
@@ -59,7 +80,8 @@ def begin_update(
         commands.withdraw(tx, view, block_id, commands.COPY)
     stamp = max(block.generation_stamp, block.pending_stamp) + 1
     storage_ids = tuple(view.storage_id for view in targets)
-    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids)
+    staged = None if block.staged is None else b""
+    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids, staged)
     tx.put(BLOCK, (inode.id, offset), changed)
     return LocatedBlock(
         block_id, stamp, offset, block.length, locations(targets), True, block.generation_stamp
@@ -155,12 +177,4 @@ def retarget(
         view = context.cluster.find(tx, context.now_ns, storage_id)
         if view is not None:
             commands.order_delete(tx, view, block.block_id, block.pending_stamp - 1)
-    changed = Block(
-        block.block_id,
-        block.length,
-        block.generation_stamp,
-        block.pending_stamp,
-        block.holder,
-        targets,
-    )
-    tx.put(BLOCK, (inode_id, offset), changed)
+    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets))

@@ -11,9 +11,11 @@ late report of the first one then cannot be mistaken.
 
 from __future__ import annotations
 
+import msgspec
+
 from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import leases, tree
-from oastfs.namenode.blocks import commands, commit, drop
+from oastfs.namenode.blocks import commands, commit, drop, inline
 from oastfs.namenode.blocks.locate import first_after, last_before, live_replicas, live_targets
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
@@ -36,18 +38,24 @@ def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str) -> 
 
     An exclusive writer's new blocks are kept as far as a datanode has them (HDFS: what was flushed
     outlives its writer); a shared writer's are dropped, and so are blocks that would replace inline
-    content that is safe.
+    content that is safe, but for those that hold it with something appended. Staged bytes become content.
     """
     row = tx.get(OPEN_FILE, (inode.id, holder), Lock.EXCLUSIVE)
     if row is None:
         return inode
-    keep_new = row.exclusive and not _has_inline_content(tx, inode)
+    inline_before = _has_inline_content(tx, inode)
     left = [
         (int(key[1]), block)
         for key, block in tx.scan(BLOCK, (inode.id,))
         if block.pending_stamp and block.holder == holder
     ]
     for offset, block in left:
+        if row.exclusive and block.staged:
+            adopted = inline.adopt(tx, context, inode, block, len(block.staged))
+            if adopted is not None:
+                inode = adopted
+                continue
+        keep_new = row.exclusive and (block.staged is not None or not inline_before)
         if block.generation_stamp or keep_new:
             inode = begin_block(tx, context, inode, offset, block, row.exclusive)
         else:
@@ -95,8 +103,9 @@ def begin_block(
     # The one that was told first: the others are those that remain, should it fail.
     order = (target.storage_id,) if target is not None else ()
     others = tuple(storage_id for storage_id in block.targets if storage_id not in order)
+    staged = None if block.staged is None else b""
     changed = Block(
-        block.block_id, block.length, block.generation_stamp, stamp, leases.RECOVERY, order + others
+        block.block_id, block.length, block.generation_stamp, stamp, leases.RECOVERY, order + others, staged
     )
     tx.put(BLOCK, (inode.id, offset), changed)
     return tree.with_attributes(inode, flags=inode.flags | int(Flag.OPEN))
@@ -136,14 +145,7 @@ def failed(tx: Transaction, context: Context, block_id: int, storage_id: int) ->
     if found is None or found[2].targets[:1] != (storage_id,):
         return
     node, offset, block = found
-    remaining = Block(
-        block.block_id,
-        block.length,
-        block.generation_stamp,
-        block.pending_stamp,
-        block.holder,
-        block.targets[1:],
-    )
+    remaining = msgspec.structs.replace(block, targets=block.targets[1:])
     inode = begin_block(tx, context, node.inode, offset, remaining)
     tree.save(tx, node, close_if_settled(tx, inode))
 
@@ -203,7 +205,8 @@ def _final_length(
     before = last_before(tx, inode.id, offset)
     if not block.generation_stamp:
         covered = before is not None and before[0] + before[1].length > offset
-        if covered or _has_inline_content(tx, inode):
+        appended = inline.stands_for_content(inode, offset, block) and length > inode.length
+        if covered or (_has_inline_content(tx, inode) and not appended):
             return 0
     return max(block.length, min(length, limit))
 

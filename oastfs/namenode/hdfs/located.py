@@ -14,6 +14,7 @@ from oastfs.core.errors import InvalidArgument, IsADirectory
 from oastfs.core.inline_blocks import hole_block_id, inline_block_id
 from oastfs.core.types import Flag, LocatedBlock, Location
 from oastfs.namenode import blocks, leases, tree
+from oastfs.namenode.blocks.allocate import FIRST_STAMP
 from oastfs.namenode.blocks.locate import live_targets, locations, readable
 from oastfs.namenode.hdfs.call import Address, Call
 from oastfs.store.schema import BLOCK, CONTENT, Block, Inode
@@ -202,6 +203,9 @@ def _tail(tx: Transaction, call: Call, inode: Inode) -> Tail | None:
     if found is None:
         return None
     offset, block = int(found[0][1]), found[1]
+    if blocks.stands_for_content(inode, offset, block):
+        # Without a live datanode readers get what the file was before it was appended to.
+        return Tail(offset, block) if live_targets(tx, call.context, block) else None
     full = block.length >= (inode.block_size or call.context.info.block_size)
     if offset + block.length < inode.length or (full and not block.pending_stamp):
         return None
@@ -214,7 +218,8 @@ def _tail_block(tx: Transaction, call: Call, tail: Tail) -> types.LocatedBlock:
         views = live_targets(tx, call.context, block)
     else:
         views = readable(tx, call.context, block)
-    stamp = block.generation_stamp or block.pending_stamp
+    # Not the pending stamp: replicas have it only once their pipeline is set up anew.
+    stamp = block.generation_stamp or FIRST_STAMP
     return encode_block(
         call, LocatedBlock(block.block_id, stamp, tail.offset, block.length, locations(views), True)
     )

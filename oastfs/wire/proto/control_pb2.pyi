@@ -13,6 +13,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -122,6 +123,7 @@ class RegisterResponse(_message.Message):
     HEARTBEAT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     BLOCK_REPORT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    INLINE_LIMIT_FIELD_NUMBER: _builtins.int
     filesystem_id: _builtins.str
     """the datanode writes it into its volumes"""
     datanode_id: _builtins.int
@@ -129,6 +131,8 @@ class RegisterResponse(_message.Message):
     block_report_interval_seconds: _builtins.float
     client_address: _builtins.str
     """host:port, as the namenode names itself in redirects of WebHDFS"""
+    inline_limit: _builtins.int
+    """bytes; longer blocks are never kept in the metadata"""
     @_builtins.property
     def storage_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """one per storage of the request, in its order"""
@@ -142,10 +146,11 @@ class RegisterResponse(_message.Message):
         heartbeat_interval_seconds: _builtins.float = ...,
         block_report_interval_seconds: _builtins.float = ...,
         client_address: _builtins.str = ...,
+        inline_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_report_interval_seconds", b"block_report_interval_seconds", "client_address", b"client_address", "datanode_id", b"datanode_id", "filesystem_id", b"filesystem_id", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "storage_ids", b"storage_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_report_interval_seconds", b"block_report_interval_seconds", "client_address", b"client_address", "datanode_id", b"datanode_id", "filesystem_id", b"filesystem_id", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "inline_limit", b"inline_limit", "storage_ids", b"storage_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -528,3 +533,171 @@ class BlockReportResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BlockReportResponse: _TypeAlias = BlockReportResponse  # noqa: Y015
+
+@_typing.final
+class StoreInlineRequest(_message.Message):
+    """All of a block's content, before its last packet is acknowledged. Answered when it is durable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATANODE_ID_FIELD_NUMBER: _builtins.int
+    BLOCK_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_STAMP_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    datanode_id: _builtins.int
+    block_id: _builtins.int
+    generation_stamp: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        datanode_id: _builtins.int = ...,
+        block_id: _builtins.int = ...,
+        generation_stamp: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_id", b"block_id", "data", b"data", "datanode_id", b"datanode_id", "generation_stamp", b"generation_stamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreInlineRequest: _TypeAlias = StoreInlineRequest  # noqa: Y015
+
+@_typing.final
+class StoreInlineResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    accepted: _builtins.bool
+    """if not, it has to be a block"""
+    def __init__(
+        self,
+        *,
+        accepted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreInlineResponse: _TypeAlias = StoreInlineResponse  # noqa: Y015
+
+@_typing.final
+class ReadInlineRequest(_message.Message):
+    """The content that a block stands for, for one of its targets that has no replica of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATANODE_ID_FIELD_NUMBER: _builtins.int
+    BLOCK_ID_FIELD_NUMBER: _builtins.int
+    datanode_id: _builtins.int
+    block_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        datanode_id: _builtins.int = ...,
+        block_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_id", b"block_id", "datanode_id", b"datanode_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadInlineRequest: _TypeAlias = ReadInlineRequest  # noqa: Y015
+
+@_typing.final
+class ReadInlineResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    STORAGE_ID_FIELD_NUMBER: _builtins.int
+    found: _builtins.bool
+    data: _builtins.bytes
+    storage_id: _builtins.int
+    """where the replica is to be"""
+    def __init__(
+        self,
+        *,
+        found: _builtins.bool = ...,
+        data: _builtins.bytes = ...,
+        storage_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "found", b"found", "storage_id", b"storage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadInlineResponse: _TypeAlias = ReadInlineResponse  # noqa: Y015
+
+@_typing.final
+class SettleInlineRequest(_message.Message):
+    """What has become of small replicas that a client's pipeline left here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATANODE_ID_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    datanode_id: _builtins.int
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockRef]: ...
+    def __init__(
+        self,
+        *,
+        datanode_id: _builtins.int = ...,
+        blocks: _abc.Iterable[Global___BlockRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "datanode_id", b"datanode_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleInlineRequest: _TypeAlias = SettleInlineRequest  # noqa: Y015
+
+@_typing.final
+class SettleInlineResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SettleInlineResponse._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WAIT: SettleInlineResponse._Outcome.ValueType  # 0
+        """the file is not completed yet"""
+        KEEP: SettleInlineResponse._Outcome.ValueType  # 1
+        """it is a block"""
+        DISCARD: SettleInlineResponse._Outcome.ValueType  # 2
+        """its content is inline, or its file is gone"""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    WAIT: SettleInlineResponse.Outcome.ValueType  # 0
+    """the file is not completed yet"""
+    KEEP: SettleInlineResponse.Outcome.ValueType  # 1
+    """it is a block"""
+    DISCARD: SettleInlineResponse.Outcome.ValueType  # 2
+    """its content is inline, or its file is gone"""
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___SettleInlineResponse.Outcome.ValueType]:
+        """one per block of the request"""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___SettleInlineResponse.Outcome.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleInlineResponse: _TypeAlias = SettleInlineResponse  # noqa: Y015

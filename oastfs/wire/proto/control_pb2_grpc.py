@@ -54,6 +54,21 @@ class ControlStub:
                 request_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.BlocksChangedRequest.SerializeToString,
                 response_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.BlocksChangedResponse.FromString,
                 _registered_method=True)
+        self.StoreInline = channel.unary_unary(
+                '/oastfs.control.Control/StoreInline',
+                request_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.StoreInlineRequest.SerializeToString,
+                response_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.StoreInlineResponse.FromString,
+                _registered_method=True)
+        self.ReadInline = channel.unary_unary(
+                '/oastfs.control.Control/ReadInline',
+                request_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.ReadInlineRequest.SerializeToString,
+                response_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.ReadInlineResponse.FromString,
+                _registered_method=True)
+        self.SettleInline = channel.unary_unary(
+                '/oastfs.control.Control/SettleInline',
+                request_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.SettleInlineRequest.SerializeToString,
+                response_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.SettleInlineResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServicer:
@@ -84,6 +99,25 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StoreInline(self, request, context):
+        """Small files of clients that know only blocks; any one namenode suffices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadInline(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleInline(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +140,21 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.BlocksChanged,
                     request_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.BlocksChangedRequest.FromString,
                     response_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.BlocksChangedResponse.SerializeToString,
+            ),
+            'StoreInline': grpc.unary_unary_rpc_method_handler(
+                    servicer.StoreInline,
+                    request_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.StoreInlineRequest.FromString,
+                    response_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.StoreInlineResponse.SerializeToString,
+            ),
+            'ReadInline': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadInline,
+                    request_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.ReadInlineRequest.FromString,
+                    response_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.ReadInlineResponse.SerializeToString,
+            ),
+            'SettleInline': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleInline,
+                    request_deserializer=oastfs_dot_wire_dot_proto_dot_control__pb2.SettleInlineRequest.FromString,
+                    response_serializer=oastfs_dot_wire_dot_proto_dot_control__pb2.SettleInlineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -216,6 +265,87 @@ class Control:
             '/oastfs.control.Control/BlocksChanged',
             oastfs_dot_wire_dot_proto_dot_control__pb2.BlocksChangedRequest.SerializeToString,
             oastfs_dot_wire_dot_proto_dot_control__pb2.BlocksChangedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StoreInline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/oastfs.control.Control/StoreInline',
+            oastfs_dot_wire_dot_proto_dot_control__pb2.StoreInlineRequest.SerializeToString,
+            oastfs_dot_wire_dot_proto_dot_control__pb2.StoreInlineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadInline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/oastfs.control.Control/ReadInline',
+            oastfs_dot_wire_dot_proto_dot_control__pb2.ReadInlineRequest.SerializeToString,
+            oastfs_dot_wire_dot_proto_dot_control__pb2.ReadInlineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleInline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/oastfs.control.Control/SettleInline',
+            oastfs_dot_wire_dot_proto_dot_control__pb2.SettleInlineRequest.SerializeToString,
+            oastfs_dot_wire_dot_proto_dot_control__pb2.SettleInlineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,10 @@ class ControlStub:
     BlockReport: _grpc.StreamUnaryMultiCallable[_control_pb2.BlockReportRequest, _control_pb2.BlockReportResponse]
     """Streamed in batches of up to 10,000 replicas, in order of block id; the first message names the storage."""
     BlocksChanged: _grpc.UnaryUnaryMultiCallable[_control_pb2.BlocksChangedRequest, _control_pb2.BlocksChangedResponse]
+    StoreInline: _grpc.UnaryUnaryMultiCallable[_control_pb2.StoreInlineRequest, _control_pb2.StoreInlineResponse]
+    """Small files of clients that know only blocks; any one namenode suffices."""
+    ReadInline: _grpc.UnaryUnaryMultiCallable[_control_pb2.ReadInlineRequest, _control_pb2.ReadInlineResponse]
+    SettleInline: _grpc.UnaryUnaryMultiCallable[_control_pb2.SettleInlineRequest, _control_pb2.SettleInlineResponse]
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
@@ -51,6 +55,10 @@ class ControlAsyncStub(ControlStub):
     BlockReport: _aio.StreamUnaryMultiCallable[_control_pb2.BlockReportRequest, _control_pb2.BlockReportResponse]  # type: ignore[assignment]
     """Streamed in batches of up to 10,000 replicas, in order of block id; the first message names the storage."""
     BlocksChanged: _aio.UnaryUnaryMultiCallable[_control_pb2.BlocksChangedRequest, _control_pb2.BlocksChangedResponse]  # type: ignore[assignment]
+    StoreInline: _aio.UnaryUnaryMultiCallable[_control_pb2.StoreInlineRequest, _control_pb2.StoreInlineResponse]  # type: ignore[assignment]
+    """Small files of clients that know only blocks; any one namenode suffices."""
+    ReadInline: _aio.UnaryUnaryMultiCallable[_control_pb2.ReadInlineRequest, _control_pb2.ReadInlineResponse]  # type: ignore[assignment]
+    SettleInline: _aio.UnaryUnaryMultiCallable[_control_pb2.SettleInlineRequest, _control_pb2.SettleInlineResponse]  # type: ignore[assignment]
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -81,5 +89,27 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.BlocksChangedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.BlocksChangedResponse, _abc.Awaitable[_control_pb2.BlocksChangedResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def StoreInline(
+        self,
+        request: _control_pb2.StoreInlineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.StoreInlineResponse, _abc.Awaitable[_control_pb2.StoreInlineResponse]]:
+        """Small files of clients that know only blocks; any one namenode suffices."""
+
+    @_abc_1.abstractmethod
+    def ReadInline(
+        self,
+        request: _control_pb2.ReadInlineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ReadInlineResponse, _abc.Awaitable[_control_pb2.ReadInlineResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SettleInline(
+        self,
+        request: _control_pb2.SettleInlineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.SettleInlineResponse, _abc.Awaitable[_control_pb2.SettleInlineResponse]]: ...
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""Files being written: create, append, blocks, pipelines, leases, closing.
+"""Files being written: create, blocks, pipelines, leases, closing.
 
 HDFS's clients name neither storages nor offsets: a block's storages are those that it was given
 (``Block.targets``, replaced by updatePipeline), and each block follows the one before.
@@ -17,9 +17,8 @@ from oastfs.core.errors import (
     StaleBlock,
     StaleHandle,
 )
-from oastfs.core.types import BlockCommit, Flag, LocatedBlock
+from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import blocks, leases, placement, removal, tree
-from oastfs.namenode.blocks.locate import live_replicas, locations
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.errors import FILE_ALREADY_EXISTS, FILE_NOT_FOUND, IO, HdfsError, file_not_found
@@ -30,7 +29,6 @@ from oastfs.namenode.ops.mkdirs import make_parents
 from oastfs.namenode.ops.recover_lease import recover_lease
 from oastfs.namenode.ops.renew_lease import renew_lease
 from oastfs.namenode.ops.report_bad_blocks import report_bad_blocks
-from oastfs.namenode.ops.truncate import truncate
 from oastfs.namenode.permissions import WRITE, require, require_sticky
 from oastfs.namenode.tree import Node
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, REPLICA, STORAGE_NAME, Block, Inode
@@ -40,7 +38,6 @@ from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
 _OVERWRITE: Final = 2
-_NEW_BLOCK: Final = 0x20
 _ALREADY_BEING_CREATED: Final = "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException"
 _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
 
@@ -81,7 +78,7 @@ def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateReq
         raise HdfsError(FILE_ALREADY_EXISTS, f"{path} already exists as a directory")
     if not request.createFlag & _OVERWRITE:
         require(context, node.inode, WRITE, path)
-        _refuse_second_writer(tx, call, node.inode, request.clientName, path, "CREATE_FILE")
+        refuse_second_writer(tx, call, node.inode, request.clientName, path, "CREATE_FILE")
         raise HdfsError(FILE_ALREADY_EXISTS, f"{path} for client {call.client_host} already exists")
     require(context, node.inode, WRITE, path)
     slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
@@ -90,7 +87,7 @@ def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateReq
     removal.remove(tx, context, slot.node)
 
 
-def _refuse_second_writer(
+def refuse_second_writer(
     tx: Transaction, call: Call, inode: Inode, holder: str, path: str, action: str
 ) -> None:
     """Raise if another client, or this one already, has the file for itself."""
@@ -115,52 +112,6 @@ def _refuse_second_writer(
             )
 
 
-@write("append", pb.AppendRequest, at_most_once=True)
-def append(tx: Transaction, call: Call, request: pb.AppendRequest) -> pb.AppendResponse:
-    """Take up a file at its end: its last block, if that has room, and the file's status."""
-    context, path = call.context, request.src
-    node = _file_to_change(tx, call, path, "append")
-    require(context, node.inode, WRITE, path)
-    _refuse_second_writer(tx, call, node.inode, request.clientName, path, "APPEND_FILE")
-    inode = leases.acquire(tx, context, node.inode, request.clientName, exclusive=True, path=path)
-    node = tree.save(tx, node, inode)
-    answer = pb.AppendResponse(stat=status.of_node(tx, call, node))
-    last = None if request.flag & _NEW_BLOCK else _last_with_room(tx, call, inode)
-    if last is not None:
-        answer.block.CopyFrom(located.encode_block(call, last))
-        # A pipeline of fewer datanodes than the file wants would make Java ask for more of them.
-        answer.stat.block_replication = len(last.locations)
-    return answer
-
-
-def _last_with_room(tx: Transaction, call: Call, inode: Inode) -> LocatedBlock | None:
-    """The block that the file ends in, if it is not full; not in a hole, nor inline content."""
-    if not inode.flags & Flag.BLOCKS or not inode.length:
-        return None
-    last = next(iter(blocks.locate(tx, call.context, inode, inode.length - 1, 1)), None)
-    limit = inode.block_size or call.context.info.block_size
-    if last is None or last.length >= limit:
-        return None
-    row = tx.get(BLOCK, (inode.id, last.offset))
-    assert row is not None
-    live = locations(live_replicas(tx, call.context, row))
-    return LocatedBlock(last.block_id, last.generation_stamp, last.offset, last.length, live)
-
-
-def _file_to_change(tx: Transaction, call: Call, path: str, what: str) -> Node:
-    try:
-        node = tree.resolve(tx, call.context, path)
-    except NotFound:
-        if what == "append":
-            raise HdfsError(
-                FILE_NOT_FOUND, f"Failed to append to non-existent file {path} for client {call.client_host}"
-            ) from None
-        raise file_not_found(path) from None
-    if not node.is_file:
-        raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")
-    return node
-
-
 # --- blocks -----------------------------------------------------------------------------------------
 
 
@@ -175,15 +126,25 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
         inode = _reach(inode, _end_of_blocks(tx, inode), context.now_ns)
     exclude = _datanode_ids(tx, call, request.excludeNodes)
     try:
-        block = blocks.allocate(tx, context, inode, holder, inode.length, exclude, call.client_host, path)
+        block = blocks.allocate(
+            tx,
+            context,
+            inode,
+            holder,
+            inode.length,
+            exclude,
+            call.client_host,
+            path,
+            knows_only_blocks=not inode.length,
+        )
     except NoDatanodes as error:
-        raise HdfsError(IO, _too_few(call, path, exclude, error)) from None
+        raise HdfsError(IO, too_few(call, path, exclude, error)) from None
     if inode is not node.inode:
         tree.save(tx, node, inode)
     return pb.AddBlockResponse(block=located.encode_block(call, block))
 
 
-def _too_few(call: Call, path: str, exclude: list[int], error: NoDatanodes) -> str:
+def too_few(call: Call, path: str, exclude: list[int], error: NoDatanodes) -> str:
     count = len(call.context.cluster.datanodes)
     excluded = f"{len(exclude)}" if exclude else "no"
     return (
@@ -340,7 +301,11 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> pb.Com
         raise _not_held(tx, node.inode, holder, path)
     inode = node.inode
     if request.HasField("last"):
-        inode = _commit(tx, call, inode, holder, request.last, path)
+        last = request.last
+        small = blocks.take_over(
+            tx, context, inode, holder, last.blockId, last.generationStamp, last.numBytes
+        )
+        inode = small or _commit(tx, call, inode, holder, last, path)
     inode = leases.release(tx, blocks.give_up(tx, context, inode, holder), holder)
     tree.save(tx, node, inode)
     return pb.CompleteResponse(result=True)
@@ -351,7 +316,9 @@ def _is_complete(tx: Transaction, inode: Inode, request: pb.CompleteRequest) -> 
     if not request.HasField("last"):
         return True
     owner = tx.get(BLOCK_OWNER, (request.last.blockId,))
-    if owner is None or owner.inode_id != inode.id:
+    if owner is None:
+        return not inode.flags & Flag.BLOCKS and inode.length == request.last.numBytes
+    if owner.inode_id != inode.id:
         return False
     row = tx.get(BLOCK, (inode.id, owner.offset))
     return row is not None and row.length == request.last.numBytes
@@ -379,6 +346,8 @@ def _commit(
             for key, replica in tx.scan(REPLICA, (row.block_id,))
             if replica.generation_stamp >= stamp and not replica.corrupt
         )
+    if blocks.stands_for_content(inode, owner.offset, row) and named.numBytes < inode.length:
+        raise StaleBlock(f"block {named.blockId} lacks bytes that the file had before", path=path)
     if not named.numBytes and not row.generation_stamp:
         return blocks.abandon(tx, call.context, inode, holder, row.block_id)
     one = BlockCommit(row.block_id, stamp, owner.offset, named.numBytes, storages)
@@ -404,23 +373,6 @@ def recover(tx: Transaction, call: Call, request: pb.RecoverLeaseRequest) -> pb.
         raise file_not_found(request.src) from None
     except IsADirectory:
         raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {request.src}") from None
-
-
-@write("truncate", pb.TruncateRequest)
-def truncate_file(tx: Transaction, call: Call, request: pb.TruncateRequest) -> pb.TruncateResponse:
-    """Cut a file, at once: no recovery of its last block has to be waited for."""
-    path = request.src
-    node = _file_to_change(tx, call, path, "truncate")
-    require(call.context, node.inode, WRITE, path)
-    _refuse_second_writer(tx, call, node.inode, request.clientName, path, "TRUNCATE_FILE")
-    if request.newLength > node.inode.length:
-        raise HdfsError(
-            "org.apache.hadoop.HadoopIllegalArgumentException",
-            "Cannot truncate to a larger file size. Current size: "
-            f"{node.inode.length}, truncate size: {request.newLength}.",
-        )
-    truncate(tx, call.context, path, request.newLength)
-    return pb.TruncateResponse(result=True)
 
 
 # --- who writes -------------------------------------------------------------------------------------

@@ -1,0 +1,190 @@
+"""Small files of clients that know only blocks: written to datanodes, kept inline.
+
+Such a client writes even ten bytes as a block. The datanode that is first in its pipeline has a namenode
+*stage* the block's bytes, in the block's row, before it acknowledges the last packet; so what is
+acknowledged is durable without a sync of the datanode's disk. When the file is completed, the staged
+bytes become its inline content and the block is forgotten; datanodes find that out by asking (``settle``),
+so no command has to be written for any of them.
+
+Only a file's one and only block is staged, when it is not full and its writer is alone: else more
+blocks could follow, and it has to be a block. A newer generation stamp takes the staged bytes out of the
+row; the datanodes have them still.
+
+To append to an inline file such a client gets a block that stands for the content
+(``allocate.begin_append``): datanodes fetch its bytes with ``read`` when they are first asked for it. The
+content itself stays until something takes its place.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import msgspec
+
+from oastfs.core.errors import StaleHandle
+from oastfs.core.types import Flag
+from oastfs.namenode import leases, tree
+from oastfs.namenode.blocks.drop import drop_block
+from oastfs.namenode.context import Context
+from oastfs.store.schema import (
+    BLOCK,
+    BLOCK_OWNER,
+    CONTENT,
+    COUNTER,
+    OPEN_FILE,
+    Block,
+    Content,
+    Inode,
+)
+from oastfs.store.table import PARTITION_BITS, Lock
+from oastfs.store.transaction import Transaction
+
+
+class Outcome(enum.IntEnum):
+    """What is to become of a small replica, as the control plane's messages have it."""
+
+    WAIT = 0
+    """It is still being written, or its file is not completed yet."""
+    KEEP = 1
+    """It is a block."""
+    DISCARD = 2
+    """Its content is inline, or its file is gone."""
+
+
+# --- asked by datanodes ---------------------------------------------------------------------------
+
+
+def stage(tx: Transaction, context: Context, block_id: int, stamp: int, data: bytes) -> bool:
+    """Keep the whole content of a block for its writer; False if it has to be a block."""
+    found = _pending(tx, block_id)
+    if found is None:
+        return False
+    inode, block = found
+    if block.pending_stamp != stamp or block.holder == leases.RECOVERY:
+        return False
+    if not inode.length <= len(data) <= context.info.inline_limit or not data:
+        return False
+    if len(data) >= (inode.block_size or context.info.block_size):
+        return False
+    writer = tx.get(OPEN_FILE, (inode.id, block.holder))
+    if writer is None or not writer.exclusive or not _is_only_block(tx, inode):
+        return False
+    if block.staged != data:
+        tx.put(BLOCK, (inode.id, 0), msgspec.structs.replace(block, staged=data))
+    return True
+
+
+def read(tx: Transaction, context: Context, datanode_id: int, block_id: int) -> tuple[bytes, int] | None:
+    """Content that a block stands for, and which of the datanode's storages it belongs to; else None."""
+    found = _pending(tx, block_id)
+    if found is None:
+        return None
+    inode, block = found
+    storage_id = _storage_on(tx, context, block, datanode_id)
+    if not storage_id:
+        return None
+    if block.staged:
+        return block.staged, storage_id
+    row = tx.get(CONTENT, (inode.id,)) if inode.length else None
+    if row is None or inode.length > context.info.inline_limit:
+        return None
+    return row.data[: inode.length].ljust(inode.length, b"\0"), storage_id
+
+
+def settle(tx: Transaction, replicas: Sequence[tuple[int, int]]) -> list[Outcome]:
+    """What has become of replicas, given as (block id, stamp)."""
+    owners = tx.get_many(BLOCK_OWNER, [(block_id,) for block_id, _ in replicas])
+    keys = [(owner.inode_id, owner.offset) for owner in owners if owner is not None]
+    rows = iter(tx.get_many(BLOCK, keys))
+    outcomes = []
+    for (block_id, _), owner in zip(replicas, owners, strict=True):
+        block = None if owner is None else next(rows)
+        if block is None or block.block_id != block_id:
+            outcomes.append(Outcome.DISCARD if was_given_out(tx, block_id) else Outcome.KEEP)
+        else:
+            outcomes.append(Outcome.WAIT if block.pending_stamp else Outcome.KEEP)
+    return outcomes
+
+
+def was_given_out(tx: Transaction, block_id: int) -> bool:
+    """Whether the id can be of a block that existed. An unknown id is not ours to remove."""
+    counter = tx.get(COUNTER, ("block",))
+    return counter is not None and block_id >> PARTITION_BITS < counter.value
+
+
+# --- at the end of a file -------------------------------------------------------------------------
+
+
+def take_over(
+    tx: Transaction, context: Context, inode: Inode, holder: str, block_id: int, stamp: int, length: int
+) -> Inode | None:
+    """Make a file inline that ``holder`` completes with this block; the inode as it is then, to be saved.
+
+    None if it has to be a block: then it is committed as any other.
+    """
+    found = _pending(tx, block_id)
+    if found is None or found[0].id != inode.id:
+        return None
+    block = found[1]
+    if block.holder != holder or block.pending_stamp != stamp:
+        return None
+    return adopt(tx, context, inode, block, length)
+
+
+def adopt(tx: Transaction, context: Context, inode: Inode, block: Block, length: int) -> Inode | None:
+    """Make what a pending block holds the inline content, if those ``length`` bytes are known here."""
+    if block.staged is None or not length or inode.flags & Flag.BLOCKS or not _is_only_block(tx, inode):
+        return None
+    if len(block.staged) == length:
+        tx.put(CONTENT, (inode.id,), Content(block.staged))
+        tx.delete(BLOCK_OWNER, (block.block_id,))
+        tx.delete(BLOCK, (inode.id, 0))
+    elif not block.staged and length == inode.length:
+        drop_block(tx, context, inode.id, 0, block)  # nothing was appended
+    else:
+        return None
+    return tree.with_attributes(inode, length=length, mtime_ns=context.now_ns, ctime_ns=context.now_ns)
+
+
+def stands_for_content(inode: Inode, offset: int, block: Block) -> bool:
+    """Whether a pending block holds an inline file's content and what is appended to it."""
+    return (
+        block.staged is not None
+        and offset == 0
+        and not block.generation_stamp
+        and inode.length > 0
+        and not inode.flags & Flag.BLOCKS
+    )
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _pending(tx: Transaction, block_id: int) -> tuple[Inode, Block] | None:
+    """The first block of a file whose content is not in blocks so far, while it is being written."""
+    owner = tx.get(BLOCK_OWNER, (block_id,))
+    if owner is None or owner.offset:
+        return None
+    block = tx.get(BLOCK, (owner.inode_id, 0), Lock.EXCLUSIVE)
+    if block is None or block.block_id != block_id or block.staged is None:
+        return None
+    if block.generation_stamp or not block.pending_stamp:
+        return None
+    try:
+        inode = tree.resolve_id(tx, owner.inode_id).inode
+    except StaleHandle:
+        return None
+    return None if inode.flags & Flag.BLOCKS else (inode, block)
+
+
+def _is_only_block(tx: Transaction, inode: Inode) -> bool:
+    return sum(1 for _ in tx.scan(BLOCK, (inode.id,), limit=2)) == 1
+
+
+def _storage_on(tx: Transaction, context: Context, block: Block, datanode_id: int) -> int:
+    for storage_id in block.targets:
+        view = context.cluster.find(tx, context.now_ns, storage_id)
+        if view is not None and view.datanode_id == datanode_id:
+            return storage_id
+    return 0

@@ -1,0 +1,103 @@
+"""Files that are there already: taken up at their end, or cut."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from oastfs.core.errors import NoDatanodes, NotFound
+from oastfs.core.types import Flag, LocatedBlock
+from oastfs.namenode import blocks, leases, tree
+from oastfs.namenode.blocks.locate import live_replicas, locations
+from oastfs.namenode.hdfs import located, status
+from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.calls.writing import refuse_second_writer, too_few
+from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, IO, HdfsError, file_not_found
+from oastfs.namenode.hdfs.methods import write
+from oastfs.namenode.ops.truncate import truncate
+from oastfs.namenode.permissions import WRITE, require
+from oastfs.namenode.tree import Node
+from oastfs.store.schema import BLOCK, Inode
+from oastfs.store.transaction import Transaction
+from oastfs.wire.proto import client_namenode_pb2 as pb
+
+_NEW_BLOCK: Final = 0x20
+
+
+@write("append", pb.AppendRequest, at_most_once=True)
+def append(tx: Transaction, call: Call, request: pb.AppendRequest) -> pb.AppendResponse:
+    """Take up a file at its end: its last block, if that has room, and the file's status."""
+    context, path = call.context, request.src
+    node = _file_to_change(tx, call, path, "append")
+    require(context, node.inode, WRITE, path)
+    refuse_second_writer(tx, call, node.inode, request.clientName, path, "APPEND_FILE")
+    inode = leases.acquire(tx, context, node.inode, request.clientName, exclusive=True, path=path)
+    node = tree.save(tx, node, inode)
+    answer = pb.AppendResponse(stat=status.of_node(tx, call, node))
+    if inode.length and not inode.flags & Flag.BLOCKS:
+        last: LocatedBlock | None = _stand_in(tx, call, inode, request)
+    else:
+        last = None if request.flag & _NEW_BLOCK else _last_with_room(tx, call, inode)
+    if last is not None:
+        answer.block.CopyFrom(located.encode_block(call, last))
+        # A pipeline of fewer datanodes than the file wants would make Java ask for more of them.
+        answer.stat.block_replication = len(last.locations)
+    return answer
+
+
+def _stand_in(tx: Transaction, call: Call, inode: Inode, request: pb.AppendRequest) -> LocatedBlock:
+    """A block that stands for the content of an inline file, to be appended to."""
+    path = request.src
+    if request.flag & _NEW_BLOCK:
+        raise HdfsError(
+            "java.lang.UnsupportedOperationException",
+            f"{path} has no block that another could follow, it is inline: append without NEW_BLOCK",
+        )
+    try:
+        return blocks.begin_append(tx, call.context, inode, request.clientName, call.client_host, path)
+    except NoDatanodes as error:
+        raise HdfsError(IO, too_few(call, path, [], error)) from None
+
+
+def _last_with_room(tx: Transaction, call: Call, inode: Inode) -> LocatedBlock | None:
+    """The block that the file ends in, if it is not full; not in a hole, nor inline content."""
+    if not inode.flags & Flag.BLOCKS or not inode.length:
+        return None
+    last = next(iter(blocks.locate(tx, call.context, inode, inode.length - 1, 1)), None)
+    limit = inode.block_size or call.context.info.block_size
+    if last is None or last.length >= limit:
+        return None
+    row = tx.get(BLOCK, (inode.id, last.offset))
+    assert row is not None
+    live = locations(live_replicas(tx, call.context, row))
+    return LocatedBlock(last.block_id, last.generation_stamp, last.offset, last.length, live)
+
+
+def _file_to_change(tx: Transaction, call: Call, path: str, what: str) -> Node:
+    try:
+        node = tree.resolve(tx, call.context, path)
+    except NotFound:
+        if what == "append":
+            raise HdfsError(
+                FILE_NOT_FOUND, f"Failed to append to non-existent file {path} for client {call.client_host}"
+            ) from None
+        raise file_not_found(path) from None
+    if not node.is_file:
+        raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")
+    return node
+
+
+@write("truncate", pb.TruncateRequest)
+def truncate_file(tx: Transaction, call: Call, request: pb.TruncateRequest) -> pb.TruncateResponse:
+    """Cut a file, at once: no recovery of its last block has to be waited for."""
+    path = request.src
+    node = _file_to_change(tx, call, path, "truncate")
+    require(call.context, node.inode, WRITE, path)
+    refuse_second_writer(tx, call, node.inode, request.clientName, path, "TRUNCATE_FILE")
+    if request.newLength > node.inode.length:
+        raise HdfsError(
+            "org.apache.hadoop.HadoopIllegalArgumentException",
+            "Cannot truncate to a larger file size. Current size: "
+            f"{node.inode.length}, truncate size: {request.newLength}.",
+        )
+    truncate(tx, call.context, path, request.newLength)
+    return pb.TruncateResponse(result=True)
