@@ -1,7 +1,7 @@
 """Text fields of messages that came from outside.
 
-Protobuf's second syntax lets any bytes pass as text; in Python what is not UTF-8 then turns up as bytes where the
-annotations say ``str``. A message is checked once, where it is decoded.
+Protobuf's second syntax lets any bytes pass as text; in Python what is not UTF-8 then turns up as bytes where
+the annotations say ``str``. A message is checked once, where it is decoded.
 """
 
 from __future__ import annotations
@@ -36,14 +36,18 @@ def _checks(descriptor: Descriptor) -> tuple[_Check, ...]:
     return tuple(found)
 
 
-def _has_texts(descriptor: Descriptor, above: tuple[Descriptor, ...]) -> bool:
-    return descriptor not in above and any(
-        field.type == FieldDescriptor.TYPE_STRING
-        or (
-            field.type == FieldDescriptor.TYPE_MESSAGE
-            and _has_texts(field.message_type, (*above, descriptor))
+def _has_texts(descriptor: Descriptor | None, above: tuple[Descriptor, ...]) -> bool:
+    return (
+        descriptor is not None
+        and descriptor not in above
+        and any(
+            field.type == FieldDescriptor.TYPE_STRING
+            or (
+                field.type == FieldDescriptor.TYPE_MESSAGE
+                and _has_texts(field.message_type, (*above, descriptor))
+            )
+            for field in descriptor.fields
         )
-        for field in descriptor.fields
     )
 
 

@@ -33,6 +33,7 @@ from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.stalls import StallWatch
 from oastfs.store.transaction import Transaction
 from oastfs.wire.hadoop_rpc import Request
+from oastfs.wire.texts import check_texts
 
 log = structlog.get_logger(__name__)
 
@@ -224,9 +225,13 @@ class ClientProtocolHandler(Handler):
 def decode(method: Method, body: bytes | memoryview) -> Message:
     """The request of a call. Raises InvalidArgument."""
     try:
-        return method.request.FromString(bytes(body))
+        message = method.request.FromString(bytes(body))
     except DecodeError:
         raise InvalidArgument(f"the request of {method.name} cannot be read") from None
+    if not message.IsInitialized():
+        raise InvalidArgument(f"the request of {method.name} lacks a field")
+    check_texts(message)
+    return message
 
 
 def carry_out(method: Method, tx: Transaction, call: Call, message: Message) -> bytes:
