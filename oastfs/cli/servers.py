@@ -37,7 +37,7 @@ def _begin(process: str, log_level: str, warning: str | None) -> None:
 @host_option
 @click.option("--port", default=DEFAULT_PORT, type=PORT, help="Port for clients (8020); 0: a free one.")
 @click.option("--control-port", default=DEFAULT_CONTROL_PORT, type=PORT, help="Port for datanodes (8120).")
-@click.option("--http-port", default=9870, type=PORT, help="Port for metrics and health (9870).")
+@click.option("--http-port", default=9870, type=PORT, help="Port for metrics, health and WebHDFS (9870).")
 @click.option("--format", "format_first", is_flag=True, help="Make a filesystem if the store is empty.")
 @click.option("--audit-log", type=click.Path(path_type=Path), help="A line for each change, in this file.")
 @click.option("--stop-seconds", default=10.0, help="How long calls in flight may take when it stops (10).")
@@ -101,7 +101,7 @@ def namenode_command(
 @host_option
 @click.option("--advertise", "advertised_host", help="Name or address that clients are told (the host).")
 @click.option("--port", default=9866, type=PORT, help="Port for data (9866); 0: a free one.")
-@click.option("--http-port", default=9864, type=PORT, help="Port for metrics (9864).")
+@click.option("--http-port", default=9864, type=PORT, help="Port for metrics and WebHDFS (9864).")
 @click.option("--local-socket", type=click.Path(path_type=Path), help="Unix socket for clients beside it.")
 @click.option(
     "--reserved", default="256M", type=SIZE, help="Space of each disk that blocks never take (256M)."
@@ -138,6 +138,7 @@ def datanode_command(
         check_port(host, number, option)
     from oastfs.datanode.config import DatanodeConfig
     from oastfs.datanode.process import run_datanode
+    from oastfs.webgateway import WebGateway
 
     _begin("datanode", log_level, warning)
     return run_datanode(
@@ -155,5 +156,6 @@ def datanode_command(
             scrub_bytes_per_second=scrub_rate,
             heartbeat_seconds=heartbeat,
             block_report_seconds=block_report,
-        )
+        ),
+        WebGateway(),
     )

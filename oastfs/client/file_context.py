@@ -13,13 +13,14 @@ from oastfs.core.types import Caller, FileStatus, FilesystemInfo, Opened
 class FileContext:
     """One inode as one caller sees it. Calls go by inode id, so renames do not matter."""
 
-    def __init__(self, session: Session, caller: Caller, status: FileStatus) -> None:
+    def __init__(self, session: Session, caller: Caller, status: FileStatus, holder: str = "") -> None:
+        """``holder``: the writer that has the file open already, a name that the session gave out."""
         self.session = session
         self.caller = caller
         self.inode_id = status.inode_id
         self.path = by_id(status.inode_id)
         self.block_size = status.block_size or session.info.block_size
-        self._holder = ""
+        self._holder = holder
         self._lock = threading.Lock()
 
     @property

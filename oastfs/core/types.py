@@ -155,6 +155,7 @@ class Location(Record, frozen=True):
     control_port: int
     local_socket: str = ""
     storage_type: str = "DISK"
+    http_port: int = 0
 
 
 class LocatedBlock(msgspec.Struct, frozen=True, array_like=True):

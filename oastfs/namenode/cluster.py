@@ -50,6 +50,7 @@ class StorageView:
             datanode.control_port,
             datanode.local_socket,
             storage.storage_type,
+            datanode.http_port,
         )
 
     @property
