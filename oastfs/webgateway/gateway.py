@@ -75,7 +75,7 @@ class WebGateway:
             address = self._namenodes.address(name)
             return await kind(request, asked, address)
         except OastError as error:
-            return error_response(error)
+            return _ended(request, error_response(error))
 
     async def _run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
@@ -123,11 +123,11 @@ class WebGateway:
     async def _create(self, request: web.Request, asked: WebRequest, address: Address) -> web.StreamResponse:
         await self._write(request, Writing(self._session, address, asked, creates=True))
         where = f"hdfs://{asked.required('namenoderpcaddress')}{quote(asked.path)}"
-        return web.Response(status=201, headers={"Location": where})
+        return _ended(request, web.Response(status=201, headers={"Location": where}))
 
     async def _append(self, request: web.Request, asked: WebRequest, address: Address) -> web.StreamResponse:
         await self._write(request, Writing(self._session, address, asked, creates=False))
-        return web.Response()
+        return _ended(request, web.Response())
 
     async def _write(self, request: web.Request, writing: Writing) -> None:
         """Carry a body over. Whoever sent one that breaks off gets no answer, for nobody is there."""
@@ -159,6 +159,13 @@ async def _next_piece(request: web.Request) -> bytes:
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
+
+
+def _ended(request: web.Request, response: web.Response) -> web.Response:
+    """After a body in chunks nobody can tell where a request line begins: see ``wire.request_line``."""
+    if request.headers.get("Transfer-Encoding"):
+        response.force_close()
+    return response
 
 
 def error_response(error: OastError) -> web.Response:

@@ -6,12 +6,15 @@ unexpectedly is logged and answered with 500.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 from aiohttp import web
+
+from oastfs.wire.request_line import EscapingProtocol
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,9 @@ class HttpServer:
     """Serves an application on the running event loop."""
 
     def __init__(self, app: web.Application) -> None:
+        self._listener: asyncio.Server | None = None
         app.middlewares.insert(0, _log_failures)
+        app.on_response_prepare.append(_suit_java)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -54,16 +59,22 @@ class HttpServer:
     async def start(self, host: str, port: int) -> int:
         """Listen; the port (a free one for 0). Raises OSError."""
         await self._runner.setup()
+        server = self._runner.server
+        assert server is not None
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            self._listener = await asyncio.get_running_loop().create_server(
+                lambda: EscapingProtocol(server()), host, port
+            )
         except BaseException:
             await self._runner.cleanup()
             raise
-        bound: int = self._runner.addresses[0][1]
+        bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
     async def stop(self) -> None:
         """Listen no more; requests under way may take a moment."""
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
 
 
@@ -77,6 +88,12 @@ async def send_continue(request: web.Request) -> None:
         writer = request.writer
         await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         writer.output_size = 0  # the answer proper has not begun
+
+
+async def _suit_java(request: web.Request, response: web.StreamResponse) -> None:
+    """Hadoop 3.5 packs its client without what reads content types; where there is none it takes JSON."""
+    if response.content_type == "application/json" and request.headers.get("User-Agent", "")[:5] == "Java/":
+        del response.headers["Content-Type"]
 
 
 @web.middleware

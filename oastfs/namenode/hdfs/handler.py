@@ -100,11 +100,31 @@ class ClientProtocolHandler(Handler):
             return None
         return self._run_here(method, call, message, connection, started_ns)
 
-    def run(self, method: Method, call: Call, message: Message) -> bytes:
-        """Carry a call out on this thread, waiting for it; the encoded answer. For other protocols on top."""
-        if method.reads:
-            return self._read(lambda tx: carry_out(method, tx, call, message))
-        return self._namespace.store.write(lambda tx: carry_out(method, tx, call, message))
+    def run(self, name: str, message: Message, user: str, client: Address, server: Address) -> bytes:
+        """Make a call on this thread and wait for it; the encoded answer. For protocols on top of this."""
+        started_ns = _clock_ns()
+        method = METHODS.get(name)
+        if method is None:
+            raise NoSuchVerb(f"Unknown method {name} called on {PROTOCOL} protocol.")
+        caller = self.names.caller(user)
+        if caller is None:
+            caller = self.enter(user)
+            self.names.introduce(caller)
+        context = self._namespace.context(caller)
+        context.group_of_parent = True
+        self.names.refresh(context.now_ns)
+        call = Call(context, self.names, client.host, server)
+        failure: BaseException | None = None
+        try:
+            if method.reads:
+                return self._read(lambda tx: carry_out(method, tx, call, message))
+            return self._namespace.store.write(lambda tx: carry_out(method, tx, call, message))
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            address = f"{client.host}:{client.port}"
+            self._note(method, caller, message, address, _clock_ns() - started_ns, failure)
 
     def enter(self, user: str) -> Caller:
         """The caller of a user's name. May take long: asks the system, and may write to the store."""
@@ -122,12 +142,12 @@ class ClientProtocolHandler(Handler):
         except Exception as error:
             elapsed_ns = _clock_ns() - started_ns
             figures.observe_error(elapsed_ns, type(error).__name__)
-            self._note(method, call.context.caller, message, connection, elapsed_ns, error)
+            self._note(method, call.context.caller, message, connection.address, elapsed_ns, error)
             raise
         elapsed_ns = _clock_ns() - started_ns
         figures.observe(elapsed_ns)
         if self._audit is not None:
-            self._note(method, call.context.caller, message, connection, elapsed_ns, None)
+            self._note(method, call.context.caller, message, connection.address, elapsed_ns, None)
         return answer
 
     def _run(self, method: Method, call: Call, message: Message, later: Deferred) -> None:
@@ -163,7 +183,7 @@ class ClientProtocolHandler(Handler):
         audit: Audit | None = None
         if self._audit is not None:
             caller = self.names.caller(connection.user) or Caller(connection.user, -1)
-            audit = partial(self._note, method, caller, message, connection)
+            audit = partial(self._note, method, caller, message, connection.address)
         figures = self._metrics.verb(method.name)
         return Deferred(self, self._completions, request, connection, figures, started_ns, _same, audit)
 
@@ -209,7 +229,7 @@ class ClientProtocolHandler(Handler):
         method: Method,
         caller: Caller,
         message: Message,
-        connection: RpcConnection,
+        address: str,
         elapsed_ns: int,
         error: BaseException | None,
     ) -> None:
@@ -219,7 +239,7 @@ class ClientProtocolHandler(Handler):
         names = message.DESCRIPTOR.fields_by_name
         if "src" in names:
             paths = [getattr(message, name) for name in ("src", "dst") if name in names]
-            self._audit.record(method.name, (caller, *paths), connection.address, elapsed_ns, error)
+            self._audit.record(method.name, (caller, *paths), address, elapsed_ns, error)
 
 
 def decode(method: Method, body: bytes | memoryview) -> Message:

@@ -50,7 +50,7 @@ def datanode_id(location: Location) -> types.DatanodeID:
         hostName=location.host,
         datanodeUuid=location.datanode_uuid,
         xferPort=location.data_port,
-        infoPort=0,
+        infoPort=location.http_port,
         ipcPort=location.control_port or location.data_port,
     )
 

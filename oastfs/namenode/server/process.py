@@ -32,6 +32,7 @@ from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.native import MetadataHandler
 from oastfs.namenode.server.rpc import RpcLimits, RpcServer
 from oastfs.namenode.server.visible_length import VisibleLengthHandler
+from oastfs.namenode.web.server import WebHdfs
 from oastfs.store import open_store
 from oastfs.store.transaction import Store
 
@@ -148,7 +149,9 @@ class Namenode:
         handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs, lengths)}
         self._rpc = RpcServer(handlers, blocks, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
-        self._http = StatusServer(self.metrics.registry, self._amiss, self.status)
+        web = WebHdfs(namespace, hdfs, self.metrics, self.client_address)
+        self._parts.callback(web.close)
+        self._http = StatusServer(self.metrics.registry, self._amiss, self.status, [web.add_routes])
         http_port = await self._http.start(config.host, config.http_port)
         # A datanode may miss a few heartbeats before it counts as dead.
         heartbeat_seconds = min(HEARTBEAT_INTERVAL_SECONDS, config.dead_after_seconds / 6)

@@ -160,7 +160,7 @@ def _describe(row: Datanode, state: str, now_ns: int) -> types.DatanodeInfo:
             hostName=row.host,
             datanodeUuid=row.uuid,
             xferPort=row.data_port,
-            infoPort=0,
+            infoPort=row.http_port,
             ipcPort=row.control_port or row.data_port,
         ),
         location=row.rack,

@@ -103,7 +103,7 @@ def test_health_readiness_and_status(endpoints: Endpoints, remote: RemoteMetadat
         (b"POST /metrics HTTP/1.1\r\nHost: here\r\n\r\n", 405),
         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
-        (b"GET /\xff\xfe HTTP/1.1\r\nHost: here\r\n\r\n", 400),
+        (b"GET /\xff\xfe HTTP/1.1\r\nHost: here\r\n\r\n", 404),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000, 400),
     ],
 )
