@@ -128,6 +128,15 @@ class Jvm:
         """What a ByteArrayOutputStream has taken up."""
         return bytes(stream.toByteArray())
 
+    def read_all(self, stream: Any) -> bytes:
+        """What an InputStream holds; it is closed."""
+        taken = self.java.java.io.ByteArrayOutputStream()
+        try:
+            self.java.org.apache.hadoop.io.IOUtils.copyBytes(stream, taken, 65536, False)
+        finally:
+            stream.close()
+        return self.bytes_of(taken)
+
     def login(self, user: str) -> None:
         """Be this user in what follows."""
         groups = self.java.org.apache.hadoop.security.UserGroupInformation

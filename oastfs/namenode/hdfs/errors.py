@@ -5,7 +5,8 @@ from __future__ import annotations
 import stat as _stat
 from typing import Final
 
-from oastfs.core.errors import NoSuchVerb, NotPermitted, OastError, PermissionDenied
+from oastfs.core.errors import NoSuchVerb, NotADirectory, NotPermitted, OastError, PermissionDenied
+from oastfs.core.path import split
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.permissions import EXECUTE, WRITE, allows
@@ -46,8 +47,24 @@ def describe(error: BaseException) -> tuple[str, str]:
     return IO, "the namenode failed unexpectedly; its log says more"
 
 
+def parent_not_directory(tx: Transaction, call: Call, path: str) -> HdfsError:
+    """A file is in the way of something new."""
+    return HdfsError(PARENT_NOT_DIRECTORY, f"{_obstacle(tx, call, path)} (is not a directory)")
+
+
+def reserved_name(*paths: str) -> HdfsError | None:
+    """HDFS keeps the name of its snapshots' directories to itself; the error of using it."""
+    if any(path.endswith("/.snapshot") for path in paths):
+        return HdfsError(ILLEGAL_ARGUMENT, '".snapshot" is a reserved name.')
+    return None
+
+
 def worded(tx: Transaction, call: Call, error: OastError) -> OastError:
-    """A denial of permission as HDFS words it, which takes names and the path of the inode it is about."""
+    """An error as HDFS words it, which takes names and the path of the inode it is about."""
+    if isinstance(error, NotADirectory):
+        # HDFS finds it while it checks the right to go through, and says so.
+        path = _obstacle(tx, call, error.filename or "/")
+        return HdfsError(ACCESS_CONTROL, f"{path} (is not a directory)")
     if isinstance(error, PermissionDenied) and error.denial is not None:
         return _denied(tx, call, *error.denial)
     if isinstance(error, NotPermitted) and error.message.endswith("does not own it"):
@@ -56,7 +73,46 @@ def worded(tx: Transaction, call: Call, error: OastError) -> OastError:
             ACCESS_CONTROL,
             f"Permission denied. user={call.context.caller.user} is not the owner of inode={path}",
         )
+    if isinstance(error, NotPermitted) and "sticky" in error.message:
+        return _denied_by_sticky(tx, call, error)
     return error
+
+
+def _obstacle(tx: Transaction, call: Call, path: str) -> str:
+    """The first component of a path that is no directory."""
+    above = ""
+    try:
+        for name in split(path):
+            above += "/" + name
+            if not tree.resolve(tx, call.context, above).is_directory:
+                break
+    except OastError:
+        pass  # it was another name for something
+    return above or path
+
+
+def _denied_by_sticky(tx: Transaction, call: Call, error: OastError) -> OastError:
+    path = error.filename or "/"
+    above = path.rpartition("/")[0] or "/"
+    try:
+        nodes = [tree.resolve(tx, call.context, one, False) for one in (path, above)]
+    except OastError:
+        return error
+    entry, parent = (_described(tx, call, node) for node in nodes)
+    return HdfsError(
+        ACCESS_CONTROL,
+        f"Permission denied by sticky bit: user={call.context.caller.user}, "
+        f'path="{path}":{entry}, parent="{above}":{parent}',
+    )
+
+
+def _described(tx: Transaction, call: Call, node: tree.Node) -> str:
+    """OWNER:GROUP:MODE, as HDFS's messages have it."""
+    inode = node.inode
+    mode = _stat.filemode(inode.mode)
+    if not node.is_directory:
+        mode = "-" + mode[1:]
+    return f"{call.names.user(tx, inode.uid)}:{call.names.group(tx, inode.gid)}:{mode}"
 
 
 def _denied(tx: Transaction, call: Call, inode_id: int, mask: int) -> HdfsError:
@@ -66,12 +122,8 @@ def _denied(tx: Transaction, call: Call, inode_id: int, mask: int) -> HdfsError:
         # HDFS asks for the right to go through before the right to change.
         mask = WRITE if allows(call.context.caller, inode, EXECUTE) else EXECUTE
     path = tree.path_of(tx, inode_id)
-    owner, group = call.names.user(tx, inode.uid), call.names.group(tx, inode.gid)
-    mode = _stat.filemode(inode.mode)
-    if not node.is_directory:
-        mode = "-" + mode[1:]
     return HdfsError(
         ACCESS_CONTROL,
         f"Permission denied: user={call.context.caller.user}, access={_ACTIONS[mask]}, "
-        f'inode="{path}":{owner}:{group}:{mode}',
+        f'inode="{path}":{_described(tx, call, node)}',
     )

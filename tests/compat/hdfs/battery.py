@@ -125,7 +125,9 @@ class Battery:
         place = {"$D": f"/battery/{name}", "$L": str(local)}
         place |= {"$NAMENODE": self.namenode, "$DATANODE": self.datanode, "$ME": local_owner()}
         evener = Evener(str(local), self.namenode, self.datanode)
-        self._run(parse("fs -mkdir -p /battery"), place, local)
+        # Groups come from above, and the root directory's depends on the configuration.
+        for line in ("fs -mkdir -p /battery /user", "fs -chgrp supergroup /battery /user"):
+            self._run(parse(line), place, local)
         return [
             self._outcome(command, self._run(command, place, local), evener) for command in commands(name)
         ]

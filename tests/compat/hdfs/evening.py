@@ -13,7 +13,7 @@ _NEAR = timedelta(days=3)
 
 _RULES = [
     # Where in the server an error came from.
-    (re.compile(r"^\s+at \S+\(.*\)\n", re.M), ""),
+    (re.compile(r"(^\s+at \S+\(.*\)\n)+\n?", re.M), ""),
     (re.compile(r"^\s*\.\.\. \d+ more\n", re.M), ""),
     # What a client knows of its own options, in full.
     (re.compile(r"^Usage: hadoop fs \[generic options\]\n(\s*\[.*\n)*", re.M), "Usage: hadoop fs\n"),

@@ -6,7 +6,10 @@ from typing import Final
 
 from oastfs.core.errors import AlreadyExists, IsADirectory, NotFound, NotPermitted, XattrNotFound
 from oastfs.core.limits import REPLICATION_MAX
+from oastfs.core.path import by_id
+from oastfs.core.types import Caller
 from oastfs.namenode import principals, tree
+from oastfs.namenode.context import Context
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.errors import (
     ACCESS_CONTROL,
@@ -25,7 +28,7 @@ from oastfs.namenode.ops.remove_xattr import remove_xattr
 from oastfs.namenode.ops.set_replication import set_replication
 from oastfs.namenode.ops.set_xattr import set_xattr
 from oastfs.namenode.ops.utimes import utimes
-from oastfs.namenode.permissions import require_owner
+from oastfs.namenode.permissions import WRITE, require, require_owner
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -83,8 +86,13 @@ def set_owner(tx: Transaction, call: Call, request: pb.SetOwnerRequest) -> pb.Se
 def set_times(tx: Transaction, call: Call, request: pb.SetTimesRequest) -> pb.SetTimesResponse:
     """Modification and access time in ms; all ones (Java's -1) leave one as it is."""
     times = [-1 if value >= 1 << 63 else value * _MS for value in (request.atime, request.mtime)]
+    context = call.context
     try:
-        utimes(tx, call.context, request.src, times[0], times[1], True, False)
+        inode = tree.resolve(tx, context, request.src).inode
+        # HDFS asks for the right to write where POSIX asks for ownership.
+        require(context, inode, WRITE, request.src)
+        owner = Context(Caller(context.caller.user, inode.uid), context.now_ns, context.environment)
+        utimes(tx, owner, by_id(inode.id), times[0], times[1], True, False)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"File/Directory {request.src} does not exist.") from None
     return pb.SetTimesResponse()

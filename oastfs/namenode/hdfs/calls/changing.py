@@ -11,7 +11,7 @@ from oastfs.namenode.blocks.locate import live_replicas, locations
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.calls.writing import refuse_second_writer, too_few
-from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, IO, HdfsError, file_not_found
+from oastfs.namenode.hdfs.errors import FILE_ALREADY_EXISTS, FILE_NOT_FOUND, IO, HdfsError, file_not_found
 from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.ops.truncate import truncate
 from oastfs.namenode.permissions import WRITE, require
@@ -81,9 +81,12 @@ def _file_to_change(tx: Transaction, call: Call, path: str, what: str) -> Node:
                 FILE_NOT_FOUND, f"Failed to append to non-existent file {path} for client {call.client_host}"
             ) from None
         raise file_not_found(path) from None
-    if not node.is_file:
-        raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")
-    return node
+    if node.is_file:
+        return node
+    if what == "append":
+        problem = f"Cannot append to directory {path}; already exists as a directory."
+        raise HdfsError(FILE_ALREADY_EXISTS, problem)
+    raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")
 
 
 @write("truncate", pb.TruncateRequest)

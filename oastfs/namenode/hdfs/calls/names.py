@@ -5,21 +5,23 @@ from __future__ import annotations
 from oastfs.core.errors import (
     AlreadyExists,
     InvalidArgument,
-    IsADirectory,
     NotADirectory,
     NotEmpty,
     NotFound,
 )
-from oastfs.core.path import split
+from oastfs.core.path import join
 from oastfs.core.types import RenameMode
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
+    ILLEGAL_ARGUMENT,
     IO,
-    PARENT_NOT_DIRECTORY,
     HdfsError,
+    file_not_found,
+    parent_not_directory,
+    reserved_name,
 )
 from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.hdfs.status import PERMISSION_MASK
@@ -37,6 +39,7 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
     """A directory, and with ``createParent`` those above it. One that is there already is fine."""
     path = request.src
     mode = request.masked.perm & PERMISSION_MASK
+    _check_reserved(path)
     try:
         mkdirs_op(tx, call.context, path, mode, request.createParent, True)
     except AlreadyExists:
@@ -44,6 +47,8 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
     except NotFound:
         above = path.rpartition("/")[0] or "/"
         raise HdfsError(FILE_NOT_FOUND, f"Parent directory doesn't exist: {above}") from None
+    except NotADirectory:
+        raise parent_not_directory(tx, call, path) from None
     return pb.MkdirsResponse(result=True)
 
 
@@ -51,62 +56,77 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
 def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameResponse:
     """HDFS's first rename: into a directory that is the target, and false for whatever is not possible."""
     source, target = request.src, request.dst
-    _check_names(source, target)
+    _check_reserved(target)
     try:
-        if source == target:
-            tree.resolve(tx, call.context, source, False)
-        elif source == "/" or _is_below(target, source):
-            return pb.RenameResponse(result=False)
-        else:
+        node = tree.resolve(tx, call.context, source, False)
+        there = _target(tx, call, target)
+    except NotFound:
+        return pb.RenameResponse(result=False)
+    if source == target:
+        return pb.RenameResponse(result=not node.is_directory)
+    if there is not None and there.is_directory:
+        target = join(target, node.name)
+    if source == "/" or _is_below(target, source):
+        return pb.RenameResponse(result=False)
+    try:
+        if source != target:
             rename_op(tx, call.context, source, target, RenameMode.HDFS, "")
-    except (AlreadyExists, InvalidArgument, NotADirectory, NotFound):
+    except (AlreadyExists, InvalidArgument, NotFound):
         return pb.RenameResponse(result=False)
     return pb.RenameResponse(result=True)
+
+
+def _target(tx: Transaction, call: Call, path: str) -> tree.Node | None:
+    """What is at the target of a rename."""
+    try:
+        return tree.resolve(tx, call.context, path)
+    except NotFound:
+        return None
+    except NotADirectory:
+        raise parent_not_directory(tx, call, path) from None
 
 
 @write("rename2", pb.Rename2Request, at_most_once=True)
 def rename2(tx: Transaction, call: Call, request: pb.Rename2Request) -> pb.Rename2Response:
     """HDFS's second rename: never into a directory, replaces on demand, and says why it is not possible."""
     source, target = request.src, request.dst
-    _check_names(source, target)
-    if source == target:
-        raise HdfsError(FILE_ALREADY_EXISTS, f"The source {source} and destination {target} are the same")
-    if _is_below(target, source):
-        raise HdfsError(IO, f"Rename destination {target} is a directory or file under source {source}")
-    mode = RenameMode.HDFS_OVERWRITE if request.overwriteDest else RenameMode.NO_REPLACE
-    _check_rename2(tx, call, source, target)
+    _check_reserved(target)
+    _check_rename2(tx, call, source, target, request.overwriteDest)
     try:
-        rename_op(tx, call.context, source, target, mode, "")
-    except AlreadyExists:
-        raise HdfsError(FILE_ALREADY_EXISTS, f"rename destination {target} already exists") from None
-    except (IsADirectory, NotADirectory):
-        raise HdfsError(IO, f"Source {source} and destination {target} must both be directories") from None
+        rename_op(tx, call.context, source, target, RenameMode.HDFS_OVERWRITE, "")
     except NotEmpty:
         raise HdfsError(IO, f"rename destination directory is not empty: {target}") from None
     return pb.Rename2Response()
 
 
-def _check_rename2(tx: Transaction, call: Call, source: str, target: str) -> None:
-    if source == "/":
-        raise HdfsError(IO, "rename source cannot be the root")
-    if target == "/":
-        raise HdfsError(IO, "rename destination cannot be the root")
+def _check_rename2(tx: Transaction, call: Call, source: str, target: str, overwrite: bool) -> None:
+    """Raise what keeps a rename from being possible, in HDFS's order."""
     try:
-        tree.resolve(tx, call.context, source, False)
+        node = tree.resolve(tx, call.context, source, False)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"rename source {source} is not found.") from None
-    above = target.rpartition("/")[0] or "/"
-    try:
-        parent = tree.resolve(tx, call.context, above)
-    except NotFound:
-        raise HdfsError(FILE_NOT_FOUND, f"rename destination parent {target} not found.") from None
-    if not parent.is_directory:
-        raise HdfsError(PARENT_NOT_DIRECTORY, f"rename destination parent {target} is a file.")
+    there = _target(tx, call, target)
+    if source == "/":
+        raise HdfsError(IO, "rename source cannot be the root")
+    if source == target:
+        raise HdfsError(FILE_ALREADY_EXISTS, f"The source {source} and destination {target} are the same")
+    if _is_below(target, source):
+        raise HdfsError(IO, f"Rename destination {target} is a directory or file under source {source}")
+    if target == "/":
+        raise HdfsError(IO, "rename destination cannot be the root")
+    if there is not None:
+        if there.is_directory != node.is_directory:
+            raise HdfsError(IO, f"Source {source} and destination {target} must both be directories")
+        if not overwrite:
+            raise HdfsError(FILE_ALREADY_EXISTS, f"rename destination {target} already exists")
+    elif _target(tx, call, target.rpartition("/")[0] or "/") is None:
+        raise HdfsError(FILE_NOT_FOUND, f"rename destination parent {target} not found.")
 
 
-def _check_names(*paths: str) -> None:
-    for path in paths:
-        split(path)
+def _check_reserved(path: str) -> None:
+    error = reserved_name(path)
+    if error is not None:
+        raise error
 
 
 def _is_below(path: str, directory: str) -> bool:
@@ -126,7 +146,7 @@ def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> pb.DeleteR
     except NotEmpty:
         raise HdfsError(
             "org.apache.hadoop.fs.PathIsNotEmptyDirectoryException",
-            f"{path} is non empty",
+            f"`{path} is non empty': Directory is not empty",
         ) from None
     return pb.DeleteResponse(result=True)
 
@@ -134,8 +154,39 @@ def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> pb.DeleteR
 @write("concat", pb.ConcatRequest, at_most_once=True)
 def concat(tx: Transaction, call: Call, request: pb.ConcatRequest) -> pb.ConcatResponse:
     """Move the content of files to the end of another; they are gone then."""
+    _check_concat(tx, call, request.trg, list(request.srcs))
     concat_op(tx, call.context, request.trg, list(request.srcs))
     return pb.ConcatResponse()
+
+
+def _check_concat(tx: Transaction, call: Call, target: str, sources: list[str]) -> None:
+    """Raise what HDFS, unlike the operation, refuses: empty files and those of other directories."""
+    above = target.rpartition("/")[0]
+    seen: set[int] = {_file_to_join(tx, call, target).inode.id}
+    for source in sources:
+        node = _file_to_join(tx, call, source)
+        if source.rpartition("/")[0] != above:
+            problem = f"Source file {source} is not in the same directory with the target {target}"
+        elif source == target:
+            problem = f"concat: the src file {source} is the same with the target file {target}"
+        elif not node.inode.length:
+            problem = f"concat: source file {source} is invalid or empty or underConstruction"
+        elif node.inode.id in seen:
+            problem = "concat: at least two of the source files are the same"
+        else:
+            seen.add(node.inode.id)
+            continue
+        raise HdfsError(ILLEGAL_ARGUMENT, problem)
+
+
+def _file_to_join(tx: Transaction, call: Call, path: str) -> tree.Node:
+    try:
+        node = tree.resolve(tx, call.context, path)
+    except NotFound:
+        raise file_not_found(path) from None
+    if not node.is_file:
+        raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")
+    return node
 
 
 @write("createSymlink", pb.CreateSymlinkRequest, at_most_once=True)

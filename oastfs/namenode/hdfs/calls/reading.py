@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from oastfs.core.errors import IsADirectory, NotFound
+from oastfs.core.errors import IsADirectory, NotADirectory, NotFound
 from oastfs.core.path import split
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs import located, status
@@ -29,7 +29,7 @@ def get_file_info(
     """The status of a path, links followed; an empty answer where there is nothing."""
     try:
         node = tree.resolve(tx, call.context, request.src)
-    except NotFound:
+    except (NotADirectory, NotFound):
         return b""
     return pb.GetFileInfoResponse(fs=status.of_node(tx, call, node))
 
@@ -41,7 +41,7 @@ def get_file_link_info(
     """The status of a path, of the link itself if it is one."""
     try:
         node = tree.resolve(tx, call.context, request.src, False)
-    except NotFound:
+    except (NotADirectory, NotFound):
         return b""
     return pb.GetFileLinkInfoResponse(fs=status.of_node(tx, call, node))
 
@@ -53,7 +53,7 @@ def get_located_file_info(
     """Status and blocks in one answer."""
     try:
         node = tree.resolve(tx, call.context, request.src)
-    except NotFound:
+    except (NotADirectory, NotFound):
         return b""
     encoded = status.of_node(tx, call, node)
     if node.is_file:
@@ -212,7 +212,7 @@ def check_access(tx: Transaction, call: Call, request: pb.CheckAccessRequest) ->
     try:
         node = tree.resolve(tx, call.context, request.path)
     except NotFound:
-        raise file_not_found(request.path) from None
+        raise HdfsError(FILE_NOT_FOUND, "Path not found") from None
     require(call.context, node.inode, request.mode & (READ | WRITE | EXECUTE), request.path)
     return pb.CheckAccessResponse()
 
@@ -229,5 +229,7 @@ def get_enclosing_root(
 def _existing_file(tx: Transaction, call: Call, path: str) -> tree.Node:
     try:
         return located.resolve_for_reading(tx, call, path)
-    except (NotFound, IsADirectory):
+    except NotFound:
         raise file_not_found(path) from None
+    except IsADirectory:
+        raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}") from None

@@ -21,7 +21,15 @@ from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import blocks, leases, placement, removal, tree
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.errors import FILE_ALREADY_EXISTS, FILE_NOT_FOUND, IO, HdfsError, file_not_found
+from oastfs.namenode.hdfs.errors import (
+    FILE_ALREADY_EXISTS,
+    FILE_NOT_FOUND,
+    IO,
+    HdfsError,
+    file_not_found,
+    parent_not_directory,
+    reserved_name,
+)
 from oastfs.namenode.hdfs.methods import read, write
 from oastfs.namenode.ops import create as create_op
 from oastfs.namenode.ops.abandon_block import abandon_block
@@ -46,11 +54,17 @@ _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredExce
 def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateResponse:
     """An empty file under construction. Overwriting replaces the file, owner and permissions included."""
     context, path = call.context, request.src
-    if request.createParent:
-        make_parents(tx, context, path)
-    else:
-        _require_parent(tx, call, path)
-    slot = tree.resolve_slot(tx, context, path, writing=False)
+    reserved = reserved_name(path)
+    if reserved is not None:
+        raise reserved
+    try:
+        if request.createParent:
+            make_parents(tx, context, path)
+        else:
+            _require_parent(tx, call, path)
+        slot = tree.resolve_slot(tx, context, path, writing=False)
+    except NotADirectory:
+        raise parent_not_directory(tx, call, path) from None
     if slot.node is not None:
         _replace(tx, call, slot, request)
     mode = request.masked.perm & status.PERMISSION_MASK

@@ -31,13 +31,31 @@ def tree(namespace: Namespace) -> None:
         ("/d", "/d/sub/x", None),
         ("/d", "/d/sub", None),
         ("/", "/x", None),
-        ("/f", "/g/x", None),
+        ("/d", "/d", None),
+        ("/f", "/f", "/f"),
     ],
 )
 def test_rename(hdfs: Hdfs, source: str, target: str, moved_to: str | None) -> None:
     assert hdfs.call("rename", src=source, dst=target).result == (moved_to is not None)
     if moved_to:
-        assert hdfs.exists(moved_to) and not hdfs.exists(source)
+        assert hdfs.exists(moved_to) and (moved_to == source or not hdfs.exists(source))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "error_class"),
+    [("/f", "/g/x", "ParentNotDirectoryException"), ("/g/x", "/y", "AccessControlException")],
+)
+def test_rename_through_a_file(hdfs: Hdfs, source: str, target: str, error_class: str) -> None:
+    with pytest.raises(OastError, match=r"/g \(is not a directory\)") as error:
+        hdfs.call("rename", src=source, dst=target)
+    assert java_class(error) == error_class
+
+
+@pytest.mark.parametrize("sources", [["/none"], ["/d/f"], ["/f"], ["/d"], ["/g", "/g"]])
+def test_concat_refuses(hdfs: Hdfs, sources: list[str]) -> None:
+    with pytest.raises(OastError):
+        hdfs.call("concat", trg="/f", srcs=sources)
+    assert hdfs.exists("/f") and hdfs.exists("/g")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,197 @@
+"""One of Hadoop's Java clients, driven call by call: ClientProtocol as it is, FileSystem where data is moved.
+
+What a call answers is told as text in which two filesystems that do the same agree: no times of now, no ids.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.harness.java import Jvm
+
+_DEFAULTS = {"dfs.replication": "1", "dfs.client.block.write.replace-datanode-on-failure.enable": "false"}
+
+
+class JavaClient:
+    """A user's client of one filesystem."""
+
+    def __init__(self, jvm: Jvm, address: str, user: str) -> None:
+        self._jvm, self._java = jvm, jvm.java
+        jvm.login(user)
+        configuration = jvm.configuration({**_DEFAULTS, "fs.defaultFS": f"hdfs://{address}"})
+        hadoop = self._java.org.apache.hadoop
+        uri = self._java.java.net.URI(f"hdfs://{address}")
+        self.fs = hadoop.fs.FileSystem.newInstance(uri, configuration)
+        self._path = hadoop.fs.Path
+        self._client = self.fs.getClient()
+        self.namenode = self._client.getNamenode()
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self.fs.close()
+
+    def do(self, verb: str, *arguments: Any) -> str:
+        """What a call answers or raises, evened out."""
+        from py4j.protocol import Py4JJavaError
+
+        try:
+            return str(getattr(self, "do_" + verb)(*arguments))
+        except Py4JJavaError as error:
+            return _describe(error.java_exception)
+
+    # --- names --------------------------------------------------------------------------------------
+
+    def do_mkdirs(self, path: str, mode: int, parents: bool) -> Any:
+        return self.namenode.mkdirs(path, self._mode(mode), parents)
+
+    def do_delete(self, path: str, recursive: bool) -> Any:
+        return self.namenode.delete(path, recursive)
+
+    def do_rename(self, source: str, target: str) -> Any:
+        return self.namenode.rename(source, target)
+
+    def do_rename2(self, source: str, target: str, overwrite: bool) -> Any:
+        kinds = self._java.org.apache.hadoop.fs.Options.Rename
+        option = kinds.OVERWRITE if overwrite else kinds.NONE
+        return self.namenode.rename2(source, target, self._jvm.array(kinds, [option]))
+
+    def do_concat(self, target: str, *sources: str) -> Any:
+        return self.namenode.concat(target, self._jvm.array(self._java.java.lang.String, sources))
+
+    # --- content ------------------------------------------------------------------------------------
+
+    def do_create(self, path: str, content: bytes, overwrite: bool, parents: bool) -> Any:
+        flags = self._java.org.apache.hadoop.fs.CreateFlag
+        chosen = [flags.CREATE, *([flags.OVERWRITE] if overwrite else [])]
+        enum_set = self._java.java.util.EnumSet
+        args = (self._path(path), self._mode(0o644), enum_set.of(*chosen), 4096, 1, 1024 * 1024, None)
+        out = self.fs.create(*args) if parents else self.fs.createNonRecursive(*args)
+        return self._write(out, content)
+
+    def do_append(self, path: str, content: bytes) -> Any:
+        return self._write(self.fs.append(self._path(path)), content)
+
+    def do_truncate(self, path: str, length: int) -> Any:
+        self.fs.truncate(self._path(path), length)
+        return ""
+
+    def do_read(self, path: str) -> Any:
+        return self._jvm.read_all(self.fs.open(self._path(path))).hex()
+
+    def do_checksum(self, path: str) -> Any:
+        return self.fs.getFileChecksum(self._path(path))
+
+    def _write(self, out: Any, content: bytes) -> str:
+        out.write(content)
+        out.close()
+        return ""
+
+    # --- attributes ---------------------------------------------------------------------------------
+
+    def do_status(self, path: str) -> Any:
+        return self._status(self.namenode.getFileInfo(path))
+
+    def do_list(self, path: str) -> Any:
+        listing = self.namenode.getListing(path, b"", False)
+        if listing is None:
+            return None
+        return [self._status(one) for one in listing.getPartialListing()]
+
+    def do_summary(self, path: str) -> Any:
+        return " ".join(str(self.namenode.getContentSummary(path).toString()).split())
+
+    def do_locations(self, path: str) -> Any:
+        found = self.namenode.getBlockLocations(path, 0, 1 << 40)
+        lengths = [block.getBlockSize() for block in found.getLocatedBlocks()]
+        return found.getFileLength(), lengths, found.isUnderConstruction(), found.isLastBlockComplete()
+
+    def do_chmod(self, path: str, mode: int) -> Any:
+        return self.namenode.setPermission(path, self._mode(mode))
+
+    def do_chown(self, path: str, owner: str | None, group: str | None) -> Any:
+        return self.namenode.setOwner(path, owner, group)
+
+    def do_times(self, path: str, mtime_ms: int, atime_ms: int) -> Any:
+        return self.namenode.setTimes(path, mtime_ms, atime_ms)
+
+    def do_replication(self, path: str, count: int) -> Any:
+        return self.namenode.setReplication(path, count)
+
+    def do_access(self, path: str, mask: int) -> Any:
+        actions = self._java.org.apache.hadoop.fs.permission.FsAction.values()
+        return self.namenode.checkAccess(path, actions[mask])
+
+    def do_closed(self, path: str) -> Any:
+        return self.namenode.isFileClosed(path)
+
+    def do_block_size(self, path: str) -> Any:
+        return self.namenode.getPreferredBlockSize(path)
+
+    def do_set_xattr(self, path: str, name: str, value: bytes, create: bool, replace: bool) -> Any:
+        flags = self._java.org.apache.hadoop.fs.XAttrSetFlag
+        chosen = [*([flags.CREATE] if create else []), *([flags.REPLACE] if replace else [])]
+        return self.fs.setXAttr(self._path(path), name, value, self._java.java.util.EnumSet.of(*chosen))
+
+    def do_remove_xattr(self, path: str, name: str) -> Any:
+        return self.fs.removeXAttr(self._path(path), name)
+
+    def do_xattrs(self, path: str) -> Any:
+        found = self.fs.getXAttrs(self._path(path))
+        return sorted((key, bytes(found[key])) for key in found)
+
+    def do_acl(self, path: str) -> Any:
+        return self.fs.getAclStatus(self._path(path))
+
+    def do_set_acl(self, path: str, spec: str) -> Any:
+        return self.fs.setAcl(self._path(path), self._entries(spec, True))
+
+    def do_modify_acl(self, path: str, spec: str) -> Any:
+        return self.fs.modifyAclEntries(self._path(path), self._entries(spec, True))
+
+    def do_remove_acl_entries(self, path: str, spec: str) -> Any:
+        return self.fs.removeAclEntries(self._path(path), self._entries(spec, False))
+
+    def do_remove_acl(self, path: str) -> Any:
+        return self.fs.removeAcl(self._path(path))
+
+    def do_remove_default_acl(self, path: str) -> Any:
+        return self.fs.removeDefaultAcl(self._path(path))
+
+    def do_policy(self, path: str) -> Any:
+        return self.fs.getStoragePolicy(self._path(path)).getName()
+
+    def do_set_policy(self, path: str, name: str) -> Any:
+        return self.fs.setStoragePolicy(self._path(path), name)
+
+    def do_quota(self, path: str, names: int, space: int) -> Any:
+        return self.namenode.setQuota(path, names, space, None)
+
+    def _entries(self, spec: str, permissions: bool) -> Any:
+        return self._java.org.apache.hadoop.fs.permission.AclEntry.parseAclSpec(spec, permissions)
+
+    def _mode(self, mode: int) -> Any:
+        return self._java.org.apache.hadoop.fs.permission.FsPermission(oct(mode)[2:])
+
+    def _status(self, status: Any) -> Any:
+        if status is None:
+            return None
+        kind = "d" if status.isDirectory() else "-"
+        times = [status.getModificationTime(), status.getAccessTime()]
+        return (
+            f"{kind}{status.getPermission().toString()} {status.getReplication()} {status.getOwner()}"
+            f" {status.getGroup()} {status.getLen()} {status.getBlockSize()} {_even_times(times)}"
+            f" {status.getLocalName()} acl={status.hasAcl()}"
+        )
+
+
+def _even_times(times: list[int]) -> list[str]:
+    """Times that were set stay, those of now do not: calls set none after 2003."""
+    return [str(time) if time < 1_100_000_000_000 else "now" for time in times]
+
+
+def _describe(error: Any) -> str:
+    name = error.getClass().getName()
+    if name == "org.apache.hadoop.ipc.RemoteException":
+        name = error.getClassName()
+    message = (error.getMessage() or "").partition("\n")[0]
+    return f"{name}: {message}"
