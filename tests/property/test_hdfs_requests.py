@@ -192,7 +192,7 @@ def namespace() -> Iterator[Namespace]:
     directory = Path(tempfile.mkdtemp(prefix="oastfs-requests-"))
     store = open_store(f"lmdb://{directory}/store", create=True)
     format_store(store, FormatOptions(4096, 2, 1024, superuser_uid=0, supergroup_gid=0))
-    namespace = Namespace(store)
+    namespace = Namespace(store, randomness=random.Random(0))
     yield namespace
     try:
         check(store).raise_if_problems()

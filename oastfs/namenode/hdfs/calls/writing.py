@@ -7,6 +7,7 @@ HDFS's clients name neither storages nor offsets: a block's storages are those t
 from __future__ import annotations
 
 import stat as _stat
+from collections.abc import Iterable
 from typing import Final
 
 from oastfs.core.errors import (
@@ -138,7 +139,7 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
     if request.HasField("previous"):
         inode = _commit(tx, call, inode, holder, request.previous, path)
         inode = _reach(inode, _end_of_blocks(tx, inode), context.now_ns)
-    exclude = _datanode_ids(tx, call, request.excludeNodes)
+    exclude = _datanode_ids(tx, call, (node.id for node in request.excludeNodes))
     try:
         block = blocks.allocate(
             tx,
@@ -196,8 +197,8 @@ def get_additional_datanode(
     """More storages for a pipeline that lost some: those it has, and new ones behind them."""
     context = call.context
     node = _open_file(tx, call, request.src, request.fileId, request.clientName)
-    existing = _datanode_ids(tx, call, request.existings)
-    excluded = _datanode_ids(tx, call, request.excludes)
+    existing = _datanode_ids(tx, call, (node.id for node in request.existings))
+    excluded = _datanode_ids(tx, call, (node.id for node in request.excludes))
     cluster, now_ns = context.cluster, context.now_ns
     views = cluster.storages(tx, now_ns).values()
     live = [view for view in views if cluster.is_live(view, now_ns)]
@@ -450,14 +451,14 @@ def _pending(tx: Transaction, inode: Inode, holder: str) -> tuple[int, Block] | 
     return None
 
 
-def _datanode_ids(tx: Transaction, call: Call, nodes: object) -> list[int]:
+def _datanode_ids(tx: Transaction, call: Call, nodes: Iterable[types.DatanodeID]) -> list[int]:
     """Ids of the datanodes that a client names, by their uuids or addresses; unknown ones are ignored."""
     views = call.context.cluster.storages(tx, call.context.now_ns).values()
     by_uuid = {view.datanode.uuid: view.datanode_id for view in views}
     by_address = {(view.datanode.host, view.datanode.data_port): view.datanode_id for view in views}
     found = []
-    for one in nodes:  # type: ignore[attr-defined]
-        number = by_uuid.get(one.id.datanodeUuid) or by_address.get((one.id.ipAddr, one.id.xferPort))
+    for one in nodes:
+        number = by_uuid.get(one.datanodeUuid) or by_address.get((one.ipAddr, one.xferPort))
         if number is not None:
             found.append(number)
     return found
