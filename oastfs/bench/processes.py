@@ -7,10 +7,15 @@ from pathlib import Path
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 PARTS = ("namenode", "datanode", "mount")
+_HADOOP = {
+    "org.apache.hadoop.hdfs.server.namenode.NameNode": "hdfs-namenode",
+    "org.apache.hadoop.hdfs.server.datanode.DataNode": "hdfs-datanode",
+}
+"""Apache HDFS's servers on the same machine, for comparisons."""
 
 
 def find_parts() -> dict[int, str]:
-    """Process ids of running namenodes, datanodes and mounts, with what they are."""
+    """Process ids of running namenodes, datanodes and mounts, ours and HDFS's, with what they are."""
     found: dict[int, str] = {}
     for directory in Path("/proc").iterdir():
         if not directory.name.isdigit():
@@ -22,6 +27,8 @@ def find_parts() -> dict[int, str]:
         part = next((name for name in PARTS if name in arguments), None)
         if part and any(argument.endswith("oastfs") or argument == "oastfs.cli" for argument in arguments):
             found[int(directory.name)] = part
+        elif hadoop := next((_HADOOP[name] for name in arguments if name in _HADOOP), None):
+            found[int(directory.name)] = hadoop
     return found
 
 
@@ -54,4 +61,4 @@ class CpuMeter:
         total: dict[str, float] = {}
         for pid, part in self._parts.items():
             total[part] = total.get(part, 0.0) + cpu_seconds(pid) - self._before[pid]
-        return total
+        return {part: seconds for part, seconds in total.items() if seconds}

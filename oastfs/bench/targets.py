@@ -27,6 +27,10 @@ class Target(ABC):
         """Create a file with this content, and close it."""
 
     @abstractmethod
+    def open(self, path: str) -> None:
+        """Open for reading, which finds out where the content is, and close."""
+
+    @abstractmethod
     def read(self, path: str) -> int:
         """Open, read all, close; how many bytes it was."""
 
@@ -89,6 +93,9 @@ class FilesystemTarget(Target):
 
     def write(self, path: str, data: bytes) -> None:
         self._filesystem.write_bytes(self._path(path), data)
+
+    def open(self, path: str) -> None:
+        self._filesystem.open(self._path(path), "rb", buffering=0).close()
 
     def read(self, path: str) -> int:
         return len(self._filesystem.read_bytes(self._path(path)))
@@ -154,6 +161,9 @@ class DirectoryTarget(Target):
         finally:
             os.close(descriptor)
 
+    def open(self, path: str) -> None:
+        os.close(os.open(self._prefix + path, os.O_RDONLY))
+
     def read(self, path: str) -> int:
         descriptor = os.open(self._prefix + path, os.O_RDONLY)
         try:
@@ -213,7 +223,11 @@ class DirectoryTarget(Target):
 
 
 def open_target(text: str, base: str) -> Target:
-    """The target that a URL or a path names. Raises InvalidArgument if it is neither."""
+    """The target that a URL or a path names. Raises InvalidArgument if it is neither, Unsupported."""
+    if text.startswith("hdfs://"):
+        from oastfs.bench.hdfs_target import HdfsTarget
+
+        return HdfsTarget(text, base)
     if "://" in text:
         return FilesystemTarget(text, base)
     if not Path(text).is_dir():

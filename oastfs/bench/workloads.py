@@ -156,6 +156,7 @@ WORKLOADS: dict[str, Workload] = {
     "write": Workload("create files of 1 KiB", _create, _each, size_bytes=1024),
     "mkdir": Workload("make directories", _mkdir, _each),
     "stat": Workload("stat files in random order", _on_files(lambda t, path: t.stat(path)), _each),
+    "open": Workload("open and close files in random order", _on_files(lambda t, path: t.open(path)), _each),
     "read": Workload(
         "open, read and close files of 1 KiB in random order",
         _on_files(lambda t, path: t.read(path)),

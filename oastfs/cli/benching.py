@@ -38,7 +38,7 @@ def bench_command(
     Runs WORKLOADS (all but the streams if none is named) on each target in turn.
 
     \b
-    create write mkdir stat read read-many list rename chmod remove stream-write stream-read
+    create write mkdir stat open read read-many list rename chmod remove stream-write stream-read
     """
     from oastfs.bench import report
     from oastfs.bench.load import Options, Result, run
