@@ -8,6 +8,7 @@ from typing import Final
 from oastfs.core.types import FileStatus, Flag
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.encoding import delimited, layout, ownership, varint
 from oastfs.store.schema import CONTENT
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -15,43 +16,53 @@ from oastfs.wire.proto import hdfs_pb2 as types
 PERMISSION_MASK: Final = 0o1777
 """Bits that HDFS knows."""
 _MS: Final = 1_000_000
-_HAS_ACL: Final = types.HdfsFileStatus.HAS_ACL
-_IS_DIR: Final = types.HdfsFileStatus.IS_DIR
-_IS_FILE: Final = types.HdfsFileStatus.IS_FILE
-_IS_SYMLINK: Final = types.HdfsFileStatus.IS_SYMLINK
+_ACL: Final = int(Flag.ACL)
+_HAS_ACL: Final = b"\x90\x01" + bytes((types.HdfsFileStatus.HAS_ACL,))
+# Field 1, the kind, and the tag of field 2, the name.
+_DIRECTORY: Final = bytes((8, types.HdfsFileStatus.IS_DIR, 0x12))
+_FILE: Final = bytes((8, types.HdfsFileStatus.IS_FILE, 0x12))
+_SYMLINK: Final = bytes((8, types.HdfsFileStatus.IS_SYMLINK, 0x12))
 
 
-def encode(tx: Transaction, call: Call, status: FileStatus, name: str | None = None) -> types.HdfsFileStatus:
-    """A status; ``path`` in it is the local name, empty where the request named the whole path.
+def encode_bytes(tx: Transaction, call: Call, status: FileStatus, name: str = "") -> bytes:
+    """A status as an encoded HdfsFileStatus; ``name`` is empty where the request named the whole path.
 
     FIFOs, sockets and devices, which HDFS lacks, are shown as empty files.
     """
-    kind = status.mode & 0o170000
-    names = call.names
-    encoded = types.HdfsFileStatus(
-        fileType=_IS_FILE,
-        path=(name or "").encode(),
-        length=status.length,
-        permission=types.FsPermission(perm=status.mode & PERMISSION_MASK),
-        owner=names.user(tx, status.uid),
-        group=names.group(tx, status.gid),
-        modification_time=max(status.mtime_ns, 0) // _MS,
-        access_time=max(status.atime_ns, 0) // _MS,
-        block_replication=status.replication,
-        blocksize=status.block_size,
-        fileId=status.inode_id,
+    mode, names, mtime_ns, atime_ns = status.mode, call.names, status.mtime_ns, status.atime_ns
+    kind, length, link = _FILE, status.length, b""
+    if mode & 0o170000 != _stat.S_IFREG:
+        if mode & 0o170000 == _stat.S_IFDIR:
+            kind, atime_ns = _DIRECTORY, 0
+        elif mode & 0o170000 == _stat.S_IFLNK:
+            row = tx.get(CONTENT, (status.inode_id,))
+            kind, length = _SYMLINK, 0
+            link = delimited(b"\x4a", b"" if row is None else row.data)
+    local_name = name.encode()
+    return b"".join(
+        (
+            kind,
+            varint(len(local_name)),
+            local_name,
+            b"\x18",
+            varint(length),
+            ownership(mode & PERMISSION_MASK, names.user(tx, status.uid), names.group(tx, status.gid)),
+            b"\x38",
+            varint(mtime_ns // _MS if mtime_ns > 0 else 0),
+            b"\x40",
+            varint(atime_ns // _MS if atime_ns > 0 else 0),
+            link,
+            layout(status.replication, status.block_size),
+            b"\x68",
+            varint(status.inode_id),
+            _HAS_ACL if status.flags & _ACL else b"",
+        )
     )
-    if kind == _stat.S_IFDIR:
-        encoded.fileType = _IS_DIR
-        encoded.access_time = 0
-    elif kind == _stat.S_IFLNK:
-        encoded.fileType = _IS_SYMLINK
-        encoded.length = 0
-        row = tx.get(CONTENT, (status.inode_id,))
-        encoded.symlink = b"" if row is None else row.data
-    if status.flags & Flag.ACL:
-        encoded.flags = _HAS_ACL
-    return encoded
+
+
+def encode(tx: Transaction, call: Call, status: FileStatus, name: str = "") -> types.HdfsFileStatus:
+    """``encode_bytes`` as a message, for those that hold a status among other things."""
+    return types.HdfsFileStatus.FromString(encode_bytes(tx, call, status, name))
 
 
 def of_node(tx: Transaction, call: Call, node: tree.Node) -> types.HdfsFileStatus:

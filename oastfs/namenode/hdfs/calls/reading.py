@@ -6,9 +6,11 @@ from typing import Final
 
 from oastfs.core.errors import IsADirectory, NotADirectory, NotFound
 from oastfs.core.path import split
+from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.encoding import delimited
 from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, describe, file_not_found
 from oastfs.namenode.hdfs.methods import read
 from oastfs.namenode.ops.content_summary import content_summary
@@ -18,20 +20,20 @@ from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
+_FIRST: Final = b"\x0a"
+"""The tag of a message's first field, of bytes or a message."""
 LIST_LIMIT: Final = 1000
 """Entries of one listing (dfs.ls.limit)."""
 
 
 @read("getFileInfo", pb.GetFileInfoRequest)
-def get_file_info(
-    tx: Transaction, call: Call, request: pb.GetFileInfoRequest
-) -> pb.GetFileInfoResponse | bytes:
+def get_file_info(tx: Transaction, call: Call, request: pb.GetFileInfoRequest) -> bytes:
     """The status of a path, links followed; an empty answer where there is nothing."""
     try:
         node = tree.resolve(tx, call.context, request.src)
     except (NotADirectory, NotFound):
         return b""
-    return pb.GetFileInfoResponse(fs=status.of_node(tx, call, node))
+    return delimited(_FIRST, status.encode_bytes(tx, call, tree.status_of(tx, call.context, node)))
 
 
 @read("getFileLinkInfo", pb.GetFileLinkInfoRequest)
@@ -79,35 +81,44 @@ def get_block_locations(
 
 
 @read("getListing", pb.GetListingRequest)
-def get_listing(tx: Transaction, call: Call, request: pb.GetListingRequest) -> pb.GetListingResponse | bytes:
+def get_listing(tx: Transaction, call: Call, request: pb.GetListingRequest) -> bytes:
     """A page of a directory, or the one entry of a file; an empty answer where there is nothing."""
     try:
-        return pb.GetListingResponse(
-            dirList=_page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
-        )
+        entries, more = _page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
     except NotFound:
         return b""
+    return delimited(_FIRST, _joined(entries) + (b"\x10\x01" if more else b"\x10\x00"))
+
+
+def _joined(entries: list[bytes]) -> bytes:
+    """The repeated first field of a message."""
+    return b"".join([delimited(_FIRST, entry) for entry in entries])
 
 
 def _page(
     tx: Transaction, call: Call, path: str, start_after: bytes, need_location: bool, limit: int
-) -> types.DirectoryListing:
+) -> tuple[list[bytes], bool]:
+    """Encoded statuses, and whether there are more."""
     context = call.context
     node = tree.resolve(tx, context, path)
     if node.is_directory:
         require(context, node.inode, READ | EXECUTE, path)
     elif start_after:
-        return types.DirectoryListing(remainingEntries=0)
+        return [], False
     page = listdir(tx, context, path, start_after.decode(errors="replace"), limit)
-    listing = types.DirectoryListing(remainingEntries=int(page.more))
-    append = listing.partialListing.append
-    for entry in page.entries:
-        encoded = status.encode(tx, call, entry, entry.name if node.is_directory else "")
-        if need_location and entry.is_file:
-            file = tree.Node(entry.parent_id, entry.name, tree.resolve_id(tx, entry.inode_id).inode)
-            encoded.locations.CopyFrom(located.located_blocks(tx, call, file, 0, entry.length or 1))
-        append(encoded)
-    return listing
+    encode, names = status.encode_bytes, node.is_directory
+    if need_location:
+        return [_with_locations(tx, call, entry, names) for entry in page.entries], page.more
+    return [encode(tx, call, entry, entry.name if names else "") for entry in page.entries], page.more
+
+
+def _with_locations(tx: Transaction, call: Call, entry: FileStatus, named: bool) -> bytes:
+    encoded = status.encode_bytes(tx, call, entry, entry.name if named else "")
+    if not entry.is_file:
+        return encoded
+    file = tree.Node(entry.parent_id, entry.name, tree.resolve_id(tx, entry.inode_id).inode)
+    blocks = located.located_blocks(tx, call, file, 0, entry.length or 1)
+    return encoded + delimited(b"\x62", blocks.SerializeToString())
 
 
 @read("getBatchedListing", pb.GetBatchedListingRequest, long=True)
@@ -125,16 +136,16 @@ def get_batched_listing(
         path = request.paths[index]
         one = answer.listings.add(parentIdx=index)
         try:
-            page = _page(tx, call, path, after, request.needLocation, room)
+            entries, more = _page(tx, call, path, after, request.needLocation, room)
         except OSError as error:
             _note_failure(one, path, error)
             after = b""
             continue
-        one.partialListing.extend(page.partialListing)
-        room -= len(page.partialListing)
-        if page.remainingEntries or (room <= 0 and index + 1 < len(request.paths)):
-            name = page.partialListing[-1].path if page.remainingEntries else b""
-            at = index if page.remainingEntries else index + 1
+        one.partialListing.extend(map(types.HdfsFileStatus.FromString, entries))
+        room -= len(entries)
+        if more or (room <= 0 and index + 1 < len(request.paths)):
+            name = one.partialListing[-1].path if more else b""
+            at = index if more else index + 1
             answer.hasMore = True
             answer.startAfter = b"%d/%s" % (at, name)
             return answer
