@@ -24,6 +24,7 @@ from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.namenodes import Identity, NamenodeLink
 from oastfs.datanode.reporter import Registered, Reporter
 from oastfs.datanode.scrubber import Scrubber
+from oastfs.datanode.small_blocks import SmallBlocks
 from oastfs.datanode.volume import Volume
 
 log = structlog.get_logger(__name__)
@@ -64,12 +65,14 @@ class Datanode:
                 config.connection_timeout_seconds,
                 config.sync_on_close,
             )
+            self.small_blocks = SmallBlocks(self.store, self._registered)
             self.server = DataServer(
                 DataContext(
                     self.store,
                     config,
                     self.metrics,
                     self.scrubber.check_soon,
+                    self.small_blocks,
                     self._report_blocks,
                     on_stop,
                 )
@@ -88,6 +91,7 @@ class Datanode:
             )
         self.server.start()
         self.reporter.start(self.store)
+        self.small_blocks.start()
         self.scrubber.start()
         self._watcher.start()
         http_port = self._http.port if self._http is not None else 0
@@ -115,6 +119,7 @@ class Datanode:
             self._http.close()
         self.server.stop(self.config.stop_grace_seconds)
         self.scrubber.stop()
+        self.small_blocks.stop()
         self.reporter.stop()
         for link in self._links:
             link.stop()

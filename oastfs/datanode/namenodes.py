@@ -74,6 +74,7 @@ class NamenodeLink:
         self._stub = ControlStub(self._channel)
         self._datanode_id: int | None = None
         self._client_address = ""
+        self._inline_limit = 0
         self._heartbeat_seconds = HEARTBEAT_SECONDS_DEFAULT
         self._unreachable = False
         self._stopping = threading.Event()
@@ -95,7 +96,7 @@ class NamenodeLink:
         datanode_id = self._datanode_id
         if datanode_id is None or self._unreachable:
             return None
-        return Registered(self._stub, datanode_id, self.address)
+        return Registered(self._stub, datanode_id, self.address, self._inline_limit)
 
     def reach(self, client_address: str) -> str | None:
         """Where clients reach the namenode that names itself so, if it is this one.
@@ -171,6 +172,7 @@ class NamenodeLink:
         if interval > 0:
             self._reporter.report_interval_seconds = interval
         self._client_address = response.client_address
+        self._inline_limit = response.inline_limit
         self._datanode_id = response.datanode_id
         self._unreachable = False
         log.info("registered", namenode=self.address, datanode_id=response.datanode_id)

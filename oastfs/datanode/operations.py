@@ -25,7 +25,7 @@ _BATCH_BYTES = 1024 * 1024
 
 def find_replica(context: DataContext, block: pb.ExtendedBlock) -> Replica:
     """The replica of a request that may be read. Raises BlockNotFound."""
-    replica = context.store.get(block.blockId, block.generationStamp)
+    replica = context.small_blocks.find(block.blockId, block.generationStamp)
     if replica.corrupt:
         raise BlockNotFound(f"block {block.blockId} is corrupt here")
     return replica

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import structlog
 
 from oastfs.core.errors import (
+    AlreadyExists,
+    BlockNotFound,
     ConnectionLost,
     CorruptBlock,
     DeadlineExceeded,
@@ -123,8 +125,24 @@ class BlockReceiver:
             return store.create(self._block_id, self._stamp, request.storageId, temporary=True)
         if self._stage in REOPEN:
             new_stamp = request.latestGenerationStamp or self._stamp
-            return store.reopen(self._block_id, self._stamp, new_stamp, request.minBytesRcvd)
+            return self._reopen(new_stamp)
         raise InvalidArgument(f"a pipeline cannot be set up in stage {Stage.Name(self._stage)}")
+
+    def _reopen(self, new_stamp: int) -> ReplicaWriter:
+        store, length = self._context.store, self._request.minBytesRcvd
+        try:
+            return store.reopen(self._block_id, self._stamp, new_stamp, length)
+        except BlockNotFound:
+            if store.find(self._block_id) is not None:
+                raise
+            storage_uuid = self._request.storageId
+            try:
+                writer = self._context.small_blocks.recreate(self._block_id, new_stamp, storage_uuid, length)
+            except AlreadyExists:  # a reader has had it made meanwhile
+                return store.reopen(self._block_id, self._stamp, new_stamp, length)
+            if writer is None:
+                raise
+            return writer
 
     def _refuse(self, error: OSError) -> None:
         """Answer a failed set-up, naming the datanode that is at fault, and leave nothing behind."""
@@ -226,7 +244,7 @@ class BlockReceiver:
             if header.last or header.sync:
                 self._write(run)
                 run = []
-                self._make_durable(last=header.last)
+                self._make_durable(last=header.last, sync=header.sync)
         self._write(run)
         self._acknowledge(packets)
 
@@ -263,23 +281,38 @@ class BlockReceiver:
             writer.write(run[0].header.offset, data, checksums)
         self._context.metrics.bytes_written.inc(sum(map(len, data)))
 
-    def _make_durable(self, *, last: bool) -> None:
+    def _make_durable(self, *, last: bool, sync: bool = False) -> None:
         with self._open().replica.volume.guard():
             if last:
                 self._last_seen = True
-                self._settle()
+                self._settle(sync)
             else:
                 self._open().sync()
 
-    def _settle(self) -> None:
+    def _settle(self, sync: bool) -> None:
         writer = self._open()
         config, store = self._context.config, self._context.store
         if self._stage == Stage.TRANSFER_RBW:
             writer.keep(sync=config.sync_on_close)
-            return
-        writer.finalize(sync=config.sync_on_close)
-        if self._transfer:
+        elif self._transfer:
+            writer.finalize(sync=config.sync_on_close)
             store.announce_received(writer.replica)
+        elif self._request.header.clientName and self._context.small_blocks.may_be_inline(
+            writer.replica.length
+        ):
+            self._settle_small(writer, sync)
+        else:
+            writer.finalize(sync=sync or config.sync_on_close)
+
+    def _settle_small(self, writer: ReplicaWriter, sync: bool) -> None:
+        """End a block that may become inline content; then its bytes are made durable by a namenode."""
+        small_blocks = self._context.small_blocks
+        first = self._request.pipelineSize - 1 == len(self._request.targets)
+        stamp = writer.replica.generation_stamp
+        staged = first and small_blocks.offer(self._block_id, stamp, writer.content())
+        sync = sync or (self._context.config.sync_on_close and not staged)
+        writer.finalize(sync=sync)
+        small_blocks.watch(writer.replica, synced=sync)
 
     def _open(self) -> ReplicaWriter:
         if self._writer is None:

@@ -47,6 +47,8 @@ class Registered(NamedTuple):
     stub: ControlStub
     datanode_id: int
     address: str
+    inline_limit: int = 0
+    """Longest content that it keeps in the metadata."""
 
 
 class Reporter:

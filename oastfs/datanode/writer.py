@@ -236,6 +236,11 @@ class ReplicaWriter:
             replica.generation_stamp = generation_stamp
         self._names_durable = False
 
+    def content(self) -> bytes:
+        """All of a small replica's bytes, as they are now."""
+        self._check()
+        return os.pread(self._data_fd, self.replica.length, 0)
+
     # --- the end --------------------------------------------------------------------------------
 
     def sync(self) -> None:

@@ -13,6 +13,7 @@ from oastfs.datanode.context import DataContext
 from oastfs.datanode.data_server import DataServer
 from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.replica import Replica
+from oastfs.datanode.small_blocks import SmallBlocks
 from oastfs.datanode.volume import Volume
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer import (
@@ -52,6 +53,7 @@ class Node:
             self.config,
             self.metrics,
             lambda replica: self.complaints.append(replica.block_id),
+            SmallBlocks(self.store, list),
             lambda incremental: self.asked.append("incremental report" if incremental else "full report"),
             lambda: self.asked.append("stop"),
         )

@@ -1,0 +1,237 @@
+"""Small blocks of clients that know only blocks: their bytes belong in the metadata, not on this disk.
+
+Before the last packet of such a block is acknowledged, the first datanode of the pipeline offers the whole
+block to a namenode. If that takes it, the replica here needs no sync: it only serves readers until the
+file is completed. Every datanode of the pipeline then asks what has become of its small replicas, many
+in one call, and removes or keeps them. A crash forgets that list; then the block report tells.
+
+The other way round, a block that stands for an inline file's content has no replica anywhere until somebody
+asks for it here: its bytes are fetched from a namenode. See ``namenode/blocks/inline.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from oastfs.core.errors import AlreadyExists, BlockNotFound, StaleBlock
+from oastfs.datanode import layout
+from oastfs.datanode.block_store import BlockStore
+from oastfs.datanode.reader import ReplicaReader
+from oastfs.datanode.replica import Replica
+from oastfs.datanode.reporter import Registered
+from oastfs.datanode.writer import ReplicaWriter
+from oastfs.wire.proto import control_pb2 as pb
+
+log = structlog.get_logger(__name__)
+
+CALL_SECONDS = 5.0
+SETTLE_SECONDS = 1.0
+"""First question about a replica, and how often those that are due are asked about."""
+SETTLE_SECONDS_MAX = 60.0
+"""Longest pause between two questions about the same replica: its writer may take hours."""
+SETTLE_BATCH = 1000
+
+
+@dataclass
+class _Watched:
+    """A replica whose fate is not known yet."""
+
+    replica: Replica
+    stamp: int
+    synced: bool
+    due: float
+    pause_seconds: float
+
+
+class SmallBlocks:
+    """What a datanode does about them. Safe to use from many threads."""
+
+    def __init__(self, store: BlockStore, namenodes: Callable[[], list[Registered]]) -> None:
+        self._store = store
+        self._namenodes = namenodes
+        self._watched: dict[int, _Watched] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="small blocks", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask what has become of replicas."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more, and leave what may be a block on the disk."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for one in self._watched.values():
+            self._sync(one)
+
+    def may_be_inline(self, length: int) -> bool:
+        """Whether a block of this length may end in the metadata."""
+        return 0 < length <= max((one.inline_limit for one in self._namenodes()), default=0)
+
+    # --- to and from namenodes --------------------------------------------------------------------
+
+    def offer(self, block_id: int, stamp: int, data: bytes) -> bool:
+        """Whether a namenode has made all of a block's bytes durable. False if none answers, too."""
+        for namenode in self._namenodes():
+            request = pb.StoreInlineRequest(
+                datanode_id=namenode.datanode_id, block_id=block_id, generation_stamp=stamp, data=data
+            )
+            try:
+                return bool(namenode.stub.StoreInline(request, timeout=CALL_SECONDS).accepted)
+            except grpc.RpcError as error:
+                _note(namenode, "a small block could not be offered", error)
+        return False
+
+    def recreate(
+        self, block_id: int, stamp: int, storage_uuid: str, acknowledged_length: int
+    ) -> ReplicaWriter | None:
+        """Begin a replica with the inline content that the block stands for; None if there is none.
+
+        Of the content as many bytes are taken as the writer believes to be there.
+        """
+        content = self._fetch(block_id)
+        if content is None or len(content[0]) < acknowledged_length:
+            return None
+        data, own_uuid = content
+        writer = self._store.create(block_id, stamp, storage_uuid or own_uuid)
+        try:
+            writer.write(0, [data[:acknowledged_length]], None)
+        except BaseException:
+            writer.abort()
+            self._store.discard(writer.replica)
+            raise
+        return writer
+
+    def find(self, block_id: int, stamp: int) -> Replica:
+        """A replica for reading, with that stamp or a later one. Raises BlockNotFound.
+
+        One that stands for inline content is made now if it is not here yet.
+        """
+        if self._store.find(block_id) is None:
+            content = self._fetch(block_id)
+            if content is not None:
+                self._make(block_id, stamp or 1, *content)
+        return self._store.get(block_id, stamp)
+
+    def _make(self, block_id: int, stamp: int, data: bytes, storage_uuid: str) -> None:
+        try:
+            writer = self._store.create(block_id, stamp, storage_uuid)
+        except AlreadyExists:
+            return  # somebody was faster
+        try:
+            writer.write(0, [data], None)
+            writer.keep(sync=False)
+        finally:
+            writer.abort()
+
+    def _fetch(self, block_id: int) -> tuple[bytes, str] | None:
+        """(bytes, uuid of the storage they belong on)"""
+        for namenode in self._namenodes():
+            request = pb.ReadInlineRequest(datanode_id=namenode.datanode_id, block_id=block_id)
+            try:
+                response = namenode.stub.ReadInline(request, timeout=CALL_SECONDS)
+            except grpc.RpcError as error:
+                _note(namenode, "inline content could not be fetched", error)
+                continue
+            for volume in self._store.volumes:
+                if response.found and volume.storage_id == response.storage_id and not volume.failed:
+                    return response.data, volume.storage_uuid
+            return None
+        return None
+
+    # --- what becomes of replicas -----------------------------------------------------------------
+
+    def watch(self, replica: Replica, *, synced: bool) -> None:
+        """A small replica became final here: find out whether it stays."""
+        due = time.monotonic() + SETTLE_SECONDS
+        with self._lock:
+            self._watched[replica.block_id] = _Watched(
+                replica, replica.generation_stamp, synced, due, SETTLE_SECONDS
+            )
+
+    @property
+    def watched(self) -> int:
+        """How many replicas' fate is not known."""
+        return len(self._watched)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(SETTLE_SECONDS):
+            now = time.monotonic()
+            with self._lock:
+                due = [one for one in self._watched.values() if one.due <= now]
+            for start in range(0, len(due), SETTLE_BATCH):
+                try:
+                    self._settle(due[start : start + SETTLE_BATCH])
+                except OSError as error:
+                    log.warning("small replicas were not settled", error=str(error))
+                except Exception:
+                    log.exception("small replicas were not settled, by a fault of this program")
+
+    def _settle(self, batch: list[_Watched]) -> None:
+        outcomes = self._ask(batch)
+        if outcomes is None:
+            return
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if outcome == pb.SettleInlineResponse.DISCARD:
+                self._discard(one)
+            elif outcome == pb.SettleInlineResponse.KEEP:
+                self._sync(one)
+                self._forget(one)
+            else:
+                one.due = time.monotonic() + one.pause_seconds
+                one.pause_seconds = min(2 * one.pause_seconds, SETTLE_SECONDS_MAX)
+
+    def _ask(self, batch: list[_Watched]) -> Iterable[int] | None:
+        for namenode in self._namenodes():
+            request = pb.SettleInlineRequest(
+                datanode_id=namenode.datanode_id,
+                blocks=[
+                    pb.BlockRef(block_id=one.replica.block_id, generation_stamp=one.stamp) for one in batch
+                ],
+            )
+            try:
+                return namenode.stub.SettleInline(request, timeout=CALL_SECONDS).outcomes
+            except grpc.RpcError as error:
+                _note(namenode, "a namenode was asked in vain about small replicas", error)
+        return None
+
+    def _discard(self, one: _Watched) -> None:
+        try:
+            if not one.replica.removed:
+                self._store.delete(one.replica.block_id, one.stamp)
+        except StaleBlock:
+            pass  # written again meanwhile: it will be watched under its new stamp
+        self._forget(one)
+
+    def _forget(self, one: _Watched) -> None:
+        with self._lock:
+            if self._watched.get(one.replica.block_id) is one:
+                del self._watched[one.replica.block_id]
+
+    def _sync(self, one: _Watched) -> None:
+        """Put a replica on the disk that a namenode had made durable."""
+        replica = one.replica
+        if one.synced or replica.removed:
+            return
+        try:
+            with replica.volume.guard(), ReplicaReader(replica) as reader:
+                os.fdatasync(reader.data_fd)
+                os.fdatasync(reader.meta_fd)
+                layout.sync_directory(replica.data_path.parent)
+        except BlockNotFound:
+            return  # deleted meanwhile
+        one.synced = True
+
+
+def _note(namenode: Registered, what: str, error: grpc.RpcError) -> None:
+    code = error.code().name if isinstance(error, grpc.Call) else str(error)
+    log.info(what, namenode=namenode.address, error=code)
