@@ -11,6 +11,7 @@ from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited, layout, ownership, varint
 from oastfs.store.schema import CONTENT
 from oastfs.store.transaction import Transaction
+from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
 PERMISSION_MASK: Final = 0o1777
@@ -63,6 +64,11 @@ def encode_bytes(tx: Transaction, call: Call, status: FileStatus, name: str = ""
 def encode(tx: Transaction, call: Call, status: FileStatus, name: str = "") -> types.HdfsFileStatus:
     """``encode_bytes`` as a message, for those that hold a status among other things."""
     return types.HdfsFileStatus.FromString(encode_bytes(tx, call, status, name))
+
+
+def unmasked_mode(request: pb.CreateRequest | pb.MkdirsRequest) -> int:
+    """The mode before umask, which counts where there is a default ACL; -1 if the client does not send it."""
+    return request.unmasked.perm & PERMISSION_MASK if request.HasField("unmasked") else -1
 
 
 def of_node(tx: Transaction, call: Call, node: tree.Node) -> types.HdfsFileStatus:

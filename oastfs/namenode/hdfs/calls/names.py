@@ -24,7 +24,7 @@ from oastfs.namenode.hdfs.errors import (
     reserved_name,
 )
 from oastfs.namenode.hdfs.methods import write
-from oastfs.namenode.hdfs.status import PERMISSION_MASK
+from oastfs.namenode.hdfs.status import PERMISSION_MASK, unmasked_mode
 from oastfs.namenode.ops.concat import concat as concat_op
 from oastfs.namenode.ops.delete import delete as delete_op
 from oastfs.namenode.ops.mkdirs import mkdirs as mkdirs_op
@@ -41,7 +41,7 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
     mode = request.masked.perm & PERMISSION_MASK
     _check_reserved(path)
     try:
-        mkdirs_op(tx, call.context, path, mode, request.createParent, True)
+        mkdirs_op(tx, call.context, path, mode, request.createParent, True, unmasked_mode(request))
     except AlreadyExists:
         raise HdfsError(FILE_ALREADY_EXISTS, f"Path is not a directory: {path}") from None
     except NotFound:

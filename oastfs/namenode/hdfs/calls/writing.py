@@ -70,7 +70,16 @@ def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateR
         _replace(tx, call, slot, request)
     mode = request.masked.perm & status.PERMISSION_MASK
     made = create_op.create(
-        tx, context, path, mode, False, False, request.clientName, request.replication, request.blockSize
+        tx,
+        context,
+        path,
+        mode,
+        False,
+        False,
+        request.clientName,
+        request.replication,
+        request.blockSize,
+        status.unmasked_mode(request),
     )
     return pb.CreateResponse(fs=status.encode(tx, call, made))
 
