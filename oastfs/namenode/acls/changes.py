@@ -32,15 +32,21 @@ _Key = tuple[int, int, int]
 
 
 def merged(existing: Sequence[AclEntry], given: Sequence[AclEntry]) -> list[AclEntry]:
-    """Add the given entries; one that is there already is replaced."""
+    """Add the given entries; one that is there already is replaced, by the first that is given for it."""
     check_given(given)
     draft = _Draft()
-    replacing = {sort_key(entry): entry for entry in given}
+    replacing = {sort_key(entry): entry for entry in reversed(given)}
+    replaced_keys = set()
     for entry in existing:
-        if sort_key(entry) not in replacing:
+        key = sort_key(entry)
+        if key in replacing:
+            replaced_keys.add(key)
+            draft.give(replacing[key])
+        else:
             draft.keep(entry)
     for entry in given:
-        draft.give(entry)
+        if sort_key(entry) not in replaced_keys:
+            draft.give(entry)
     return draft.finish()
 
 

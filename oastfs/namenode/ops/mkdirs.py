@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat as _stat
+from typing import Final
 
 from oastfs.core.errors import AlreadyExists, NotADirectory, NotFound
 from oastfs.core.path import INODES, RESERVED, parent, split
@@ -11,6 +12,8 @@ from oastfs.namenode import tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.tree import Node
 from oastfs.store.transaction import Transaction
+
+AS_ABOVE: Final = -1
 
 
 def mkdirs(
@@ -41,7 +44,10 @@ def mkdirs(
 def make_parents(
     tx: Transaction, context: Context, path: str, mode: int = 0o755, unmasked_mode: int = 0o777
 ) -> None:
-    """Make the missing directories above ``path``; those made can be searched by their owner."""
+    """Make the missing directories above ``path``; those made can be searched and changed by their owner.
+
+    With AS_ABOVE as ``mode`` they get the permissions of the directory that is there already.
+    """
     if path.startswith(INODES):
         # What is addressed by id exists or not: nothing is made on the way to it.
         tree.resolve(tx, context, "/".join(path.split("/", 4)[:4]), follow=False)
@@ -61,6 +67,8 @@ def make_parents(
     if not node.is_directory:
         raise NotADirectory(path=above)
     directory = node.inode
+    if mode == AS_ABOVE:
+        mode = unmasked_mode = directory.mode & 0o777
     for missing_path in reversed(missing):
         name = missing_path.rpartition("/")[2]
         slot = tree.slot_in(tx, context, directory, name, missing_path)

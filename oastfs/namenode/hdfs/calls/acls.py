@@ -28,8 +28,7 @@ def modify_acl_entries(
     tx: Transaction, call: Call, request: pb.ModifyAclEntriesRequest
 ) -> pb.ModifyAclEntriesResponse:
     """Add entries, and change those that are there."""
-    given = _entries(tx, request.aclSpec)
-    _update(tx, call, request.src, lambda acl: changes.merged(acl, given))
+    _update(tx, call, request.src, lambda acl: changes.merged(acl, _entries(tx, request.aclSpec)))
     return pb.ModifyAclEntriesResponse()
 
 
@@ -38,8 +37,7 @@ def remove_acl_entries(
     tx: Transaction, call: Call, request: pb.RemoveAclEntriesRequest
 ) -> pb.RemoveAclEntriesResponse:
     """Take entries away; their permissions do not matter."""
-    given = _entries(tx, request.aclSpec)
-    _update(tx, call, request.src, lambda acl: changes.without(acl, given))
+    _update(tx, call, request.src, lambda acl: changes.without(acl, _entries(tx, request.aclSpec)))
     return pb.RemoveAclEntriesResponse()
 
 
@@ -62,8 +60,11 @@ def remove_acl(tx: Transaction, call: Call, request: pb.RemoveAclRequest) -> pb.
 @write("setAcl", pb.SetAclRequest)
 def set_acl(tx: Transaction, call: Call, request: pb.SetAclRequest) -> pb.SetAclResponse:
     """Replace the scopes of which entries are given; without any, remove the ACL."""
-    given = _entries(tx, request.aclSpec)
-    change = (lambda acl: changes.replaced(acl, given)) if given else changes.minimal
+
+    def change(acl: list[AclEntry]) -> list[AclEntry]:
+        given = _entries(tx, request.aclSpec)
+        return changes.replaced(acl, given) if given else changes.minimal(acl)
+
     _update(tx, call, request.src, change)
     return pb.SetAclResponse()
 
@@ -74,7 +75,7 @@ def get_acl_status(tx: Transaction, call: Call, request: pb.GetAclStatusRequest)
     try:
         found = get_acl(tx, call.context, request.src)
     except NotFound:
-        raise _not_found(request.src) from None
+        raise HdfsError(FILE_NOT_FOUND, f"cannot find {request.src}") from None
     names = call.names
     extended = any(one.scope is AclScope.ACCESS and one.kind is AclKind.MASK for one in found.entries)
     shown = [_encode(tx, call, one) for one in found.entries if not _is_in_mode(one, extended)]
@@ -92,13 +93,9 @@ def _update(tx: Transaction, call: Call, path: str, change: changes.Change) -> N
     try:
         acl_updates.update(tx, call.context, path, change)
     except NotFound:
-        raise _not_found(path) from None
+        raise HdfsError(FILE_NOT_FOUND, f"Directory/File does not exist {path}") from None
     except BadAcl as error:
         raise BadAcl(f"{error.message} Path: {path}") from None
-
-
-def _not_found(path: str) -> HdfsError:
-    return HdfsError(FILE_NOT_FOUND, f"cannot find {path}")
 
 
 def _is_in_mode(entry: AclEntry, extended: bool) -> bool:

@@ -42,6 +42,8 @@ _NAMESPACES: Final = {
     types.XAttr.RAW: "raw.",
 }
 _NUMBERS: Final = {prefix: number for number, prefix in _NAMESPACES.items()}
+_OFFERED: Final = (types.XAttr.USER, types.XAttr.TRUSTED)
+"""The others are the system's own: what a mount keeps there, ACLs in Linux's form too, HDFS does not show."""
 _CREATE: Final = 1
 _REPLACE: Final = 2
 
@@ -123,7 +125,7 @@ def set_replication_of(
 @write("setXAttr", pb.SetXAttrRequest, at_most_once=True)
 def set_attribute(tx: Transaction, call: Call, request: pb.SetXAttrRequest) -> pb.SetXAttrResponse:
     """Make or replace one attribute, as the flags allow."""
-    name = _name(request.xAttr)
+    name = _name(call, request.xAttr)
     create, replace = bool(request.flag & _CREATE), bool(request.flag & _REPLACE)
     try:
         set_xattr(tx, call.context, request.src, name, request.xAttr.value, create, replace, True)
@@ -144,7 +146,7 @@ def set_attribute(tx: Transaction, call: Call, request: pb.SetXAttrRequest) -> p
 def remove_attribute(tx: Transaction, call: Call, request: pb.RemoveXAttrRequest) -> pb.RemoveXAttrResponse:
     """Remove one attribute."""
     try:
-        remove_xattr(tx, call.context, request.src, _name(request.xAttr), True)
+        remove_xattr(tx, call.context, request.src, _name(call, request.xAttr), True)
     except NotFound:
         raise file_not_found(request.src) from None
     except XattrNotFound:
@@ -155,7 +157,7 @@ def remove_attribute(tx: Transaction, call: Call, request: pb.RemoveXAttrRequest
 @read("getXAttrs", pb.GetXAttrsRequest)
 def get_attributes(tx: Transaction, call: Call, request: pb.GetXAttrsRequest) -> pb.GetXAttrsResponse:
     """The attributes that are named, or all that the caller may see."""
-    names = [_name(one) for one in request.xAttrs] or None
+    names = [_name(call, one) for one in request.xAttrs] or None
     return pb.GetXAttrsResponse(xAttrs=_attributes(tx, call, request.src, names))
 
 
@@ -178,12 +180,16 @@ def _attributes(tx: Transaction, call: Call, path: str, names: list[str] | None)
     for full_name, value in found.items():
         prefix, _, name = full_name.partition(".")
         number = _NUMBERS.get(prefix + ".")
-        if number is not None:
+        if number is not None and number in _OFFERED:
             encoded.append(types.XAttr(namespace=number, name=name, value=value))
     return encoded
 
 
-def _name(attribute: types.XAttr) -> str:
+def _name(call: Call, attribute: types.XAttr) -> str:
     if not attribute.name:
         raise HdfsError(ILLEGAL_ARGUMENT, "XAttr name cannot be empty")
-    return _NAMESPACES[attribute.namespace] + attribute.name
+    name = _NAMESPACES[attribute.namespace] + attribute.name
+    offered = attribute.namespace in _OFFERED
+    if not offered or (attribute.namespace == types.XAttr.TRUSTED and not call.context.superuser):
+        raise HdfsError(ACCESS_CONTROL, f"User doesn't have permission for xattr: {name}")
+    return name

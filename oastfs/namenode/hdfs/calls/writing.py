@@ -34,7 +34,7 @@ from oastfs.namenode.hdfs.errors import (
 from oastfs.namenode.hdfs.methods import read, write
 from oastfs.namenode.ops import create as create_op
 from oastfs.namenode.ops.abandon_block import abandon_block
-from oastfs.namenode.ops.mkdirs import make_parents
+from oastfs.namenode.ops.mkdirs import AS_ABOVE, make_parents
 from oastfs.namenode.ops.recover_lease import recover_lease
 from oastfs.namenode.ops.renew_lease import renew_lease
 from oastfs.namenode.ops.report_bad_blocks import report_bad_blocks
@@ -60,7 +60,7 @@ def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateR
         raise reserved
     try:
         if request.createParent:
-            make_parents(tx, context, path)
+            make_parents(tx, context, path, AS_ABOVE)
         else:
             _require_parent(tx, call, path)
         slot = tree.resolve_slot(tx, context, path, writing=False)
