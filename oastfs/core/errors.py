@@ -190,6 +190,18 @@ class QuotaExceeded(OastError):
     java_class = "org.apache.hadoop.hdfs.protocol.QuotaExceededException"
 
 
+class NameQuotaExceeded(QuotaExceeded):
+    """The quota of names of a directory is exceeded."""
+
+    java_class = "org.apache.hadoop.hdfs.protocol.NSQuotaExceededException"
+
+
+class SpaceQuotaExceeded(QuotaExceeded):
+    """The quota of space of a directory is exceeded."""
+
+    java_class = "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException"
+
+
 # --- writers, blocks and datanodes --------------------------------------------------------------
 
 

@@ -31,6 +31,13 @@ BLOCK_SIZE_BYTES_DEFAULT = 128 * 1024 * 1024
 BLOCK_SIZE_BYTES_MIN = 512
 BLOCK_SIZE_BYTES_MAX = 1 << 40
 
+QUOTA_NONE = -1
+"""No limit (HDFS's QUOTA_RESET)."""
+QUOTA_UNCHANGED = (1 << 63) - 1
+"""Leave the limit as it is (HDFS's QUOTA_DONT_SET)."""
+QUOTA_STORAGE_TYPES = ("SSD", "DISK", "ARCHIVE", "PROVIDED")
+"""Storage types that may have a quota of their own (HDFS: all but RAM_DISK, which does not last)."""
+
 FILE_BYTES_MAX = (1 << 63) - 1
 REPLICATION_MAX = 512
 

@@ -29,6 +29,7 @@ from oastfs.core.types import (
     Listing,
     LocatedBlock,
     Opened,
+    QuotaUsage,
     RenameMode,
     StorageStatus,
     WriteRequest,
@@ -76,8 +77,12 @@ class Metadata(ABC):
         self.call("access", caller, path, mask)
 
     def content_summary(self, caller: Caller, path: str) -> ContentSummary:
-        """Totals of the tree under ``path``."""
+        """Totals of the tree under ``path``, and its quotas."""
         return self.call("content_summary", caller, path)  # type: ignore[no-any-return]
+
+    def quota_usage(self, caller: Caller, path: str) -> QuotaUsage:
+        """The quotas of ``path``, and what is taken of them. Answers at once where there are any."""
+        return self.call("quota_usage", caller, path)  # type: ignore[no-any-return]
 
     def statfs(self, caller: Caller) -> StorageStatus:
         """Space and counts of the whole filesystem."""
@@ -223,6 +228,15 @@ class Metadata(ABC):
     def set_replication(self, caller: Caller, path: str, replication: int) -> FileStatus:
         """Set a file's replication; replicas are made or removed in the background."""
         return self.call("set_replication", caller, path, replication)  # type: ignore[no-any-return]
+
+    def set_quota(self, caller: Caller, path: str, names: int, space: int, storage_type: str = "") -> None:
+        """Limit the names in a directory's tree and the bytes that it takes; for the superuser.
+
+        -1: no limit. 2**63 - 1: leave that limit as it is. A limit below what is there already only keeps
+        more from coming. With a storage type ``space`` is for that type alone, which is kept and told of, but
+        holds nobody up. Raises NotADirectory.
+        """
+        self.call("set_quota", caller, path, names, space, storage_type)
 
     def get_xattrs(
         self, caller: Caller, path: str, names: list[str] | None = None, follow: bool = True

@@ -230,13 +230,40 @@ class WriteRequest(msgspec.Struct, frozen=True, array_like=True):
     overwrite: bool = True
 
 
+class TypeQuota(Record, frozen=True):
+    """The quota of one storage type, and what is taken of it, in bytes."""
+
+    storage_type: str
+    limit: int
+    consumed: int = 0
+
+
 class ContentSummary(Record, frozen=True):
-    """Totals of a tree (HDFS ContentSummary). Lengths in bytes, without and with replication."""
+    """Totals of a tree (HDFS ContentSummary). Lengths in bytes, without and with replication.
+
+    Quotas are those of the tree's top directory; -1: it has none.
+    """
 
     length: int
     file_count: int
     directory_count: int
     space_consumed: int
+    name_quota: int = -1
+    space_quota: int = -1
+    type_quotas: tuple[TypeQuota, ...] = ()
+
+
+class QuotaUsage(Record, frozen=True):
+    """What a tree takes of the quotas of its top directory (HDFS QuotaUsage); -1: it has none.
+
+    ``names`` counts every name in the tree and the directory itself, ``space`` bytes with replication.
+    """
+
+    names: int
+    space: int
+    name_quota: int = -1
+    space_quota: int = -1
+    type_quotas: tuple[TypeQuota, ...] = ()
 
 
 class StorageStatus(Record, frozen=True):

@@ -7,7 +7,7 @@ in the same transaction; a background job frees the blocks and removes the rows.
 from __future__ import annotations
 
 from oastfs.core.types import Flag
-from oastfs.namenode import tree
+from oastfs.namenode import quotas, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.tree import Node
 from oastfs.store.schema import (
@@ -43,8 +43,9 @@ def remove(tx: Transaction, context: Context, node: Node, keep_for: str = "") ->
 
     With ``keep_for`` a file without names stays reachable by id for that holder.
     """
-    tree.take_entry(tx, context, node)
     inode = node.inode
+    quotas.left(tx, node.parent_id, inode)
+    tree.take_entry(tx, context, node)
     if inode.flags & Flag.LINKED:
         tx.delete(LINK, (inode.id, node.parent_id, node.name))
         remaining = tree.with_attributes(inode, nlink=inode.nlink - 1, ctime_ns=context.now_ns)
@@ -64,6 +65,13 @@ def remove(tx: Transaction, context: Context, node: Node, keep_for: str = "") ->
     return gone
 
 
+def hide_tree(tx: Transaction, context: Context, node: Node) -> None:
+    """Take a directory away with all that is below it, to be reclaimed."""
+    quotas.tree_left(tx, node.parent_id, node.inode)
+    tree.take_entry(tx, context, node)
+    hide(tx, tree.with_attributes(node.inode, ctime_ns=context.now_ns), RECLAIM_ID)
+
+
 def hide(tx: Transaction, inode: Inode, hidden_id: int) -> None:
     """Put an inode without a name into a hidden directory, under its id."""
     name = str(inode.id)
@@ -76,6 +84,7 @@ def purge(tx: Transaction, inode: Inode) -> None:
     tx.delete(PLACE, (inode.id,))
     if inode.mode & 0o170000 == 0o040000:
         tx.delete(DIRECTORY, (inode.id,))
+        quotas.forget(tx, inode.id)
     else:
         tx.delete(CONTENT, (inode.id,))
     if inode.flags & Flag.XATTRS:

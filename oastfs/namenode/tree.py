@@ -10,6 +10,7 @@ Lock order (for engines with row locks): ancestors are read without locks; then 
 from __future__ import annotations
 
 import stat as _stat
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from oastfs.core.errors import InvalidArgument, InvalidPath, NotADirectory, NotF
 from oastfs.core.limits import SYMLINKS_MAX
 from oastfs.core.path import split
 from oastfs.core.types import FileStatus, Flag
+from oastfs.namenode import quotas
 from oastfs.namenode.acls import rows
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import EXECUTE, WRITE, allows, require
@@ -42,6 +44,7 @@ _TYPE: Final = 0o170000
 _DIRECTORY: Final = _stat.S_IFDIR
 _SYMLINK: Final = _stat.S_IFLNK
 _LINKED: Final = int(Flag.LINKED)
+_BLOCKS: Final = int(Flag.BLOCKS)
 _replace = msgspec.structs.replace
 
 
@@ -382,7 +385,8 @@ def new_inode(
 
 
 def insert(tx: Transaction, context: Context, parent: Inode, name: str, inode: Inode) -> Node:
-    """Put a new inode under a free name."""
+    """Put a new inode under a free name. Raises QuotaExceeded."""
+    quotas.entered(tx, parent.id, inode)
     tx.put(INODE, (parent.id, name), inode)
     tx.put(PLACE, (inode.id,), Place(parent.id, name))
     is_directory = inode.mode & _TYPE == _DIRECTORY
@@ -401,8 +405,15 @@ def touch(tx: Transaction, context: Context, directory_id: int, subdirectories: 
     tx.put(DIRECTORY, (directory_id,), Directory(context.now_ns, context.now_ns, count))
 
 
-def save(tx: Transaction, node: Node, inode: Inode) -> Node:
-    """Write changed attributes of a node to wherever they live."""
+def save(tx: Transaction, node: Node, inode: Inode, enforce_quota: bool = True) -> Node:
+    """Write changed attributes of a node to wherever they live. Raises QuotaExceeded."""
+    before = node.inode
+    if (
+        inode.length != before.length
+        or inode.replication != before.replication
+        or (inode.flags ^ before.flags) & _BLOCKS
+    ):
+        quotas.resized(tx, node.parent_id, before, inode, enforce_quota)
     if inode.flags & _LINKED:
         tx.put(LINKED_INODE, (inode.id,), inode)
     else:
@@ -411,12 +422,23 @@ def save(tx: Transaction, node: Node, inode: Inode) -> Node:
 
 
 def take_entry(tx: Transaction, context: Context, node: Node) -> None:
-    """Remove the entry of a node from its directory; its inode's other rows stay."""
+    """Remove the entry of a node from its directory; its inode's other rows stay.
+
+    Quotas are the caller's: whether it moves (``move``), or goes for good (``removal``).
+    """
     tx.delete(INODE, (node.parent_id, node.name))
     touch(tx, context, node.parent_id, -1 if node.is_directory else 0)
 
 
-def put_entry(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
+def move(tx: Transaction, context: Context, moves: Sequence[tuple[Node, int, str]]) -> list[Node]:
+    """Move entries at once: (node, new parent's id, new name) of each. Raises QuotaExceeded."""
+    quotas.moved(tx, [(node.parent_id, node.inode, parent_id) for node, parent_id, _ in moves])
+    for node, _, _ in moves:
+        take_entry(tx, context, node)
+    return [_put_entry(tx, context, node, parent_id, name) for node, parent_id, name in moves]
+
+
+def _put_entry(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
     """Put the entry of a node, taken from elsewhere, at a new place."""
     inode = node.inode
     entry = link_entry(inode) if inode.flags & _LINKED else inode

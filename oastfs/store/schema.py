@@ -128,6 +128,24 @@ class Xattr(Row, frozen=True):
     value: bytes
 
 
+class Quota(Row, frozen=True):
+    """Limits of a directory's tree (-1: none), and what it takes of them now.
+
+    ``names`` counts each entry below and the directory itself; ``space`` is in bytes: length times
+    replication for content in blocks, length for inline content. What is under the hidden directories counts
+    for nobody. ``type_limits`` are (storage type, bytes).
+
+    The row of inode 0 is there exactly while any directory has a quota; its ``names`` says how many do. So
+    one look tells a filesystem without quotas.
+    """
+
+    names_max: int
+    space_max: int
+    names: int
+    space: int
+    type_limits: tuple[tuple[str, int], ...] = ()
+
+
 class OpenFile(Row, frozen=True):
     """A writer of a file. ``exclusive``: the only one allowed (HDFS's lease); else a shared writer."""
 
@@ -259,6 +277,7 @@ REPLICA: Final = Table(
     indexes=(Index("replica_by_storage", ("storage_id", "block_id")),),
 )
 XATTR: Final = Table("xattr", (("inode_id", ID), ("name", TEXT)), Xattr)
+QUOTA: Final = Table("quota", (("inode_id", ID),), Quota)
 OPEN_FILE: Final = Table(
     "open_file",
     (("inode_id", ID), ("holder", TEXT)),
@@ -283,7 +302,7 @@ PRINCIPAL_ID: Final = Table("principal_id", (("kind", TEXT), ("name", TEXT)), Pr
 PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), PrincipalName)
 
 TABLES: Final[tuple[Table[Any], ...]] = (
-    INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, OPEN_FILE,
-    LEASE, DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND, RETRY, COUNTER,
-    SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
+    INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, QUOTA,
+    OPEN_FILE, LEASE, DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND,
+    RETRY, COUNTER, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
 )  # fmt: skip

@@ -12,15 +12,16 @@ their UTF-8 bytes. Knows no engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
 from oastfs.store.table import Index, Key, Lock, Table, V
 from oastfs.store.transaction import Transaction
 
+T = TypeVar("T")
 _ABSENT: Final = object()
 
 Writes = dict[Table[Any], dict[Key, Any]]
@@ -104,6 +105,19 @@ class StagedTransaction(Transaction):
             self._writes[table] = {key: value}
         else:
             rows[key] = value
+
+
+def keep_if_done(tx: Transaction, operation: Callable[[Transaction], T]) -> T:
+    """Run a part of an operation so that none of its writes stay if it raises, and all if it returns."""
+    stage = StagedTransaction(tx)
+    result = operation(stage)
+    for table, rows in stage.finish().items():
+        for key, value in rows.items():
+            if value is None:
+                tx.delete(table, key)
+            else:
+                tx.put(table, key, value)
+    return result
 
 
 _Staged = tuple[Key, Key, Any]

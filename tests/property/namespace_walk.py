@@ -170,6 +170,7 @@ RULES: dict[str, tuple[int, dict[str, Draw]]] = {
             "follow": flag,
         },
     ),
+    "set_quota": (2, {"path": path, "limited": one_of(True, True, True, False)}),
     "stat": (3, {"caller": caller, "path": path, "follow": flag}),
     "stat_many": (1, {"caller": caller, "paths": many(path, 6), "follow": flag}),
     "read_many": (1, {"caller": caller, "paths": many(path, 6)}),

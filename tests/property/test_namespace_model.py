@@ -320,6 +320,15 @@ class NamespaceMachine(NamespacePair):
     def remove_xattr(self, caller: Caller, path: Any, name: str, follow: bool) -> None:
         self.step("remove_xattr", caller, self.where(path), name, follow)
 
+    @rule(path=recipes, limited=booleans)
+    def set_quota(self, path: Any, limited: bool) -> None:
+        """A limit that is never reached: what has come and gone has to be counted rightly in the end."""
+        limits = (1 << 40, 1 << 60) if limited else (-1, -1)
+        try:
+            self.real.set_quota(ROOT, self.where(path).text(), *limits)
+        except OastError:
+            pass  # no directory is there
+
     # --- steps: nonsense --------------------------------------------------------------------------------
 
     @rule(caller=callers, bad=st.sampled_from(BAD_PATHS), data=st.data())

@@ -22,6 +22,7 @@ from oastfs.namenode.fsck.deep import ask_datanodes
 from oastfs.namenode.fsck.entries import check_entries
 from oastfs.namenode.fsck.indexes import check_indexes
 from oastfs.namenode.fsck.links import check_links
+from oastfs.namenode.fsck.quotas import check_quotas
 from oastfs.namenode.fsck.replicas import check_replicas
 from oastfs.namenode.fsck.report import Check, DamagedError, Problem, Report
 from oastfs.namenode.namespace import Namespace
@@ -54,6 +55,7 @@ def check(
             check_entries,
             check_links,
             check_attribute_tables,
+            check_quotas,
             check_blocks,
             check_replicas,
             check_catalog,

@@ -41,7 +41,7 @@ def set_flag(inode_id: int, flag: Flag, on: bool) -> Repair:
         node = find(tx, inode_id)
         if node is not None:
             flags = node.inode.flags | int(flag) if on else node.inode.flags & ~int(flag)
-            tree.save(tx, node, tree.with_attributes(node.inode, flags=flags))
+            tree.save(tx, node, tree.with_attributes(node.inode, flags=flags), enforce_quota=False)
 
     return mend
 
@@ -52,7 +52,7 @@ def set_length(inode_id: int, length: int) -> Repair:
     def mend(tx: Transaction, context: Context) -> None:
         node = find(tx, inode_id)
         if node is not None and node.inode.length < length:
-            tree.save(tx, node, tree.with_attributes(node.inode, length=length))
+            tree.save(tx, node, tree.with_attributes(node.inode, length=length), enforce_quota=False)
 
     return mend
 

@@ -22,6 +22,7 @@ READS: Final = frozenset(
         "open",
         "path_of",
         "principal_names",
+        "quota_usage",
         "read_many",
         "readlink",
         "stat",

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import stat as _stat
 
-from oastfs.core.types import ContentSummary, Flag
-from oastfs.namenode import tree
+from oastfs.core.types import ContentSummary, Flag, TypeQuota
+from oastfs.namenode import quotas, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import EXECUTE, READ, require
-from oastfs.store.schema import INODE, LINKED_INODE, Inode
+from oastfs.store.schema import INODE, LINKED_INODE, QUOTA, Inode, Quota
 from oastfs.store.transaction import Transaction
 
-_BLOCKS = int(Flag.BLOCKS)
 _LINKED = int(Flag.LINKED)
 _DIRECTORY = _stat.S_IFDIR
-_FILE = _stat.S_IFREG
 
 
 def content_summary(tx: Transaction, context: Context, path: str) -> ContentSummary:
@@ -42,10 +40,17 @@ def content_summary(tx: Transaction, context: Context, path: str) -> ContentSumm
                 inode = tx.get(LINKED_INODE, (inode.id,)) or inode
             length += inode.length
             space += _space(context, inode)
-    return ContentSummary(length, files, directories, space)
+    row = tx.get(QUOTA, (top.inode.id,))
+    if row is None:
+        return ContentSummary(length, files, directories, space)
+    limits = row.names_max, row.space_max, type_quotas(row)
+    return ContentSummary(length, files, directories, space, *limits)
+
+
+def type_quotas(row: Quota) -> tuple[TypeQuota, ...]:
+    """Quotas of single storage types."""
+    return tuple(TypeQuota(name, limit) for name, limit in row.type_limits)
 
 
 def _space(context: Context, inode: Inode) -> int:
-    if inode.flags & _BLOCKS and inode.mode & 0o170000 == _FILE:
-        return inode.length * (inode.replication or context.info.replication)
-    return inode.length
+    return quotas.space_of(inode, context.info.replication)

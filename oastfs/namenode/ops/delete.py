@@ -8,7 +8,7 @@ from oastfs.namenode import removal, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, require, require_sticky
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import INODE, LINKED_INODE, RECLAIM_ID, Inode
+from oastfs.store.schema import INODE, LINKED_INODE, Inode
 from oastfs.store.transaction import Transaction
 
 
@@ -28,8 +28,7 @@ def delete(tx: Transaction, context: Context, path: str, recursive: bool) -> Non
         raise NotEmpty(path=path)
     if not context.superuser:
         _require_tree(tx, context, node.inode, path)
-    tree.take_entry(tx, context, node)
-    removal.hide(tx, tree.with_attributes(node.inode, ctime_ns=context.now_ns), RECLAIM_ID)
+    removal.hide_tree(tx, context, node)
 
 
 def _require_tree(tx: Transaction, context: Context, top: Inode, path: str) -> None:

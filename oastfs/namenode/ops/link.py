@@ -5,7 +5,7 @@ from __future__ import annotations
 from oastfs.core.errors import AlreadyExists, NotPermitted, TooManyLinks
 from oastfs.core.limits import LINKS_MAX
 from oastfs.core.types import FileStatus, Flag
-from oastfs.namenode import tree
+from oastfs.namenode import quotas, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.tree import Node
 from oastfs.store.schema import INODE, LINK, LINKED_INODE, ORPHANS_ID, RECLAIM_ID, Link
@@ -24,6 +24,7 @@ def link(tx: Transaction, context: Context, path: str, new_path: str) -> FileSta
     slot = tree.resolve_slot(tx, context, new_path)
     if slot.node is not None:
         raise AlreadyExists(path=new_path)
+    quotas.entered(tx, slot.parent.id, node.inode)
     inode = tree.with_attributes(
         node.inode,
         nlink=node.inode.nlink + 1,

@@ -121,9 +121,8 @@ def _check_replaceable(tx: Transaction, node: Node, replaced: Node, target: str)
 
 
 def _move(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
-    tree.take_entry(tx, context, node)
     inode = tree.with_attributes(node.inode, ctime_ns=context.now_ns)
-    moved = tree.put_entry(tx, context, Node(node.parent_id, node.name, inode), parent_id, name)
+    (moved,) = tree.move(tx, context, [(Node(node.parent_id, node.name, inode), parent_id, name)])
     _follow_links(tx, node, moved)
     return moved
 
@@ -146,12 +145,11 @@ def _exchange(
     if first.inode.id == second.inode.id:
         return tree.status_of(tx, context, first)
     _refuse_cycle(tx, second, from_slot, source)
-    tree.take_entry(tx, context, first)
-    tree.take_entry(tx, context, second)
-    moved = []
+    moves = []
     for node, slot in ((first, to_slot), (second, from_slot)):
         inode = tree.with_attributes(node.inode, ctime_ns=context.now_ns)
-        there = tree.put_entry(tx, context, Node(node.parent_id, node.name, inode), slot.parent.id, slot.name)
+        moves.append((Node(node.parent_id, node.name, inode), slot.parent.id, slot.name))
+    moved = tree.move(tx, context, moves)
+    for node, there in zip((first, second), moved, strict=True):
         _follow_links(tx, node, there)
-        moved.append(there)
     return tree.status_of(tx, context, moved[0])

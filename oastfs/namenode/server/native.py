@@ -35,6 +35,7 @@ Arguments = tuple[Any, ...]
 _LONG: Final[dict[str, Callable[[Arguments], bool]]] = {
     "content_summary": lambda arguments: True,
     "datanodes": lambda arguments: True,
+    "quota_usage": lambda arguments: True,
     "statfs": lambda arguments: True,
     "listdir": lambda arguments: bool(arguments[3] > LONG_LIST),
     "stat_many": lambda arguments: len(arguments[1]) > LONG_BATCH,

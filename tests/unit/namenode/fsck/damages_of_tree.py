@@ -16,12 +16,14 @@ from oastfs.store.schema import (
     LINKED_INODE,
     OPEN_FILE,
     PLACE,
+    QUOTA,
     ROOT_ID,
     XATTR,
     Content,
     Link,
     OpenFile,
     Place,
+    Quota,
     Xattr,
 )
 from oastfs.store.transaction import Transaction
@@ -303,3 +305,24 @@ def default_acl_of_a_file(tx: Transaction, w: Whole) -> None:
 @damage("bad-acl")
 def acl_of_a_link(tx: Transaction, w: Whole) -> None:
     change(tx, w.d, "symlink", acl=bytes([0o17]), flags=int(Flag.ACL))
+
+
+# --- quotas -----------------------------------------------------------------------------------------
+
+
+@damage("quota-usage")
+def quota_miscounted(tx: Transaction, w: Whole) -> None:
+    row = tx.get(QUOTA, (w.d,))
+    assert row is not None
+    tx.put(QUOTA, (w.d,), _replace(row, names=row.names + 1))
+
+
+@damage("quota-without-directory")
+def quota_of_nothing(tx: Transaction, w: Whole) -> None:
+    tx.put(QUOTA, (NOWHERE,), Quota(1, -1, 1, 0))
+    tx.put(QUOTA, (0,), Quota(-1, -1, 2, 0))
+
+
+@damage("quota-count")
+def quotas_hidden(tx: Transaction, w: Whole) -> None:
+    tx.delete(QUOTA, (0,))

@@ -42,6 +42,7 @@ class Whole:
         ns.add_block(ROOT, "/d/open", "writer", 0)
         ns.write_file(ROOT, "/d/orphan", b"x")
         self.orphan = ns.unlink(ROOT, "/d/orphan", "mount").inode_id
+        ns.set_quota(ROOT, "/d", 1000, 1 << 40)
         ns.principal_ids(ROOT, ["someone-unheard-of"], [])
         self.d, self.e, self.f = (ns.stat(ROOT, path).inode_id for path in ("/d", "/d/e", "/d/e/f"))
         self.small, self.symlink, self.linked, self.blocks, self.open = (

@@ -1,0 +1,22 @@
+"""quota_usage: quotas of a directory, and what is taken of them."""
+
+from __future__ import annotations
+
+from oastfs.core.types import QuotaUsage
+from oastfs.namenode import tree
+from oastfs.namenode.context import Context
+from oastfs.namenode.ops.content_summary import content_summary, type_quotas
+from oastfs.namenode.permissions import EXECUTE, READ, require
+from oastfs.store.schema import QUOTA
+from oastfs.store.transaction import Transaction
+
+
+def quota_usage(tx: Transaction, context: Context, path: str) -> QuotaUsage:
+    """HDFS getQuotaUsage: from the row if there is one, else by counting."""
+    node = tree.resolve(tx, context, path)
+    row = tx.get(QUOTA, (node.inode.id,)) if node.is_directory else None
+    if row is None:
+        summary = content_summary(tx, context, path)
+        return QuotaUsage(summary.file_count + summary.directory_count, summary.space_consumed)
+    require(context, node.inode, READ | EXECUTE, path)
+    return QuotaUsage(row.names, row.space, row.names_max, row.space_max, type_quotas(row))
