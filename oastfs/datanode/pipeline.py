@@ -307,7 +307,8 @@ class BlockReceiver:
     def _settle_small(self, writer: ReplicaWriter, sync: bool) -> None:
         """End a block that may become inline content; then its bytes are made durable by a namenode."""
         small_blocks = self._context.small_blocks
-        first = self._request.pipelineSize - 1 == len(self._request.targets)
+        # HDFS's clients in Go leave the first out of the size; with them the second may think it is first.
+        first = self._request.pipelineSize - len(self._request.targets) <= 1
         stamp = writer.replica.generation_stamp
         staged = first and small_blocks.offer(self._block_id, stamp, writer.content())
         sync = sync or (self._context.config.sync_on_close and not staged)

@@ -7,7 +7,14 @@ is told in docs/architecture.md, "Files".
 
 from __future__ import annotations
 
-from oastfs.namenode.blocks.allocate import abandon, allocate, begin_append, begin_update, retarget
+from oastfs.namenode.blocks.allocate import (
+    abandon,
+    allocate,
+    begin_append,
+    begin_update,
+    retarget,
+    take_back_stamps,
+)
 from oastfs.namenode.blocks.commit import apply_commits, is_applied
 from oastfs.namenode.blocks.drop import cut, drop_all, has_committed
 from oastfs.namenode.blocks.inline import stands_for_content, take_over
@@ -33,5 +40,6 @@ __all__ = [
     "recover_file",
     "retarget",
     "stands_for_content",
+    "take_back_stamps",
     "take_over",
 ]

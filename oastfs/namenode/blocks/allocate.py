@@ -64,7 +64,10 @@ def begin_append(
 def begin_update(
     tx: Transaction, context: Context, inode: Inode, holder: str, offset: int, block_id: int, path: str
 ) -> LocatedBlock:
-    """A new stamp for an existing block, and the replicas to write to. Raises BlockNotFound."""
+    """A new stamp for an existing block, and the replicas to write to. Raises BlockNotFound.
+
+    What was staged stays until ``retarget``: some HDFS clients ask for a stamp and then do without it.
+    """
     block = tx.get(BLOCK, (inode.id, offset), Lock.EXCLUSIVE)
     if block is None or block.block_id != block_id:
         raise StaleBlock(f"the file has no block {block_id} at {offset} (any more)", path=path)
@@ -80,8 +83,7 @@ def begin_update(
         commands.withdraw(tx, view, block_id, commands.COPY)
     stamp = max(block.generation_stamp, block.pending_stamp) + 1
     storage_ids = tuple(view.storage_id for view in targets)
-    staged = None if block.staged is None else b""
-    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids, staged)
+    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids, block.staged)
     tx.put(BLOCK, (inode.id, offset), changed)
     return LocatedBlock(
         block_id, stamp, offset, block.length, locations(targets), True, block.generation_stamp
@@ -177,4 +179,23 @@ def retarget(
         view = context.cluster.find(tx, context.now_ns, storage_id)
         if view is not None:
             commands.order_delete(tx, view, block.block_id, block.pending_stamp - 1)
-    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets))
+    staged = None if block.staged is None else b""
+    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets, staged=staged))
+
+
+def take_back_stamps(
+    tx: Transaction, inode: Inode, holder: str, block_id: int, generation_stamp: int
+) -> None:
+    """Forget newer stamps that a new block's writer was given, if it ends the block under an earlier one.
+
+    HDFS's clients in Go ask for a stamp whenever a block is written, and set up no pipeline with it.
+    """
+    owner = tx.get(BLOCK_OWNER, (block_id,))
+    if owner is None or owner.inode_id != inode.id:
+        return
+    block = tx.get(BLOCK, (inode.id, owner.offset), Lock.EXCLUSIVE)
+    if block is None or block.block_id != block_id or block.generation_stamp or block.holder != holder:
+        return
+    if FIRST_STAMP <= generation_stamp < block.pending_stamp:
+        changed = msgspec.structs.replace(block, pending_stamp=generation_stamp)
+        tx.put(BLOCK, (inode.id, owner.offset), changed)

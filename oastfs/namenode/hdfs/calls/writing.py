@@ -146,6 +146,7 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
     node = _open_file(tx, call, path, request.fileId, holder)
     inode = node.inode
     if request.HasField("previous"):
+        _take_back_stamps(tx, inode, holder, request.previous)
         inode = _commit(tx, call, inode, holder, request.previous, path)
         inode = _reach(inode, _end_of_blocks(tx, inode), context.now_ns)
     exclude = _datanode_ids(tx, call, (node.id for node in request.excludeNodes))
@@ -326,6 +327,7 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> pb.Com
     inode = node.inode
     if request.HasField("last"):
         last = request.last
+        _take_back_stamps(tx, inode, holder, last)
         small = blocks.take_over(
             tx, context, inode, holder, last.blockId, last.generationStamp, last.numBytes
         )
@@ -346,6 +348,10 @@ def _is_complete(tx: Transaction, inode: Inode, request: pb.CompleteRequest) -> 
         return False
     row = tx.get(BLOCK, (inode.id, owner.offset))
     return row is not None and row.length == request.last.numBytes
+
+
+def _take_back_stamps(tx: Transaction, inode: Inode, holder: str, named: types.ExtendedBlock) -> None:
+    blocks.take_back_stamps(tx, inode, holder, named.blockId, named.generationStamp)
 
 
 def _commit(

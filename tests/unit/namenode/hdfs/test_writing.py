@@ -325,3 +325,17 @@ def test_holes_between_blocks(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) ->
     assert extents(found) == [(0, 4096), (4096, 100), (4196, 8092), (12288, 100), (12388, 7612)]
     at_end = hdfs.locations("/sparse", 5000, 10)
     assert [block.offset for block in at_end.blocks] == [5000] and at_end.lastBlock.offset == 19999
+
+
+def test_a_stamp_that_no_pipeline_was_set_up_with(hdfs: Hdfs, fleet: Fleet) -> None:
+    """Clients in Go ask for one after each block, and name the one that the block was written with."""
+    hdfs.create("/f")
+    previous: dict[str, Any] = {}
+    for length in (4096, 100):
+        written = fill(fleet, add_block(hdfs, "/f", **previous), length)
+        hdfs.call("updateBlockForPipeline", block=written, clientName="writer")
+        previous = {"previous": written}
+    assert hdfs.call("complete", src="/f", clientName="writer", last=previous["previous"]).result
+    found = hdfs.locations("/f")
+    assert extents(found) == [(0, 4096), (4096, 100)]
+    assert [block.b.generationStamp for block in found.blocks] == [1, 1]
