@@ -20,6 +20,7 @@ from oastfs.core.logging import configure
 from oastfs.core.version import VERSION
 from oastfs.namenode.control import HEARTBEAT_INTERVAL_SECONDS, ControlServer
 from oastfs.namenode.filesystem import FormatOptions, format_store
+from oastfs.namenode.hdfs.administration import AdministrationHandler
 from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.namespace import Namespace
@@ -146,7 +147,12 @@ class Namenode:
         blocks = InlineBlocks(namespace)
         self._parts.callback(blocks.close)
         lengths = VisibleLengthHandler(blocks, Completions(asyncio.get_running_loop()), self.metrics)
+        administration = AdministrationHandler(
+            namespace, hdfs, Completions(asyncio.get_running_loop()), self.metrics
+        )
+        self._parts.callback(administration.close)
         handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs, lengths)}
+        handlers |= dict.fromkeys(administration.calls, administration)
         self._rpc = RpcServer(handlers, blocks, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
         web = WebHdfs(namespace, hdfs, self.metrics, self.client_address)

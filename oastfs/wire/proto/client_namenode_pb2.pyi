@@ -538,6 +538,47 @@ class ListEncryptionZonesResponse(_message.Message):
 Global___ListEncryptionZonesResponse: _TypeAlias = ListEncryptionZonesResponse  # noqa: Y015
 
 @_typing.final
+class CreateEncryptionZoneRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SRC_FIELD_NUMBER: _builtins.int
+    KEYNAME_FIELD_NUMBER: _builtins.int
+    src: _builtins.str
+    keyName: _builtins.str
+    def __init__(
+        self,
+        *,
+        src: _builtins.str | None = ...,
+        keyName: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keyName", b"keyName", "src", b"src"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keyName", b"keyName", "src", b"src"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateEncryptionZoneRequest: _TypeAlias = CreateEncryptionZoneRequest  # noqa: Y015
+
+@_typing.final
+class ListReencryptionStatusResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASMORE_FIELD_NUMBER: _builtins.int
+    hasMore: _builtins.bool
+    def __init__(
+        self,
+        *,
+        hasMore: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hasMore", b"hasMore"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hasMore", b"hasMore"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReencryptionStatusResponse: _TypeAlias = ListReencryptionStatusResponse  # noqa: Y015
+
+@_typing.final
 class GetEZForPathRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -597,6 +638,25 @@ class SetErasureCodingPolicyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetErasureCodingPolicyRequest: _TypeAlias = SetErasureCodingPolicyRequest  # noqa: Y015
+
+@_typing.final
+class UnsetErasureCodingPolicyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SRC_FIELD_NUMBER: _builtins.int
+    src: _builtins.str
+    def __init__(
+        self,
+        *,
+        src: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["src", b"src"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["src", b"src"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsetErasureCodingPolicyRequest: _TypeAlias = UnsetErasureCodingPolicyRequest  # noqa: Y015
 
 @_typing.final
 class GetErasureCodingPoliciesRequest(_message.Message):
@@ -3070,6 +3130,104 @@ class CachePoolEntry(_message.Message):
 Global___CachePoolEntry: _TypeAlias = CachePoolEntry  # noqa: Y015
 
 @_typing.final
+class AddCacheDirectiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___CacheDirectiveInfo: ...
+    def __init__(
+        self,
+        *,
+        info: Global___CacheDirectiveInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCacheDirectiveRequest: _TypeAlias = AddCacheDirectiveRequest  # noqa: Y015
+
+@_typing.final
+class ModifyCacheDirectiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___CacheDirectiveInfo: ...
+    def __init__(
+        self,
+        *,
+        info: Global___CacheDirectiveInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModifyCacheDirectiveRequest: _TypeAlias = ModifyCacheDirectiveRequest  # noqa: Y015
+
+@_typing.final
+class RemoveCacheDirectiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveCacheDirectiveRequest: _TypeAlias = RemoveCacheDirectiveRequest  # noqa: Y015
+
+@_typing.final
+class ModifyCachePoolRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def info(self) -> Global___CachePoolInfo: ...
+    def __init__(
+        self,
+        *,
+        info: Global___CachePoolInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModifyCachePoolRequest: _TypeAlias = ModifyCachePoolRequest  # noqa: Y015
+
+@_typing.final
+class RemoveCachePoolRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOLNAME_FIELD_NUMBER: _builtins.int
+    poolName: _builtins.str
+    def __init__(
+        self,
+        *,
+        poolName: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["poolName", b"poolName"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["poolName", b"poolName"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveCachePoolRequest: _TypeAlias = RemoveCachePoolRequest  # noqa: Y015
+
+@_typing.final
 class GetFileLinkInfoRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3610,6 +3768,53 @@ class DisallowSnapshotResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DisallowSnapshotResponse: _TypeAlias = DisallowSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOTROOT_FIELD_NUMBER: _builtins.int
+    SNAPSHOTNAME_FIELD_NUMBER: _builtins.int
+    snapshotRoot: _builtins.str
+    snapshotName: _builtins.str
+    def __init__(
+        self,
+        *,
+        snapshotRoot: _builtins.str | None = ...,
+        snapshotName: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshotName", b"snapshotName", "snapshotRoot", b"snapshotRoot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshotName", b"snapshotName", "snapshotRoot", b"snapshotRoot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotRequest: _TypeAlias = DeleteSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class RenameSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOTROOT_FIELD_NUMBER: _builtins.int
+    SNAPSHOTOLDNAME_FIELD_NUMBER: _builtins.int
+    SNAPSHOTNEWNAME_FIELD_NUMBER: _builtins.int
+    snapshotRoot: _builtins.str
+    snapshotOldName: _builtins.str
+    snapshotNewName: _builtins.str
+    def __init__(
+        self,
+        *,
+        snapshotRoot: _builtins.str | None = ...,
+        snapshotOldName: _builtins.str | None = ...,
+        snapshotNewName: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshotNewName", b"snapshotNewName", "snapshotOldName", b"snapshotOldName", "snapshotRoot", b"snapshotRoot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshotNewName", b"snapshotNewName", "snapshotOldName", b"snapshotOldName", "snapshotRoot", b"snapshotRoot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameSnapshotRequest: _TypeAlias = RenameSnapshotRequest  # noqa: Y015
 
 @_typing.final
 class CheckAccessRequest(_message.Message):

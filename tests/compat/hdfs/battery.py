@@ -119,14 +119,18 @@ class Battery:
     """For local files."""
 
     def run(self, name: str) -> list[Outcome]:
-        """What each command of a script does. The filesystem must be new to the script."""
+        """What each command of a script does, once /battery and /user are empty."""
         local = self.directory / name
         local.mkdir()
         place = {"$D": f"/battery/{name}", "$L": str(local)}
         place |= {"$NAMENODE": self.namenode, "$DATANODE": self.datanode, "$ME": local_owner()}
         evener = Evener(str(local), self.namenode, self.datanode)
         # Groups come from above, and the root directory's depends on the configuration.
-        for line in ("fs -mkdir -p /battery /user", "fs -chgrp supergroup /battery /user"):
+        for line in (
+            "fs -rm -r -f -skipTrash /battery /user",
+            "fs -mkdir -p /battery /user",
+            "fs -chgrp supergroup /battery /user",
+        ):
             self._run(parse(line), place, local)
         return [
             self._outcome(command, self._run(command, place, local), evener) for command in commands(name)

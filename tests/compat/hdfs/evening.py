@@ -13,6 +13,7 @@ _NEAR = timedelta(days=3)
 
 _RULES = [
     # Where in the server an error came from.
+    (re.compile(r"\n(\s+at \S+\(.*\)\n)+': "), "': "),
     (re.compile(r"(^\s+at \S+\(.*\)\n)+\n?", re.M), ""),
     (re.compile(r"^\s*\.\.\. \d+ more\n", re.M), ""),
     # What a client knows of its own options, in full.
@@ -41,7 +42,7 @@ class Evener:
         self._rules = [
             *_RULES,
             (re.compile(rf"\b[\w.-]+(/[\d.]+)?:{port}\b"), "NAMENODE"),
-            (re.compile(rf"\b[\w.-]+(/[\d.]+)?:{data_port}\b"), "DATANODE"),
+            (re.compile(rf"\b[\w.-]+(/[\d.]+)?:{data_port}\b"), "ADDRESS"),
             (re.compile(r"\b127\.0\.0\.1:\d{4,5}\b"), "ADDRESS"),
             (re.compile(rf"\b{host}\b"), "HOST"),
             (re.compile(rf"\bipc\.{port}\b"), "ipc.PORT"),
@@ -71,12 +72,13 @@ def _is_now(milliseconds: int) -> bool:
 
 
 def sizes(text: str) -> str:
-    """Without the sizes of disks and shares of them; small counts stay."""
+    """Without the sizes of disks and shares of them, nor counts of blocks that lag behind."""
+    text = re.sub(r"(Under replicated|[Ll]ow redundancy|Pending deletion|Num of)(.*: )\d+", r"\1\2N", text)
     text = re.sub(r"\b\d+ \([\d.]+ [KMGTP]?B\)", "SIZE", text)
     return re.sub(r"[\d.]+%", "SHARE", text)
 
 
 def numbers(text: str) -> str:
     """Without any numbers, nor the width of the columns that hold them."""
-    text = re.sub(r"\b\d[\d.,]*( [KMGTP]\b)?", "N", text)
+    text = re.sub(r"\b\d[\d.,]*( [KMGTP]?B?\b)?", "N", text)
     return re.sub(r" +", " ", text)

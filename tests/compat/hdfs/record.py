@@ -2,7 +2,8 @@
 
 OASTFS_REFERENCE_HDFS is its address (hdfs://HOST:PORT), OASTFS_REFERENCE_DATANODE that of the datanode's IPC
 port (HOST:PORT). It must be empty and for this alone: one datanode, replication 1, ACLs enabled, and
-dfs.namenode.fs-limits.min-block-size at 1024. The battery enters safe mode, sets quotas and deletes /battery.
+dfs.namenode.fs-limits.min-block-size at 1024. The battery enters safe mode, sets quotas, and deletes
+/battery and /user.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ def record(chosen: list[str]) -> None:
         ):
             battery = Battery(namenode, datanode, clients, tools, directory)
             for name in chosen or names():
-                settings = {"fs.defaultFS": f"hdfs://{namenode}"}
-                shell = "org.apache.hadoop.fs.FsShell"
-                clients.run(shell, ["-rm", "-r", "-f", "-skipTrash", "/battery", "/user"], settings=settings)
                 write_golden(name, battery.run(name))
                 print(name)
 

@@ -6,13 +6,15 @@ are listed in docs/hdfs-compatibility.md.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
+from oastfs.core.errors import NotFound
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.errors import IO, UNSUPPORTED, HdfsError
+from oastfs.namenode.hdfs.calls.admin import require_superuser
+from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, IO, UNSUPPORTED, HdfsError
 from oastfs.namenode.hdfs.methods import read
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
@@ -20,14 +22,18 @@ from oastfs.wire.proto import client_namenode_pb2 as pb
 _ANY: Final = pb.MsyncRequest
 """A message without fields reads any request."""
 _SNAPSHOT: Final = "org.apache.hadoop.hdfs.protocol.SnapshotException"
+_PATH_IS_NOT_DIRECTORY: Final = "org.apache.hadoop.fs.PathIsNotDirectoryException"
+_INVALID_REQUEST: Final = "org.apache.hadoop.fs.InvalidRequestException"
 
 
-def _refuse(names: str, java_class: str, message: str) -> None:
+def _refuse(names: str, java_class: str, message: str, superuser: bool = False) -> None:
     """Declare calls, by their names in one text, that always fail in the same way."""
     for name in names.split():
 
         @read(name, _ANY)
         def refuse(tx: Transaction, call: Call, request: Message) -> bytes:
+            if superuser:
+                require_superuser(call)
             raise HdfsError(java_class, message)
 
 
@@ -42,29 +48,63 @@ def _answer(name: str, answer: Message) -> None:
 
 # --- snapshots --------------------------------------------------------------------------------------
 
-_refuse("allowSnapshot disallowSnapshot", UNSUPPORTED, "snapshots are not supported")
 _refuse(
-    "deleteSnapshot renameSnapshot getSnapshotListing getSnapshotDiffReport getSnapshotDiffReportListing",
+    "getSnapshotListing getSnapshotDiffReport getSnapshotDiffReportListing",
     _SNAPSHOT,
-    "Directory is not a snapshottable directory",
+    "Directory is neither snapshottable nor under a snap root!",
 )
 _answer("getSnapshottableDirListing", pb.GetSnapshottableDirListingResponse())
 
 
-@read("createSnapshot", pb.CreateSnapshotRequest)
-def create_snapshot(tx: Transaction, call: Call, request: pb.CreateSnapshotRequest) -> bytes:
+@read("allowSnapshot", pb.AllowSnapshotRequest)
+def allow_snapshot(tx: Transaction, call: Call, request: pb.AllowSnapshotRequest) -> bytes:
+    """This is where the feature would begin."""
+    require_superuser(call)
+    _directory(tx, call, request.snapshotRoot)
+    raise HdfsError(UNSUPPORTED, "snapshots are not supported")
+
+
+@read("disallowSnapshot", pb.DisallowSnapshotRequest)
+def disallow_snapshot(tx: Transaction, call: Call, request: pb.DisallowSnapshotRequest) -> bytes:
+    """No directory allows snapshots already."""
+    require_superuser(call)
+    _directory(tx, call, request.snapshotRoot)
+    return b""
+
+
+def _no_snapshots(tx: Transaction, call: Call, request: Any) -> bytes:
     """No directory allows snapshots."""
-    tree.resolve(tx, call.context, request.snapshotRoot)
-    raise HdfsError(_SNAPSHOT, f"Directory is not a snapshottable directory: {request.snapshotRoot}")
+    path = request.snapshotRoot
+    tree.resolve(tx, call.context, path)
+    raise HdfsError(_SNAPSHOT, f"Directory is not a snapshottable directory: {path}")
+
+
+read("createSnapshot", pb.CreateSnapshotRequest)(_no_snapshots)
+read("deleteSnapshot", pb.DeleteSnapshotRequest)(_no_snapshots)
+read("renameSnapshot", pb.RenameSnapshotRequest)(_no_snapshots)
+
+
+def _directory(tx: Transaction, call: Call, path: str) -> None:
+    try:
+        node = tree.resolve(tx, call.context, path)
+    except NotFound:
+        raise HdfsError(FILE_NOT_FOUND, f"Directory does not exist: {path}") from None
+    if not node.is_directory:
+        raise HdfsError(_PATH_IS_NOT_DIRECTORY, f"`{path}': Is not a directory")
 
 
 # --- encryption zones -------------------------------------------------------------------------------
 
-_refuse(
-    "createEncryptionZone reencryptEncryptionZone listReencryptionStatus",
-    IO,
-    "Can't create an encryption zone for / since no key provider is available.",
-)
+
+@read("createEncryptionZone", pb.CreateEncryptionZoneRequest)
+def create_encryption_zone(tx: Transaction, call: Call, request: pb.CreateEncryptionZoneRequest) -> bytes:
+    """As where no server of keys is configured."""
+    problem = f"Can't create an encryption zone for {request.src} since no key provider is available."
+    raise HdfsError(IO, problem)
+
+
+_refuse("reencryptEncryptionZone", IO, "No key provider configured, re-encryption operation is rejected")
+_answer("listReencryptionStatus", pb.ListReencryptionStatusResponse(hasMore=False))
 _answer("listEncryptionZones", pb.ListEncryptionZonesResponse(hasMore=False))
 _answer("getEZForPath", pb.GetEZForPathResponse())
 _answer("getDataEncryptionKey", pb.MsyncResponse())
@@ -72,26 +112,91 @@ _answer("getDataEncryptionKey", pb.MsyncResponse())
 # --- erasure coding ---------------------------------------------------------------------------------
 
 _refuse(
-    "setErasureCodingPolicy unsetErasureCodingPolicy addErasureCodingPolicies "
-    "removeErasureCodingPolicy enableErasureCodingPolicy disableErasureCodingPolicy "
-    "getECTopologyResultForPolicies",
+    "addErasureCodingPolicies removeErasureCodingPolicy enableErasureCodingPolicy "
+    "disableErasureCodingPolicy getECTopologyResultForPolicies",
     UNSUPPORTED,
     "erasure coding is not supported",
+    superuser=True,
 )
 _answer("getErasureCodingPolicies", pb.GetErasureCodingPoliciesResponse())
 _answer("getErasureCodingCodecs", pb.GetErasureCodingCodecsResponse())
-_answer("getErasureCodingPolicy", pb.GetErasureCodingPolicyResponse())
+
+
+@read("getErasureCodingPolicy", pb.GetErasureCodingPolicyRequest)
+def get_erasure_coding_policy(
+    tx: Transaction, call: Call, request: pb.GetErasureCodingPolicyRequest
+) -> pb.GetErasureCodingPolicyResponse:
+    """Everything is replicated."""
+    _existing(tx, call, request.src)
+    return pb.GetErasureCodingPolicyResponse()
+
+
+@read("setErasureCodingPolicy", pb.SetErasureCodingPolicyRequest)
+def set_erasure_coding_policy(
+    tx: Transaction, call: Call, request: pb.SetErasureCodingPolicyRequest
+) -> bytes:
+    """There is no policy that could be set."""
+    _existing(tx, call, request.src)
+    raise HdfsError(UNSUPPORTED, "erasure coding is not supported")
+
+
+@read("unsetErasureCodingPolicy", pb.UnsetErasureCodingPolicyRequest)
+def unset_erasure_coding_policy(
+    tx: Transaction, call: Call, request: pb.UnsetErasureCodingPolicyRequest
+) -> bytes:
+    """No directory has a policy."""
+    _existing(tx, call, request.src)
+    raise HdfsError(
+        "org.apache.hadoop.hdfs.protocol.NoECPolicySetException",
+        f"No erasure coding policy explicitly set on {request.src}",
+    )
+
+
+def _existing(tx: Transaction, call: Call, path: str) -> None:
+    try:
+        tree.resolve(tx, call.context, path)
+    except NotFound:
+        raise HdfsError(FILE_NOT_FOUND, f"Path not found: {path}") from None
+
 
 # --- centralized cache ------------------------------------------------------------------------------
 
-_refuse(
-    "addCacheDirective modifyCacheDirective removeCacheDirective addCachePool "
-    "modifyCachePool removeCachePool",
-    UNSUPPORTED,
-    "centralized caching is not supported",
-)
+_refuse("addCachePool", UNSUPPORTED, "centralized caching is not supported", superuser=True)
 _answer("listCacheDirectives", pb.ListCacheDirectivesResponse(hasMore=False))
 _answer("listCachePools", pb.ListCachePoolsResponse(hasMore=False))
+
+
+@read("modifyCachePool", pb.ModifyCachePoolRequest)
+def modify_cache_pool(tx: Transaction, call: Call, request: pb.ModifyCachePoolRequest) -> bytes:
+    """There are no pools."""
+    require_superuser(call)
+    raise HdfsError(_INVALID_REQUEST, f"Cache pool {request.info.poolName} does not exist.")
+
+
+@read("removeCachePool", pb.RemoveCachePoolRequest)
+def remove_cache_pool(tx: Transaction, call: Call, request: pb.RemoveCachePoolRequest) -> bytes:
+    """There are no pools."""
+    require_superuser(call)
+    raise HdfsError(_INVALID_REQUEST, f"Cannot remove non-existent cache pool {request.poolName}")
+
+
+@read("addCacheDirective", pb.AddCacheDirectiveRequest)
+def add_cache_directive(tx: Transaction, call: Call, request: pb.AddCacheDirectiveRequest) -> bytes:
+    """There are no pools that a directive could belong to."""
+    raise HdfsError(_INVALID_REQUEST, f"Unknown pool {request.info.pool}")
+
+
+@read("modifyCacheDirective", pb.ModifyCacheDirectiveRequest)
+def modify_cache_directive(tx: Transaction, call: Call, request: pb.ModifyCacheDirectiveRequest) -> bytes:
+    """There are no directives."""
+    raise HdfsError(_INVALID_REQUEST, f"No directive with ID {request.info.id} found.")
+
+
+@read("removeCacheDirective", pb.RemoveCacheDirectiveRequest)
+def remove_cache_directive(tx: Transaction, call: Call, request: pb.RemoveCacheDirectiveRequest) -> bytes:
+    """There are no directives."""
+    raise HdfsError(_INVALID_REQUEST, f"No directive with ID {request.id} found.")
+
 
 # --- tokens, edits, movement ------------------------------------------------------------------------
 
@@ -101,7 +206,12 @@ _refuse(
     "there are no delegation tokens without authentication",
 )
 _refuse("getEditsFromTxid", UNSUPPORTED, "there is no edit log: changes are transactions of the store")
-_refuse("satisfyStoragePolicy", UNSUPPORTED, "Storage policy satisfier is disabled")
+_refuse(
+    "satisfyStoragePolicy",
+    UNSUPPORTED,
+    "Cannot request to satisfy storage policy when storage policy satisfier feature has been disabled by "
+    "admin. Seek for an admin help to enable it or use Mover tool.",
+)
 
 
 @read("getDelegationToken", _ANY)

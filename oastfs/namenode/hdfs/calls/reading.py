@@ -182,6 +182,7 @@ def get_content_summary(
         quota=2**64 - 1,
         spaceConsumed=total.space_consumed,
         spaceQuota=2**64 - 1,
+        erasureCodingPolicy="" if total.directory_count else "Replicated",
     )
     return pb.GetContentSummaryResponse(summary=summary)
 
