@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 THREADS: Final = 16
 PIECE_BYTES: Final = 1024 * 1024
-"""Contents are read and written in pieces of about this size; a request holds one or two of them."""
+"""Contents are read in pieces of this size."""
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ class WebGateway:
             if begun:
                 await self._run(writing.begin)
             await send_continue(request)
-            while piece := await _next_piece(request):
+            while piece := await request.content.readany():
                 await self._run(lambda piece=piece: writing.write(piece))  # type: ignore[misc]
             await self._run(writing.finish)
         except BaseException as error:
@@ -145,20 +145,6 @@ class WebGateway:
                 log.warning("an upload broke off", path=writing.path, error=repr(error))
             await asyncio.shield(self._run(writing.drop))
             raise
-
-
-async def _next_piece(request: web.Request) -> bytes:
-    """Some of the body; b"" at its end. Small pieces are put together."""
-    content = request.content
-    piece: bytes = await content.readany()
-    if not piece or len(piece) >= PIECE_BYTES // 2:
-        return piece
-    pieces, size = [piece], len(piece)
-    while size < PIECE_BYTES and not content.at_eof():
-        piece = await content.readany()
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
 
 
 def _ended(request: web.Request, response: web.Response) -> web.Response:
