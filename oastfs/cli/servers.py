@@ -108,6 +108,9 @@ def namenode_command(
 )
 @click.option("--storage-type", default="DISK", type=click.Choice(["DISK", "SSD", "ARCHIVE", "RAM_DISK"]))
 @click.option(
+    "--rack", default="", metavar="PATH", help="Where it stands, such as /row1/rack7 (/default-rack)."
+)
+@click.option(
     "--scrub-rate", default="8M", type=SIZE, help="Bytes a second that the scrubber reads (8M); 0: none."
 )
 @click.option(
@@ -126,6 +129,7 @@ def datanode_command(
     local_socket: Path | None,
     reserved: int,
     storage_type: str,
+    rack: str,
     scrub_rate: int,
     heartbeat: float | None,
     block_report: float | None,
@@ -153,6 +157,7 @@ def datanode_command(
             log_level=log_level,
             reserved_bytes=reserved,
             storage_type=storage_type,
+            rack=rack,
             scrub_bytes_per_second=scrub_rate,
             heartbeat_seconds=heartbeat,
             block_report_seconds=block_report,

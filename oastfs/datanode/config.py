@@ -28,6 +28,8 @@ class DatanodeConfig:
     reserved_bytes: int = 256 * 1024 * 1024
     """Space of each volume's disk that blocks never take."""
     storage_type: str = "DISK"
+    rack: str = ""
+    """Where in the network it stands, such as ``/row1/rack7``; readers are sent to near replicas first."""
     sync_on_close: bool = True
     """A block that was closed is on disk before its writer is answered."""
 

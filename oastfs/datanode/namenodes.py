@@ -158,6 +158,7 @@ class NamenodeLink:
             storages=storage_reports(volumes, identity.storage_type),
             version=VERSION,
             http_port=identity.http_port,
+            rack=self._config.rack,
         )
         response = self._stub.Register(request, timeout=CALL_SECONDS)
         for volume, storage_id in zip(volumes, response.storage_ids, strict=True):

@@ -21,6 +21,9 @@ DATANODE_LIVE: Final = 0
 DATANODE_DEAD: Final = 1
 DATANODE_DECOMMISSIONING: Final = 2
 
+DEFAULT_RACK: Final = "/default-rack"
+"""Where a datanode is that was not told where it is (HDFS's name for it)."""
+
 STORAGE_NORMAL: Final = 0
 STORAGE_FAILED: Final = 1
 """Lost, with its datanode or alone; its blocks are still to be queued for replication."""

@@ -166,6 +166,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
             request.local_socket,
             _storages(request.storages),
             request.http_port,
+            request.rack,
         )
         registered = self._write(lambda tx, context: membership.register(tx, context, registration))
         log.info(

@@ -16,6 +16,7 @@ from oastfs.namenode.cluster import (
     DATANODE_DEAD,
     DATANODE_DECOMMISSIONING,
     DATANODE_LIVE,
+    DEFAULT_RACK,
     STORAGE_FAILED,
     STORAGE_NORMAL,
 )
@@ -41,6 +42,7 @@ STORAGES_MAX: Final = 256
 TEXT_BYTES_MAX: Final = 200
 SOCKET_PATH_BYTES_MAX: Final = 107
 """Linux's limit on the path of a Unix socket."""
+RACK_CHARACTERS_MAX: Final = 200
 _BYTES_MAX: Final = (1 << 63) - 1
 
 COMMANDS_MAX: Final = 1_000
@@ -74,6 +76,8 @@ class Registration(NamedTuple):
     local_socket: str
     storages: list[StorageReport]
     http_port: int = 0
+    rack: str = ""
+    """Network location (HDFS's topology); empty: as it was, or the default."""
 
 
 class Registered(NamedTuple):
@@ -109,7 +113,7 @@ def register(tx: Transaction, context: Context, request: Registration) -> Regist
         context.now_ns,
         kept,
         known.registered_ns if known else context.now_ns,
-        known.rack if known else "/default-rack",
+        request.rack or (known.rack if known else DEFAULT_RACK),
         *totals,
         http_port=request.http_port,
     )
@@ -292,9 +296,16 @@ def _check(context: Context, request: Registration) -> None:
     path = request.local_socket
     if path and (not path.startswith("/") or len(path.encode()) > SOCKET_PATH_BYTES_MAX):
         raise InvalidArgument(f"not the path of a Unix socket: {path!r}")
+    if request.rack and not _is_rack(request.rack):
+        raise InvalidArgument(f"a rack is a path such as /rack1, not {request.rack!r}")
     if not request.storages:
         raise InvalidArgument("a datanode needs a storage")
     _check_storages(request.storages)
+
+
+def _is_rack(rack: str) -> bool:
+    parts = rack.split("/")
+    return not parts[0] and all(parts[1:]) and len(rack) <= RACK_CHARACTERS_MAX and rack.isprintable()
 
 
 def _check_storages(storages: list[StorageReport]) -> None:

@@ -31,6 +31,7 @@ class Node:
         self.capacity = capacity
         self.remaining = capacity
         self.failed = False
+        self.rack = ""
         self.running = True
         self.ledger: dict[int, tuple[int, int]] = {}
         self.datanode_id = self.storage_id = 0
@@ -55,7 +56,7 @@ class Node:
         return view
 
     def register(self) -> None:
-        request = Registration("", self.uuid, self.host, self.data_port, 0, "", [self.report])
+        request = Registration("", self.uuid, self.host, self.data_port, 0, "", [self.report], rack=self.rack)
         self.datanode_id, (self.storage_id,) = self.fleet.write(membership.register, request)
         self.running = True
 

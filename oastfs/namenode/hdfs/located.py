@@ -16,6 +16,7 @@ from oastfs.core.types import Flag, LocatedBlock, Location
 from oastfs.namenode import blocks, leases, tree
 from oastfs.namenode.blocks.allocate import FIRST_STAMP
 from oastfs.namenode.blocks.locate import live_targets, locations, readable
+from oastfs.namenode.cluster import DEFAULT_RACK
 from oastfs.namenode.hdfs.call import Address, Call
 from oastfs.store.schema import BLOCK, CONTENT, Block, Inode
 from oastfs.store.transaction import Transaction
@@ -27,7 +28,6 @@ INLINE_STAMP: Final = 1
 _HOLE_BYTES_MAX: Final = 1 << 30
 _BLOCKS: Final = int(Flag.BLOCKS)
 _OPEN: Final = int(Flag.OPEN)
-DEFAULT_RACK: Final = "/default-rack"
 _STORAGE_TYPES: Final = dict(types.StorageType.items())
 
 
@@ -71,10 +71,18 @@ def rack_of(call: Call, location: Location) -> str:
     return DEFAULT_RACK if row is None else row.rack
 
 
+def _racks_of(call: Call, host: str) -> set[str]:
+    """Where a client is: the racks of datanodes on its machine."""
+    return {row.rack for row in call.context.cluster.datanodes.values() if row.host == host}
+
+
 def add_locations(call: Call, block: types.LocatedBlock, places: Sequence[Location]) -> None:
-    """Fill in who has a block, nearest to the client first: its own machine, then the others as they come."""
+    """Fill in who has a block, nearest to the client first: its own machine, its rack, then as they come."""
     if len(places) > 1:
-        places = sorted(places, key=lambda place: place.host != call.client_host)
+        near = _racks_of(call, call.client_host)
+        places = sorted(
+            places, key=lambda place: (place.host != call.client_host, rack_of(call, place) not in near)
+        )
     for place in places:
         block.locs.append(_datanode_info(place, rack_of(call, place)))
         block.isCached.append(False)

@@ -75,6 +75,7 @@ class RegisterRequest(_message.Message):
     STORAGES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     HTTP_PORT_FIELD_NUMBER: _builtins.int
+    RACK_FIELD_NUMBER: _builtins.int
     filesystem_id: _builtins.str
     """empty for a datanode that has never registered"""
     datanode_uuid: _builtins.str
@@ -88,6 +89,8 @@ class RegisterRequest(_message.Message):
     version: _builtins.str
     http_port: _builtins.int
     """0 if it serves no HTTP"""
+    rack: _builtins.str
+    """network location, such as /row1/rack7; empty: not told"""
     @_builtins.property
     def storages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StorageReport]: ...
     def __init__(
@@ -102,10 +105,11 @@ class RegisterRequest(_message.Message):
         storages: _abc.Iterable[Global___StorageReport] | None = ...,
         version: _builtins.str = ...,
         http_port: _builtins.int = ...,
+        rack: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_port", b"control_port", "data_port", b"data_port", "datanode_uuid", b"datanode_uuid", "filesystem_id", b"filesystem_id", "host", b"host", "http_port", b"http_port", "local_socket", b"local_socket", "storages", b"storages", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_port", b"control_port", "data_port", b"data_port", "datanode_uuid", b"datanode_uuid", "filesystem_id", b"filesystem_id", "host", b"host", "http_port", b"http_port", "local_socket", b"local_socket", "rack", b"rack", "storages", b"storages", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

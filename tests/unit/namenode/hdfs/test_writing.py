@@ -339,3 +339,17 @@ def test_a_stamp_that_no_pipeline_was_set_up_with(hdfs: Hdfs, fleet: Fleet) -> N
     found = hdfs.locations("/f")
     assert extents(found) == [(0, 4096), (4096, 100)]
     assert [block.b.generationStamp for block in found.blocks] == [1, 1]
+
+
+def test_near_replicas_come_first(hdfs: Hdfs, fleet: Fleet) -> None:
+    for number, node in enumerate(fleet.nodes):
+        node.rack = f"/row/rack{min(number, 1)}"
+        node.register()
+    near = fleet.add(host="127.0.0.1")
+    near.rack = "/row/rack1"
+    near.register()
+    write(hdfs, fleet, "/f", [100])
+    (block,) = hdfs.locations("/f").blocks
+    assert block.locs[0].id.datanodeUuid == near.uuid and block.locs[0].location == "/row/rack1"
+    report = hdfs.call("getDatanodeReport", type=2).di
+    assert [one.location for one in report] == ["/row/rack0", "/row/rack1", "/row/rack1", "/row/rack1"]
