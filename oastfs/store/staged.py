@@ -23,19 +23,26 @@ from oastfs.store.transaction import Transaction
 
 T = TypeVar("T")
 _ABSENT: Final = object()
+_NO_LOCK: Final = Lock.NONE
 
 Writes = dict[Table[Any], dict[Key, Any]]
 """New values by table and key; None is a removal."""
 
 
 class StagedTransaction(Transaction):
-    """A write transaction: reads come from ``base``, writes stay here until ``finish``."""
+    """A write transaction: reads come from ``base``, writes stay here until ``finish``.
 
-    __slots__ = ("_base", "_get", "_writes")
+    A row that was read once is remembered: operations are made of others, each of which walks the path.
+    ``locking``: the engine locks rows, so a read with a lock goes to it, and may find a newer row.
+    """
 
-    def __init__(self, base: Transaction) -> None:
+    __slots__ = ("_base", "_get", "_locking", "_read", "_writes")
+
+    def __init__(self, base: Transaction, *, locking: bool = False) -> None:
         self._base = base
+        self._locking = locking
         self._get = base.get
+        self._read: dict[Table[Any], dict[Key, Any]] = {}
         self._writes: Writes = {}
 
     def finish(self) -> Writes:
@@ -43,17 +50,29 @@ class StagedTransaction(Transaction):
         writes = self._writes
         self._base = ENDED
         self._get = ENDED.get
+        self._read = {}
         self._writes = {}
         return writes
 
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
-        rows = self._writes.get(table)
-        if rows is not None:
-            check_key(table, key)
-            value = rows.get(key, _ABSENT)
-            if value is not _ABSENT:
-                return value  # type: ignore[no-any-return]
-        return self._get(table, key, lock)
+        try:
+            rows = self._writes.get(table)
+            if rows is not None:
+                value = rows.get(key, _ABSENT)
+                if value is not _ABSENT:
+                    return value  # type: ignore[no-any-return]
+            known = self._read.get(table)
+            if known is None:
+                known = self._read[table] = {}
+            elif lock is _NO_LOCK or not self._locking:
+                value = known.get(key, _ABSENT)
+                if value is not _ABSENT:
+                    return value  # type: ignore[no-any-return]
+        except TypeError:
+            check_key(table, key)  # says what is wrong with a key that has no hash
+            raise
+        value = known[key] = self._get(table, key, lock)
+        return value  # type: ignore[no-any-return]
 
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         rows = self._writes.get(table)
