@@ -72,7 +72,7 @@ class StagedTransaction(Transaction):
             check_key(table, key)  # says what is wrong with a key that has no hash
             raise
         value = known[key] = self._get(table, key, lock)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         rows = self._writes.get(table)
