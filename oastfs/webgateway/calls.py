@@ -43,10 +43,10 @@ class UserCalls:
         """A new file under construction; its inode id."""
         return int(self._call("create", request, pb.CreateResponse).fs.fileId)
 
-    def append(self, path: str, holder: str) -> int:
-        """Take a file up to write at its end; its inode id."""
+    def append(self, path: str, holder: str) -> tuple[int, int]:
+        """Take a file up to write at its end; its inode id, and the id of the block to go on with or 0."""
         answer = self._call("append", pb.AppendRequest(src=path, clientName=holder), pb.AppendResponse)
-        return int(answer.stat.fileId)
+        return answer.stat.fileId, answer.block.b.blockId if answer.HasField("block") else 0
 
     def located_blocks(self, path: str, length: int = _EVERYTHING) -> types.LocatedBlocks:
         """The blocks of a file that the user may read."""

@@ -18,7 +18,8 @@ from oastfs.core.types import SUPERUSER
 class Upload:
     """Appends to the file of an inode id, under a lease that its user has already got as ``holder``."""
 
-    def __init__(self, session: Session, inode_id: int, holder: str) -> None:
+    def __init__(self, session: Session, inode_id: int, holder: str, block_id: int = 0) -> None:
+        """``block_id``: the block that the namenode offered to go on with, if it did."""
         self._session = session
         self._path = by_id(inode_id)
         self._holder = holder
@@ -27,6 +28,9 @@ class Upload:
         self._start = self._end = status.length
         self._inline: list[bytes] | None = [] if status.is_inline else None
         self._blocks: BlockContent | None = None
+        if block_id and status.is_inline:
+            # It stands for inline content, for writers that know only blocks.
+            session.metadata.abandon_block(SUPERUSER, self._path, holder, block_id)
 
     def write(self, data: bytes) -> None:
         """Add to the end."""

@@ -60,13 +60,14 @@ class Writing:
         try:
             with UserCalls(self._address, self._asked.user) as calls:
                 if self._request is None:
-                    inode_id = calls.append(self.path, holder)
+                    inode_id, block_id = calls.append(self.path, holder)
                 else:
+                    block_id = 0
                     self._request.clientName = holder
                     self._request.replication = self._request.replication or session.info.replication
                     self._request.blockSize = self._request.blockSize or session.info.block_size
                     inode_id = calls.create(self._request)
-            self._upload = Upload(session, inode_id, holder)
+            self._upload = Upload(session, inode_id, holder, block_id)
         except BaseException:
             session.give_holder(holder)
             raise
