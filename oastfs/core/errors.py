@@ -202,6 +202,13 @@ class SpaceQuotaExceeded(QuotaExceeded):
     java_class = "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException"
 
 
+class SafeMode(OastError):
+    """The filesystem is in safe mode: nothing is changed until an administrator ends it."""
+
+    code = _errno.EROFS
+    java_class = "org.apache.hadoop.hdfs.server.namenode.SafeModeException"
+
+
 # --- writers, blocks and datanodes --------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from oastfs.core.storage_policies import StoragePolicy
 from oastfs.core.types import (
     AclEntry,
     AclStatus,
@@ -229,6 +230,21 @@ class Metadata(ABC):
         """Set a file's replication; replicas are made or removed in the background."""
         return self.call("set_replication", caller, path, replication)  # type: ignore[no-any-return]
 
+    def get_storage_policy(self, caller: Caller, path: str) -> StoragePolicy:
+        """The storage policy that holds for ``path``: its own, or of the nearest directory above with one."""
+        return self.call("get_storage_policy", caller, path)  # type: ignore[no-any-return]
+
+    def set_storage_policy(self, caller: Caller, path: str, policy: str) -> None:
+        """Give a file or directory a storage policy, by its name; '' takes it away.
+
+        Blocks that are written from now on go to such storages, if there are any.
+        """
+        self.call("set_storage_policy", caller, path, policy)
+
+    def list_storage_policies(self, caller: Caller) -> list[StoragePolicy]:
+        """All storage policies."""
+        return self.call("list_storage_policies", caller)  # type: ignore[no-any-return]
+
     def set_quota(self, caller: Caller, path: str, names: int, space: int, storage_type: str = "") -> None:
         """Limit the names in a directory's tree and the bytes that it takes; for the superuser.
 
@@ -432,6 +448,14 @@ class Metadata(ABC):
     ) -> tuple[list[int], list[int]]:
         """Ids of users and groups, given out at first sight of a name."""
         return self.call("principal_ids", caller, users, groups)  # type: ignore[no-any-return]
+
+    def safe_mode(self, caller: Caller, action: str) -> bool:
+        """``enter``, ``leave`` (both for the superuser) or ``get`` safe mode; whether it is on then.
+
+        While it is on, every verb that changes something raises SafeMode, and jobs that delete or move
+        data wait.
+        """
+        return self.call("safe_mode", caller, action)  # type: ignore[no-any-return]
 
     def datanodes(self, caller: Caller) -> list[DatanodeReport]:
         """Every datanode that ever registered."""

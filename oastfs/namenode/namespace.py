@@ -16,6 +16,7 @@ import msgspec
 from oastfs.core.errors import NoSuchVerb
 from oastfs.core.metadata import Metadata
 from oastfs.core.types import Caller
+from oastfs.namenode import safe_mode
 from oastfs.namenode.context import Context, Environment
 from oastfs.namenode.filesystem import load_info
 from oastfs.namenode.ops import READS, operation
@@ -146,8 +147,19 @@ class Namespace(Metadata):
     def _load(self, verb: str) -> Callable[..., Any]:
         if verb.startswith("_") or verb in ("call", "close") or not callable(getattr(Metadata, verb, None)):
             raise NoSuchVerb(f"no such verb: {verb}")
-        function = self._operations[verb] = operation(verb)
+        function = operation(verb)
+        if verb not in READS and verb not in safe_mode.ALLOWED:
+            function = _held_up_in_safe_mode(verb, function)
+        self._operations[verb] = function
         return function
+
+
+def _held_up_in_safe_mode(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(tx: Transaction, context: Context, *arguments: Any) -> Any:
+        safe_mode.require_off(tx, verb, arguments[0] if arguments else "")
+        return function(tx, context, *arguments)
+
+    return guarded
 
 
 def _find_kept(tx: Transaction, retry: RetryKey, now_ns: int) -> RetryEntry | None:

@@ -8,7 +8,7 @@ machines are not repeated while there are others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from oastfs.namenode.cluster import StorageView
 
@@ -21,37 +21,59 @@ def choose(
     exclude: Collection[int] = (),
     local_host: str = "",
     used_hosts: Collection[str] = (),
+    wanted_types: Sequence[str] = (),
+    fallback_types: Sequence[str] = (),
 ) -> list[StorageView]:
     """At most ``count`` storages on different datanodes, the first one nearest to the writer.
 
     ``storages`` are live ones. ``exclude`` holds datanode ids; ``used_hosts`` machines that have a replica
     already. Fewer than ``count`` are given when there are not enough with ``size_bytes`` of room.
+    ``wanted_types`` are the storage types of the replicas in order; where there is none left of a type, it is
+    one of ``fallback_types``, and any other after that.
     """
-    pool = _roomiest_by_datanode(storages, size_bytes, exclude)
+    pool = _roomiest(storages, size_bytes, exclude)
     hosts = set(used_hosts)
     chosen: list[StorageView] = []
     while pool and len(chosen) < count:
+        number = len(chosen)
+        fitting = _of_types(pool, [*wanted_types[number : number + 1], *fallback_types])
         nearest = (
-            [one for one in pool if one.datanode.host == local_host] if not chosen and local_host else []
+            [one for one in fitting if one.datanode.host == local_host] if not chosen and local_host else []
         )
-        fresh = nearest or [one for one in pool if one.datanode.host not in hosts] or pool
+        fresh = nearest or [one for one in fitting if one.datanode.host not in hosts] or fitting
         best = _better_of_two(fresh, random_below)
-        pool.remove(best)
+        pool = [one for one in pool if one.datanode_id != best.datanode_id]
         hosts.add(best.datanode.host)
         chosen.append(best)
     return chosen
 
 
-def _roomiest_by_datanode(
-    storages: Iterable[StorageView], size_bytes: int, exclude: Collection[int]
-) -> list[StorageView]:
+def _of_types(pool: list[StorageView], types: Sequence[str]) -> list[StorageView]:
+    """Storages of the first type that there is, one of each datanode; of any if there is none of these."""
+    for storage_type in types:
+        found = [one for one in pool if one.storage.storage_type == storage_type]
+        if found:
+            return found
     best: dict[int, StorageView] = {}
-    for one in storages:
-        if one.storage.remaining < size_bytes or one.datanode_id in exclude:
-            continue
+    for one in pool:
         known = best.get(one.datanode_id)
         if known is None or one.storage.remaining > known.storage.remaining:
             best[one.datanode_id] = one
+    return list(best.values())
+
+
+def _roomiest(
+    storages: Iterable[StorageView], size_bytes: int, exclude: Collection[int]
+) -> list[StorageView]:
+    """Of each datanode the storage of each type that has the most room."""
+    best: dict[tuple[int, str], StorageView] = {}
+    for one in storages:
+        if one.storage.remaining < size_bytes or one.datanode_id in exclude:
+            continue
+        key = (one.datanode_id, one.storage.storage_type)
+        known = best.get(key)
+        if known is None or one.storage.remaining > known.storage.remaining:
+            best[key] = one
     return list(best.values())
 
 

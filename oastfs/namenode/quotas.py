@@ -127,7 +127,7 @@ def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]]) -> None:
     charges.apply()
 
 
-def require_room(tx: Transaction, parent_id: int, inode: Inode, block_size: int) -> None:
+def require_room(tx: Transaction, inode: Inode, block_size: int) -> None:
     """Raise SpaceQuotaExceeded unless a whole further block of the file would fit (HDFS addBlock).
 
     What the file's blocks that are not committed yet may take is thought of, too.
@@ -139,7 +139,8 @@ def require_room(tx: Transaction, parent_id: int, inode: Inode, block_size: int)
         pending += not block.generation_stamp
     charges = _Charges(tx)
     change = Usage(0, pending * block_size * (inode.replication or charges.default_replication))
-    for directory_id in _parents(tx, parent_id, inode):
+    place = tx.get(PLACE, (inode.id,))
+    for directory_id in () if place is None else _parents(tx, place.parent_id, inode):
         charges.add(_chain(tx, directory_id), change)
     charges.check()
 

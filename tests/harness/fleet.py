@@ -32,6 +32,7 @@ class Node:
         self.remaining = capacity
         self.failed = False
         self.rack = ""
+        self.storage_type = "DISK"
         self.running = True
         self.ledger: dict[int, tuple[int, int]] = {}
         self.datanode_id = self.storage_id = 0
@@ -40,7 +41,7 @@ class Node:
     def report(self) -> StorageReport:
         return StorageReport(
             f"storage-of-{self.uuid}",
-            "DISK",
+            self.storage_type,
             self.capacity,
             self.capacity - self.remaining,
             self.remaining,

@@ -13,7 +13,7 @@ import msgspec
 from oastfs.core.errors import BlockNotFound, InvalidArgument, LeaseConflict, NoDatanodes, StaleBlock
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import LocatedBlock
-from oastfs.namenode import leases, placement
+from oastfs.namenode import leases, placement, quotas, storage_policies
 from oastfs.namenode.blocks import commands, recover
 from oastfs.namenode.blocks.drop import drop_block
 from oastfs.namenode.blocks.locate import last_before, live_replicas, live_targets, locations
@@ -39,11 +39,12 @@ def allocate(
     *,
     knows_only_blocks: bool = False,
 ) -> LocatedBlock:
-    """A new block at ``offset`` with storages to write it to. Raises NoDatanodes, LeaseConflict.
+    """A new block at ``offset`` with storages to write it to. Raises NoDatanodes, LeaseConflict and others.
 
     What a writer that ``knows_only_blocks`` puts into it may end inline.
     """
     _check_free(tx, context, inode, holder, offset, path)
+    quotas.require_room(tx, inode, inode.block_size or context.info.block_size)
     targets = _place(tx, context, inode, exclude, local_host)
     block_id = context.take_block_id(tx, inode.id & PARTITION_MASK)
     staged = b"" if knows_only_blocks else None
@@ -129,13 +130,17 @@ def _place(
 ) -> list[StorageView]:
     cluster, now_ns = context.cluster, context.now_ns
     live = [view for view in cluster.storages(tx, now_ns).values() if cluster.is_live(view, now_ns)]
+    policy = storage_policies.of_file(tx, inode)
+    replication = inode.replication or context.info.replication
     targets = placement.choose(
         live,
-        inode.replication or context.info.replication,
+        replication,
         inode.block_size or context.info.block_size,
         context.environment.random_below,
         exclude,
         local_host,
+        wanted_types=policy.types_of(replication),
+        fallback_types=policy.creation_fallbacks,
     )
     if not targets:
         raise NoDatanodes(_why_none(live, exclude))

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 
 from oastfs.core.errors import InvalidArgument, NoSuchVerb, OastError, PermissionDenied
 from oastfs.core.types import Caller
-from oastfs.namenode.hdfs import calls
+from oastfs.namenode.hdfs import calls, safe_mode
 from oastfs.namenode.hdfs.call import Address, Call
 from oastfs.namenode.hdfs.errors import describe, worded
 from oastfs.namenode.hdfs.methods import METHODS, Method
@@ -257,6 +257,8 @@ def decode(method: Method, body: bytes | memoryview) -> Message:
 def carry_out(method: Method, tx: Transaction, call: Call, message: Message) -> bytes:
     """Run a call in a transaction; its encoded answer. Denials are worded while names can be looked up."""
     try:
+        if not method.reads:
+            safe_mode.require_off(tx, method.name, message)
         answer = method.function(tx, call, message)
     except OastError as error:
         raise worded(tx, call, error) from None

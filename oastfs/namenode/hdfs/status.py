@@ -6,7 +6,7 @@ import stat as _stat
 from typing import Final
 
 from oastfs.core.types import FileStatus, Flag
-from oastfs.namenode import tree
+from oastfs.namenode import storage_policies, tree
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited, layout, ownership, varint
 from oastfs.store.schema import CONTENT
@@ -18,6 +18,8 @@ PERMISSION_MASK: Final = 0o1777
 """Bits that HDFS knows."""
 _MS: Final = 1_000_000
 _ACL: Final = int(Flag.ACL)
+_STORAGE_POLICY: Final = b"\x80\x01"
+"""The tag of field 16."""
 _HAS_ACL: Final = b"\x90\x01" + bytes((types.HdfsFileStatus.HAS_ACL,))
 # Field 1, the kind, and the tag of field 2, the name.
 _DIRECTORY: Final = bytes((8, types.HdfsFileStatus.IS_DIR, 0x12))
@@ -57,8 +59,17 @@ def encode_bytes(tx: Transaction, call: Call, status: FileStatus, name: str = ""
             b"\x68",
             varint(status.inode_id),
             _HAS_ACL if status.flags & _ACL else b"",
+            _policy(tx, call, status),
         )
     )
+
+
+def _policy(tx: Transaction, call: Call, status: FileStatus) -> bytes:
+    """The field of the storage policy that holds, its own or inherited; nothing if there is none."""
+    if not call.policies_in_use(tx):
+        return b""
+    found = storage_policies.own_id(status.flags) or call.inherited_policy(tx, status.parent_id)
+    return _STORAGE_POLICY + varint(found) if found and not status.is_symlink else b""
 
 
 def encode(tx: Transaction, call: Call, status: FileStatus, name: str = "") -> types.HdfsFileStatus:

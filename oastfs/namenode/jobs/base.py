@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 from oastfs.core.types import SUPERUSER
+from oastfs.namenode import safe_mode
 from oastfs.namenode.context import Context
 from oastfs.namenode.namespace import Namespace
 from oastfs.store.transaction import Transaction
@@ -20,10 +21,16 @@ class Job(ABC):
     name: ClassVar[str]
     interval_seconds: ClassVar[float]
     """How long to wait when a step found nothing to do."""
+    waits_in_safe_mode: ClassVar[bool] = False
+    """It deletes or moves data, or closes files."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.store = namespace.store
+
+    def is_held_up(self) -> bool:
+        """Whether safe mode keeps it from running now."""
+        return self.waits_in_safe_mode and self.store.read(safe_mode.is_on)
 
     @abstractmethod
     def run_once(self, now_ns: int) -> int:

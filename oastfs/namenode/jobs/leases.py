@@ -23,6 +23,7 @@ class LeaseExpiry(Job):
 
     name = "lease expiry"
     interval_seconds = 10.0
+    waits_in_safe_mode = True
 
     def run_once(self, now_ns: int) -> int:
         for holder in self.store.read(lambda tx: _expired_holders(tx, now_ns)):

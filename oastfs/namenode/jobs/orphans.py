@@ -20,6 +20,7 @@ class Orphans(Job):
 
     name = "orphans"
     interval_seconds = 60.0
+    waits_in_safe_mode = True
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

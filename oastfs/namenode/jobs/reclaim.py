@@ -43,6 +43,7 @@ class Reclaim(Job):
 
     name = "reclaim"
     interval_seconds = 1.0
+    waits_in_safe_mode = True
 
     def run_once(self, now_ns: int) -> int:
         first = self.store.read(lambda tx: next(iter(tx.scan(INODE, (RECLAIM_ID,), limit=1)), None))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from oastfs.core.errors import StaleHandle
-from oastfs.namenode import placement, tree
+from oastfs.namenode import placement, storage_policies, tree
 from oastfs.namenode.blocks import commands
 from oastfs.namenode.blocks.replicas import is_leaving, owner_and_block
 from oastfs.namenode.cluster import StorageView
@@ -23,6 +23,7 @@ from oastfs.store.schema import (
     REPLICA,
     REPLICATION_NEED,
     Block,
+    Inode,
     ReplicationNeed,
 )
 from oastfs.store.table import Key
@@ -41,6 +42,7 @@ class Replication(Job):
 
     name = "replication"
     interval_seconds = 1.0
+    waits_in_safe_mode = True
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__(namespace)
@@ -90,27 +92,28 @@ class Look:
         if need is None or owner is None or block is None or not block.generation_stamp:
             self.tx.delete(REPLICATION_NEED, (self.block_id,))
             return
-        wanted = self._wanted(owner.inode_id)
-        if not wanted:
+        inode = self._owner(owner.inode_id)
+        wanted = 0 if inode is None else inode.replication or self.context.info.replication
+        if inode is None:
             self.tx.delete(REPLICATION_NEED, (self.block_id,))
         elif block.pending_stamp:
             self._later(need, BEING_WRITTEN_NS)
         else:
             self._count(block)
             if len(self.good) < wanted:
-                self._later(need, self._make_up(block, wanted - len(self.good)))
+                self._later(need, self._make_up(inode, block, wanted - len(self.good)))
             elif self._tidy(block, wanted):
                 self._later(need, UNDER_WAY_NS)
             else:
                 self.tx.delete(REPLICATION_NEED, (self.block_id,))
 
-    def _wanted(self, inode_id: int) -> int:
-        """Replicas that the file wants; 0 if it is gone."""
+    def _owner(self, inode_id: int) -> Inode | None:
+        """The file; None if it is gone."""
         try:
             node = tree.resolve_id(self.tx, inode_id)
         except StaleHandle:
-            return 0
-        return 0 if node.parent_id == RECLAIM_ID else node.inode.replication or self.context.info.replication
+            return None
+        return None if node.parent_id == RECLAIM_ID else node.inode
 
     def _count(self, block: Block) -> None:
         cluster, now_ns = self.context.cluster, self.context.now_ns
@@ -129,14 +132,14 @@ class Look:
             else:
                 self.good.append(view)
 
-    def _make_up(self, block: Block, count: int) -> int:
+    def _make_up(self, inode: Inode, block: Block, count: int) -> int:
         """Have copies made; how long to wait for them, in ns."""
         self._delete(self.stale, block)
         if not self.good:
             return IMPOSSIBLE_NS
         if any(self._is_waiting(source) for source in self.good):
             return UNDER_WAY_NS
-        targets = self._targets(block, count)
+        targets = self._targets(inode, block, count)
         if not targets:
             # There is no other place than that of a bad replica: good ones exist, so it may go.
             self._delete(self.corrupt, block)
@@ -151,10 +154,12 @@ class Look:
         row = self.tx.get(DATANODE_COMMAND, (source.datanode_id, self.block_id, commands.COPY))
         return row is not None and row.due_ns == 0
 
-    def _targets(self, block: Block, count: int) -> list[StorageView]:
+    def _targets(self, inode: Inode, block: Block, count: int) -> list[StorageView]:
         cluster, now_ns = self.context.cluster, self.context.now_ns
         held = {int(key[1]) for key, _ in self.tx.scan(REPLICA, (self.block_id,))}
         storages = cluster.storages(self.tx, now_ns).values()
+        policy = storage_policies.of_file(self.tx, inode)
+        held_types = [view.storage.storage_type for view in self.good]
         return placement.choose(
             [view for view in storages if cluster.is_live(view, now_ns)],
             count,
@@ -162,6 +167,8 @@ class Look:
             self.context.environment.random_below,
             {view.datanode_id for view in storages if view.storage_id in held and view.readable},
             used_hosts={view.datanode.host for view in self.good},
+            wanted_types=policy.types_of(len(self.good) + count, held_types),
+            fallback_types=policy.replication_fallbacks,
         )
 
     def _tidy(self, block: Block, wanted: int) -> bool:

@@ -49,7 +49,7 @@ class JobRunner:
     def _step(self, job: Job) -> float:
         """Seconds until the job is due again."""
         try:
-            done = job.run_once(self._clock_ns())
+            done = 0 if job.is_held_up() else job.run_once(self._clock_ns())
         except StoreFull as error:
             log.warning("the store is full, job waits", job=job.name, error=str(error))
             return PAUSE_AFTER_ERROR_SECONDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oastfs.core.types import LocatedBlock
-from oastfs.namenode import blocks, leases, quotas, tree
+from oastfs.namenode import blocks, leases, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.writing import resolve_writable
 from oastfs.store.transaction import Transaction
@@ -20,7 +20,6 @@ def add_block(
 ) -> LocatedBlock:
     """HDFS addBlock, at any offset. The block belongs to the file once it is committed."""
     node = resolve_writable(tx, context, path, holder)
-    quotas.require_room(tx, node.parent_id, node.inode, node.inode.block_size or context.info.block_size)
     inode = leases.acquire(tx, context, node.inode, holder, exclusive=False, path=path)
     located = blocks.allocate(tx, context, inode, holder, offset, exclude or [], local_host, path)
     if inode is not node.inode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oastfs.core.errors import AlreadyExists, FileTooLarge, InvalidArgument, LeaseConflict, Unsupported
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import FileStatus, Flag
-from oastfs.namenode import blocks, content, leases, removal, tree
+from oastfs.namenode import blocks, content, leases, quotas, removal, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.ops.open import content_of
 from oastfs.namenode.permissions import READ, WRITE, require, require_sticky
@@ -33,7 +33,9 @@ def concat(tx: Transaction, context: Context, path: str, sources: list[str]) -> 
     for source, one in zip(sources, nodes, strict=True):
         if one.inode.length:
             inode = _take_over(tx, context, inode, one.inode, source)
-        removal.remove(tx, context, Node(one.parent_id, one.name, _emptied(one.inode)))
+        emptied = _emptied(one.inode)
+        quotas.resized(tx, one.parent_id, one.inode, emptied)
+        removal.remove(tx, context, Node(one.parent_id, one.name, emptied))
     inode = tree.with_attributes(inode, mtime_ns=context.now_ns, ctime_ns=context.now_ns)
     return tree.status_of(tx, context, tree.save(tx, node, inode))
 

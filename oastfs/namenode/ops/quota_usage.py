@@ -5,7 +5,7 @@ from __future__ import annotations
 from oastfs.core.types import QuotaUsage
 from oastfs.namenode import tree
 from oastfs.namenode.context import Context
-from oastfs.namenode.ops.content_summary import content_summary, type_quotas
+from oastfs.namenode.ops.content_summary import content_summary
 from oastfs.namenode.permissions import EXECUTE, READ, require
 from oastfs.store.schema import QUOTA
 from oastfs.store.transaction import Transaction
@@ -19,4 +19,6 @@ def quota_usage(tx: Transaction, context: Context, path: str) -> QuotaUsage:
         summary = content_summary(tx, context, path)
         return QuotaUsage(summary.file_count + summary.directory_count, summary.space_consumed)
     require(context, node.inode, READ | EXECUTE, path)
-    return QuotaUsage(row.names, row.space, row.names_max, row.space_max, type_quotas(row))
+    # What single types take is not kept, so it has to be counted.
+    types = content_summary(tx, context, path).type_quotas if row.type_limits else ()
+    return QuotaUsage(row.names, row.space, row.names_max, row.space_max, types)

@@ -13,7 +13,6 @@ from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited
 from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, describe, file_not_found
 from oastfs.namenode.hdfs.methods import read
-from oastfs.namenode.ops.content_summary import content_summary
 from oastfs.namenode.ops.listdir import listdir
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, require
 from oastfs.store.transaction import Transaction
@@ -164,27 +163,6 @@ def _note_failure(one: types.BatchedDirectoryListing, path: str, error: OSError)
     if isinstance(error, NotFound):
         error = file_not_found(path)
     one.exception.className, one.exception.message = describe(error)
-
-
-@read("getContentSummary", pb.GetContentSummaryRequest, long=True)
-def get_content_summary(
-    tx: Transaction, call: Call, request: pb.GetContentSummaryRequest
-) -> pb.GetContentSummaryResponse:
-    """Totals of a tree."""
-    try:
-        total = content_summary(tx, call.context, request.path)
-    except NotFound:
-        raise file_not_found(request.path) from None
-    summary = types.ContentSummary(
-        length=total.length,
-        fileCount=total.file_count,
-        directoryCount=total.directory_count,
-        quota=2**64 - 1,
-        spaceConsumed=total.space_consumed,
-        spaceQuota=2**64 - 1,
-        erasureCodingPolicy="" if total.directory_count else "Replicated",
-    )
-    return pb.GetContentSummaryResponse(summary=summary)
 
 
 @read("getPreferredBlockSize", pb.GetPreferredBlockSizeRequest)

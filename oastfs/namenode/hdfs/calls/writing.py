@@ -19,7 +19,7 @@ from oastfs.core.errors import (
     StaleHandle,
 )
 from oastfs.core.types import BlockCommit, Flag
-from oastfs.namenode import blocks, leases, placement, removal, tree
+from oastfs.namenode import blocks, leases, placement, removal, storage_policies, tree
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.errors import (
@@ -149,6 +149,7 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
         _take_back_stamps(tx, inode, holder, request.previous)
         inode = _commit(tx, call, inode, holder, request.previous, path)
         inode = _reach(inode, _end_of_blocks(tx, inode), context.now_ns)
+        tree.save(tx, node, inode)
     exclude = _datanode_ids(tx, call, (node.id for node in request.excludeNodes))
     try:
         block = blocks.allocate(
@@ -164,8 +165,6 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
         )
     except NoDatanodes as error:
         raise HdfsError(IO, too_few(call, path, exclude, error)) from None
-    if inode is not node.inode:
-        tree.save(tx, node, inode)
     return pb.AddBlockResponse(block=located.encode_block(call, block))
 
 
@@ -212,6 +211,8 @@ def get_additional_datanode(
     cluster, now_ns = context.cluster, context.now_ns
     views = cluster.storages(tx, now_ns).values()
     live = [view for view in views if cluster.is_live(view, now_ns)]
+    policy = storage_policies.of_file(tx, node.inode)
+    kept = [view for uuid in request.existingStorageUuids for view in live if view.storage.uuid == uuid]
     chosen = placement.choose(
         live,
         request.numAdditionalNodes,
@@ -219,13 +220,16 @@ def get_additional_datanode(
         context.environment.random_below,
         [*existing, *excluded],
         used_hosts=[one.id.ipAddr for one in request.existings],
+        wanted_types=policy.types_of(
+            node.inode.replication or context.info.replication, [view.storage.storage_type for view in kept]
+        ),
+        fallback_types=policy.replication_fallbacks,
     )
     answer = pb.GetAdditionalDatanodeResponse()
     block = answer.block
     block.b.CopyFrom(request.blk)
     block.offset, block.corrupt = 0, False
     block.blockToken.CopyFrom(located.token())
-    kept = [view for uuid in request.existingStorageUuids for view in live if view.storage.uuid == uuid]
     for view in [*kept, *chosen]:
         located.add_locations(call, block, [view.location])
     return answer
