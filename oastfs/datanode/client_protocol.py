@@ -81,7 +81,8 @@ class ClientProtocol:
 
     def _visible_length(self, body: bytes | memoryview) -> Message:
         block = _decode(pb.GetReplicaVisibleLengthRequest, body).block
-        replica = self._context.small_blocks.find(block.blockId, 0)
+        self._context.small_blocks.make_if_inline(block.blockId, block.generationStamp)
+        replica = self._context.store.get(block.blockId)
         if replica.generation_stamp < block.generationStamp:
             # Not BlockNotFound: clients take that for a writer that has not begun, and the length for 0.
             raise OastError(

@@ -25,7 +25,8 @@ _BATCH_BYTES = 1024 * 1024
 
 def find_replica(context: DataContext, block: pb.ExtendedBlock) -> Replica:
     """The replica of a request that may be read. Raises BlockNotFound."""
-    replica = context.small_blocks.find(block.blockId, block.generationStamp)
+    context.small_blocks.make_if_inline(block.blockId, block.generationStamp)
+    replica = context.store.get(block.blockId, block.generationStamp)
     if replica.corrupt:
         raise BlockNotFound(f"block {block.blockId} is corrupt here")
     return replica

@@ -111,16 +111,12 @@ class SmallBlocks:
             raise
         return writer
 
-    def find(self, block_id: int, stamp: int) -> Replica:
-        """A replica for reading, with that stamp or a later one. Raises BlockNotFound.
-
-        One that stands for inline content is made now if it is not here yet.
-        """
+    def make_if_inline(self, block_id: int, stamp: int) -> None:
+        """For a reader: make a replica that is not here, if the block stands for inline content."""
         if self._store.find(block_id) is None:
             content = self._fetch(block_id)
             if content is not None:
-                self._make(block_id, stamp or 1, *content)
-        return self._store.get(block_id, stamp)
+                self._make(block_id, stamp, *content)
 
     def _make(self, block_id: int, stamp: int, data: bytes, storage_uuid: str) -> None:
         try:

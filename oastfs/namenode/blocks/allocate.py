@@ -67,7 +67,8 @@ def begin_update(
 ) -> LocatedBlock:
     """A new stamp for an existing block, and the replicas to write to. Raises BlockNotFound.
 
-    What was staged stays until ``retarget``: some HDFS clients ask for a stamp and then do without it.
+    What was staged stays: a block is staged when it has ended, and under a newer stamp its writer only
+    makes sure of that. (Some HDFS clients ask for a stamp and then do without it.)
     """
     block = tx.get(BLOCK, (inode.id, offset), Lock.EXCLUSIVE)
     if block is None or block.block_id != block_id:
@@ -184,8 +185,7 @@ def retarget(
         view = context.cluster.find(tx, context.now_ns, storage_id)
         if view is not None:
             commands.order_delete(tx, view, block.block_id, block.pending_stamp - 1)
-    staged = None if block.staged is None else b""
-    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets, staged=staged))
+    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets))
 
 
 def take_back_stamps(

@@ -7,8 +7,7 @@ bytes become its inline content and the block is forgotten; datanodes find that 
 so no command has to be written for any of them.
 
 Only a file's one and only block is staged, when it is not full and its writer is alone: else more
-blocks could follow, and it has to be a block. A pipeline that is set up anew takes the staged bytes out of
-the row; the datanodes have them still.
+blocks could follow, and it has to be a block.
 
 To append to an inline file such a client gets a block that stands for the content
 (``allocate.begin_append``): datanodes fetch its bytes with ``read`` when they are first asked for it. The

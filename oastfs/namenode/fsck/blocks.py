@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
+import msgspec
+
 from oastfs.core.types import Flag
 from oastfs.namenode import tree
 from oastfs.namenode.blocks import recover
@@ -117,10 +119,22 @@ class _Files:
         if block.pending_stamp <= block.generation_stamp or (block.length and not block.generation_stamp):
             text = f"stamps or length of block {block.block_id} at {offset} are impossible: {block}"
             check.problem("bad-block", check.where(self.inode_id), text)
+        self._check_staged(offset, block)
         if self.tx.get(OPEN_FILE, (self.inode_id, block.holder)) is None:
             text = f"block {block.block_id} at {offset} is being written by {block.holder!r}, without a lease"
             repair = _end_writer(self.inode_id, offset, block.block_id)
             check.problem("block-without-writer", check.where(self.inode_id), text, repair)
+
+    def _check_staged(self, offset: int, block: Block) -> None:
+        """Only a new first block holds bytes that may become inline content, as many as may be inline."""
+        check = self.check
+        if not block.staged:
+            return
+        if offset or block.generation_stamp or len(block.staged) > check.info.inline_limit:
+            text = (
+                f"block {block.block_id} at {offset} holds {len(block.staged)} staged bytes it may not hold"
+            )
+            check.problem("bad-block", check.where(self.inode_id), text, _unstage(self.inode_id, offset))
 
     def _check_replicas(self, node: Node, offset: int, block: Block) -> None:
         """Health of a committed block; and that the replication job knows of one that lacks replicas."""
@@ -220,6 +234,15 @@ def _end_writer(inode_id: int, offset: int, block_id: int) -> Repair:
             return
         inode: Inode = recover.begin_block(tx, context, node.inode, offset, block)
         tree.save(tx, node, inode)
+
+    return mend_it
+
+
+def _unstage(inode_id: int, offset: int) -> Repair:
+    def mend_it(tx: Transaction, context: Context) -> None:
+        block = tx.get(BLOCK, (inode_id, offset))
+        if block is not None and block.staged:
+            tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, staged=b""))
 
     return mend_it
 

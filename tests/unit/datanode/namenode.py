@@ -25,6 +25,14 @@ class RecordingNamenode(ControlServicer):
         self.commands: list[pb.Command] = []
         self.forgetful = False
         self.client_address = "namenode-1:8020"
+        self.inline_limit = 0
+        self.takes_inline = True
+        self.staged: dict[int, tuple[int, bytes]] = {}
+        """Block id to stamp and bytes."""
+        self.inline: dict[int, bytes] = {}
+        """Content that blocks stand for."""
+        self.outcomes: dict[int, pb.SettleInlineResponse.Outcome.ValueType] = {}
+        self.asked: list[int] = []
         self._lock = threading.Lock()
         self._server: grpc.Server | None = None
         self.port = 0
@@ -63,6 +71,7 @@ class RecordingNamenode(ControlServicer):
             heartbeat_interval_seconds=0.05,
             block_report_interval_seconds=3600,
             client_address=self.client_address,
+            inline_limit=self.inline_limit,
         )
 
     def Heartbeat(self, request: pb.HeartbeatRequest, rpc: grpc.ServicerContext) -> pb.HeartbeatResponse:
@@ -87,3 +96,28 @@ class RecordingNamenode(ControlServicer):
     ) -> pb.BlockReportResponse:
         self.reports.append(list(request_iterator))
         return pb.BlockReportResponse()
+
+    def StoreInline(
+        self, request: pb.StoreInlineRequest, rpc: grpc.ServicerContext
+    ) -> pb.StoreInlineResponse:
+        assert request.datanode_id == 7
+        if self.takes_inline:
+            self.staged[request.block_id] = (request.generation_stamp, request.data)
+        return pb.StoreInlineResponse(accepted=self.takes_inline)
+
+    def ReadInline(self, request: pb.ReadInlineRequest, rpc: grpc.ServicerContext) -> pb.ReadInlineResponse:
+        assert request.datanode_id == 7
+        data = self.inline.get(request.block_id)
+        if data is None:
+            return pb.ReadInlineResponse()
+        return pb.ReadInlineResponse(found=True, data=data, storage_id=101)
+
+    def SettleInline(
+        self, request: pb.SettleInlineRequest, rpc: grpc.ServicerContext
+    ) -> pb.SettleInlineResponse:
+        assert request.datanode_id == 7
+        self.asked.extend(one.block_id for one in request.blocks)
+        wait = pb.SettleInlineResponse.WAIT
+        return pb.SettleInlineResponse(
+            outcomes=[self.outcomes.get(one.block_id, wait) for one in request.blocks]
+        )

@@ -6,18 +6,15 @@ import json
 import os
 import shutil
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from oastfs.core.errors import ForeignDatanode, InvalidArgument, OastError
-from oastfs.datanode.config import DatanodeConfig
-from oastfs.datanode.datanode import Datanode
-from oastfs.datanode.http import FindNamenode, WebPart
+from oastfs.core.errors import ForeignDatanode, InvalidArgument
+from oastfs.datanode.http import FindNamenode
 from oastfs.datanode.reporter import report_messages
 from oastfs.datanode.volume import Volume
 from oastfs.wire.proto import control_pb2 as pb
@@ -26,58 +23,10 @@ from tests.harness.ports import free_port
 from tests.harness.waiting import wait_until
 from tests.unit.datanode.namenode import RecordingNamenode
 from tests.unit.datanode.peer import Pipeline, read_block, write_block
+from tests.unit.datanode.running import Running
 
 BLOCK = BlockId(1024, 5)
 CONTENT = os.urandom(100_000)
-
-
-class Running:
-    """A datanode under test."""
-
-    def __init__(self, config: DatanodeConfig, part: WebPart | None = None) -> None:
-        self.faults: list[OastError] = []
-        self.datanode = Datanode(config, self.faults.append, part)
-        self.datanode.start()
-        self.store = self.datanode.store
-
-    @property
-    def target(self) -> Target:
-        return Target("127.0.0.1", self.datanode.server.data_port, self.store.volumes[0].storage_uuid)
-
-
-@pytest.fixture
-def namenode() -> Iterator[RecordingNamenode]:
-    namenode = RecordingNamenode()
-    namenode.start()
-    yield namenode
-    namenode.stop()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    with ExitStack() as stack:
-
-        def start(
-            *namenodes: RecordingNamenode,
-            name: str = "dn",
-            volumes: int = 1,
-            part: WebPart | None = None,
-            **options: Any,
-        ) -> Running:
-            running = Running(
-                DatanodeConfig(
-                    volumes=tuple(tmp_path / name / str(number) for number in range(volumes)),
-                    namenodes=tuple(one.address for one in namenodes),
-                    reserved_bytes=0,
-                    stop_grace_seconds=0.2,
-                    **options,
-                ),
-                part,
-            )
-            stack.callback(running.datanode.stop)
-            return running
-
-        yield start
 
 
 def order(namenode: RecordingNamenode, **command: Any) -> None:
