@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from google.protobuf.message import Message
+
+from oastfs.namenode.hdfs.methods import METHODS
 from oastfs.namenode.web.operations import Calls, Json, operation
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.webhdfs import WebRequest
 
-_REFUSED: Final = {
+_CALLS: Final = {
     ("GET", "GETSNAPSHOTDIFF"): "getSnapshotDiffReport",
     ("GET", "GETSNAPSHOTDIFFLISTING"): "getSnapshotDiffReportListing",
     ("GET", "GETSNAPSHOTLIST"): "getSnapshotListing",
     ("PUT", "ALLOWSNAPSHOT"): "allowSnapshot",
     ("PUT", "DISALLOWSNAPSHOT"): "disallowSnapshot",
+    ("PUT", "CREATESNAPSHOT"): "createSnapshot",
     ("PUT", "RENAMESNAPSHOT"): "renameSnapshot",
     ("DELETE", "DELETESNAPSHOT"): "deleteSnapshot",
     ("PUT", "SATISFYSTORAGEPOLICY"): "satisfyStoragePolicy",
@@ -21,35 +25,43 @@ _REFUSED: Final = {
     ("PUT", "DISABLEECPOLICY"): "disableErasureCodingPolicy",
     ("PUT", "SETECPOLICY"): "setErasureCodingPolicy",
     ("POST", "UNSETECPOLICY"): "unsetErasureCodingPolicy",
+    ("GET", "GETECPOLICY"): "getErasureCodingPolicy",
     ("PUT", "RENEWDELEGATIONTOKEN"): "renewDelegationToken",
     ("PUT", "CANCELDELEGATIONTOKEN"): "cancelDelegationToken",
 }
+_PARAMETERS: Final = {
+    "snapshotName": "snapshotname",
+    "snapshotOldName": "oldsnapshotname",
+    "snapshotNewName": "snapshotname",
+    "ecPolicyName": "ecpolicy",
+}
+"""Fields of the calls' requests that come from parameters; those of ``_PATHS`` are the path."""
+_PATHS: Final = ("snapshotRoot", "src")
+
+
+def _request(asked: WebRequest, call: str) -> Message:
+    message = METHODS[call].request()
+    for name in message.DESCRIPTOR.fields_by_name:
+        if name in _PATHS:
+            setattr(message, name, asked.path)
+        elif name in _PARAMETERS:
+            setattr(message, name, asked.text(_PARAMETERS[name]))
+    return message
 
 
 def _declare(method: str, name: str, call: str) -> None:
     @operation(method, name)
-    def refused(asked: WebRequest, calls: Calls) -> None:
-        calls(call, pb.MsyncRequest(), pb.MsyncResponse)
+    def ask(asked: WebRequest, calls: Calls) -> None:
+        calls(call, _request(asked, call), pb.MsyncResponse)
 
 
-for (_method, _name), _call in _REFUSED.items():
+for (_method, _name), _call in _CALLS.items():
     _declare(_method, _name, _call)
-
-
-@operation("PUT", "CREATESNAPSHOT")
-def create_snapshot(asked: WebRequest, calls: Calls) -> None:
-    calls("createSnapshot", pb.CreateSnapshotRequest(snapshotRoot=asked.path), pb.MsyncResponse)
 
 
 @operation("GET", "GETSNAPSHOTTABLEDIRECTORYLIST")
 def get_snapshottable_directories(asked: WebRequest, calls: Calls) -> Json:
     return {"SnapshottableDirectoryList": None}
-
-
-@operation("GET", "GETECPOLICY")
-def get_ec_policy(asked: WebRequest, calls: Calls) -> None:
-    request = pb.GetErasureCodingPolicyRequest(src=asked.path)
-    calls("getErasureCodingPolicy", request, pb.GetErasureCodingPolicyResponse)
 
 
 @operation("GET", "GETECPOLICIES")

@@ -193,6 +193,8 @@ def test_access(web: Web) -> None:
     [
         ("PUT", "ALLOWSNAPSHOT", "UnsupportedOperationException"),
         ("PUT", "CREATESNAPSHOT", "SnapshotException"),
+        ("DELETE", "DELETESNAPSHOT", "SnapshotException"),
+        ("PUT", "RENAMESNAPSHOT", "SnapshotException"),
         ("PUT", "SETECPOLICY", "UnsupportedOperationException"),
         ("PUT", "RENEWDELEGATIONTOKEN", "InvalidToken"),
         ("GET", "GETSNAPSHOTLIST", "SnapshotException"),
@@ -233,3 +235,29 @@ def test_who_is_not_named_is_nobody(web: Web) -> None:
     status, _, message = web.refused("PUT", "/x", "MKDIRS", user="")
     assert status == 403 and "user=dr.who" in message
     assert web.ok("PUT", "/x", "MKDIRS", user="bob", doas="root") == {"boolean": True}
+
+
+def test_acls(web: Web) -> None:
+    def entries(path: str) -> list[str]:
+        found: list[str] = web.ok("GET", path, "GETACLSTATUS")["AclStatus"]["entries"]
+        return found
+
+    assert entries("/d/small") == []
+    web.ok("PUT", "/d/small", "MODIFYACLENTRIES", aclspec="user:bob:rw-,group:staff:r--")
+    assert entries("/d/small") == ["user:bob:rw-", "group::r--", "group:staff:r--"]
+    status = web.ok("GET", "/d/small", "GETACLSTATUS")["AclStatus"]
+    assert (status["owner"], status["stickyBit"], status["permission"]) == ("root", False, "664")
+    assert web.ok("GET", "/d/small", "GETFILESTATUS")["FileStatus"]["aclBit"] is True
+    web.ok("PUT", "/d/small", "REMOVEACLENTRIES", aclspec="group:staff")
+    assert entries("/d/small") == ["user:bob:rw-", "group::r--"]
+    web.ok("PUT", "/d/small", "SETACL", aclspec="user::rw-,user:eve:r--,group::r--,other::---")
+    assert entries("/d/small") == ["user:eve:r--", "group::r--"]
+    web.ok("PUT", "/d/small", "REMOVEACL")
+    assert entries("/d/small") == []
+    web.ok("PUT", "/d", "MODIFYACLENTRIES", aclspec="default:user:bob:rwx")
+    assert "default:user:bob:rwx" in entries("/d")
+    web.ok("PUT", "/d", "REMOVEDEFAULTACL")
+    assert entries("/d") == []
+    assert web.refused("PUT", "/d", "SETACL", aclspec="nonsense")[:2] == (400, "IllegalArgumentException")
+    assert web.refused("PUT", "/d", "SETACL")[:2] == (400, "IllegalArgumentException")
+    assert web.refused("PUT", "/d", "SETACL", aclspec="user:bob:rwx", user="eve")[0] == 403
