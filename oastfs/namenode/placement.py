@@ -3,7 +3,9 @@
 The writer's own machine comes first, then the better of two candidates drawn at random (Mitzenmacher,
 "The Power of Two Choices"), which spreads load nearly as well as knowing everything and never sends
 all writers to the one emptiest datanode. A datanode holds one replica of a block at most, and
-machines are not repeated while there are others.
+machines are not repeated while there are others. Where there are several racks, the second replica goes to
+another one and the third beside the second (HDFS's BlockPlacementPolicyDefault): the loss of a rack
+loses no block, and only one copy crosses between racks.
 """
 
 from __future__ import annotations
@@ -20,19 +22,20 @@ def choose(
     random_below: Callable[[int], int],
     exclude: Collection[int] = (),
     local_host: str = "",
-    used_hosts: Collection[str] = (),
+    beside: Sequence[StorageView] = (),
     wanted_types: Sequence[str] = (),
     fallback_types: Sequence[str] = (),
 ) -> list[StorageView]:
     """At most ``count`` storages on different datanodes, the first one nearest to the writer.
 
-    ``storages`` are live ones. ``exclude`` holds datanode ids; ``used_hosts`` machines that have a replica
+    ``storages`` are live ones. ``exclude`` holds datanode ids; ``beside`` has those with a replica
     already. Fewer than ``count`` are given when there are not enough with ``size_bytes`` of room.
     ``wanted_types`` are the storage types of the replicas in order; where there is none left of a type, it is
     one of ``fallback_types``, and any other after that.
     """
     pool = _roomiest(storages, size_bytes, exclude)
-    hosts = set(used_hosts)
+    hosts = {one.datanode.host for one in beside}
+    racks = [one.datanode.rack for one in beside]
     chosen: list[StorageView] = []
     while pool and len(chosen) < count:
         number = len(chosen)
@@ -41,11 +44,24 @@ def choose(
             [one for one in fitting if one.datanode.host == local_host] if not chosen and local_host else []
         )
         fresh = nearest or [one for one in fitting if one.datanode.host not in hosts] or fitting
+        fresh = _on_racks(fresh, racks)
         best = _better_of_two(fresh, random_below)
         pool = [one for one in pool if one.datanode_id != best.datanode_id]
         hosts.add(best.datanode.host)
+        racks.append(best.datanode.rack)
         chosen.append(best)
     return chosen
+
+
+def _on_racks(pool: list[StorageView], racks: list[str]) -> list[StorageView]:
+    """Those on the rack where the next replica belongs, after replicas on ``racks``; all if there is none."""
+    if not racks or len(racks) > 2:
+        return pool
+    if len(set(racks)) == 1:
+        found = [one for one in pool if one.datanode.rack != racks[0]]
+    else:
+        found = [one for one in pool if one.datanode.rack == racks[1]]
+    return found or pool
 
 
 def _of_types(pool: list[StorageView], types: Sequence[str]) -> list[StorageView]:

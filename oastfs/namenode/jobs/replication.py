@@ -166,7 +166,7 @@ class Look:
             block.length,
             self.context.environment.random_below,
             {view.datanode_id for view in storages if view.storage_id in held and view.readable},
-            used_hosts={view.datanode.host for view in self.good},
+            beside=self.good,
             wanted_types=policy.types_of(len(self.good) + count, held_types),
             fallback_types=policy.replication_fallbacks,
         )

@@ -219,7 +219,7 @@ def get_additional_datanode(
         node.inode.block_size or context.info.block_size,
         context.environment.random_below,
         [*existing, *excluded],
-        used_hosts=[one.id.ipAddr for one in request.existings],
+        beside=kept,
         wanted_types=policy.types_of(
             node.inode.replication or context.info.replication, [view.storage.storage_type for view in kept]
         ),
