@@ -43,6 +43,8 @@ class UpOptions:
     data: tuple[Path, ...]
     log_directory: Path | None
     insecure: bool
+    trash_interval: int | None = None
+    trash_checkpoint_interval: int | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -10,6 +12,7 @@ from oastfs.cli.hosts import check_host, check_port, host_option, insecure_optio
 from oastfs.cli.processes import die_with_supervisor
 from oastfs.cli.sizes import SIZE
 
+F = TypeVar("F", bound=Callable[..., Any])
 PORT = click.IntRange(0, 65_535)
 DEFAULT_PORT = 8020
 DEFAULT_CONTROL_PORT = 8120
@@ -18,6 +21,16 @@ DEFAULT_CONTROL_PORT = 8120
 level_option = click.option(
     "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), help="(info)"
 )
+
+
+def trash_options(command: F) -> F:
+    """Settings of the filesystem that namenodes are given."""
+    for name, text in (
+        ("--trash-checkpoint-interval", "Minutes between checkpoints of the trash (as --trash-interval)."),
+        ("--trash-interval", "Minutes that HDFS clients' removed files are kept; 0: no trash. Stays set."),
+    ):
+        command = click.option(name, type=click.IntRange(0, 1 << 31), metavar="MINUTES", help=text)(command)
+    return command
 
 
 def _begin(process: str, log_level: str, warning: str | None) -> None:
@@ -47,6 +60,7 @@ def _begin(process: str, log_level: str, warning: str | None) -> None:
     default=30.0,
     help="Seconds until a silent datanode is lost (30).",
 )
+@trash_options
 @level_option
 @insecure_option
 def namenode_command(
@@ -59,6 +73,8 @@ def namenode_command(
     audit_log: Path | None,
     stop_seconds: float,
     dead_after: float,
+    trash_interval: int | None,
+    trash_checkpoint_interval: int | None,
     log_level: str,
     insecure: bool,
 ) -> int:
@@ -85,6 +101,8 @@ def namenode_command(
             log_level=log_level,
             stop_seconds=stop_seconds,
             dead_after_seconds=dead_after,
+            trash_interval_minutes=trash_interval,
+            trash_checkpoint_interval_minutes=trash_checkpoint_interval,
         )
     )
 

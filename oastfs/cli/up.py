@@ -14,6 +14,7 @@ from oastfs.cli.failure import Failure
 from oastfs.cli.hosts import check_host, host_option, insecure_option
 from oastfs.cli.mounting import why_no_mount
 from oastfs.cli.plan import DatanodePlan, NamenodePlan, Plan, UpOptions, make_plan
+from oastfs.cli.servers import trash_options
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.supervisor import Child, Supervisor
 from oastfs.core.version import VERSION
@@ -37,6 +38,7 @@ PORT = click.IntRange(0, 65_000)
 @click.option("--block-size", type=SIZE, help="Of new filesystems (128M).")
 @click.option("--data", multiple=True, type=click.Path(path_type=Path), help="Volumes for blocks.")
 @click.option("--log-dir", "log_directory", type=click.Path(path_type=Path), help="Logs (STORE/logs).")
+@trash_options
 @insecure_option
 def up_command(**values: Any) -> None:
     """Run a whole filesystem in the foreground.
@@ -181,6 +183,11 @@ def _namenode(plan: Plan, namenode: NamenodePlan, options: UpOptions) -> Child:
     arguments = ["namenode", *plan.metadata, "--host", plan.host]
     arguments += ["--port", str(namenode.port), "--control-port", str(namenode.control_port)]
     arguments += ["--http-port", str(namenode.http_port)]
+    for option, minutes in (
+        ("--trash-interval", options.trash_interval),
+        ("--trash-checkpoint-interval", options.trash_checkpoint_interval),
+    ):
+        arguments += [] if minutes is None else [option, str(minutes)]
     arguments += ["--insecure"] if options.insecure else []
     return Child(namenode.name, arguments, plan.logs / f"{namenode.name}.log")
 

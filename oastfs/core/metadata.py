@@ -29,6 +29,7 @@ from oastfs.core.types import (
     FilesystemInfo,
     Listing,
     LocatedBlock,
+    NamenodeReport,
     Opened,
     QuotaUsage,
     RenameMode,
@@ -456,6 +457,10 @@ class Metadata(ABC):
         data wait.
         """
         return self.call("safe_mode", caller, action)  # type: ignore[no-any-return]
+
+    def namenodes(self, caller: Caller) -> list[NamenodeReport]:
+        """The namenodes that serve the filesystem; those that fell silent stay for ten minutes."""
+        return self.call("namenodes", caller)  # type: ignore[no-any-return]
 
     def datanodes(self, caller: Caller) -> list[DatanodeReport]:
         """Every datanode that ever registered."""

@@ -293,6 +293,19 @@ class FilesystemInfo(Record, frozen=True):
     supergroup_gid: int
     bytes_per_checksum: int = 512
     packet_bytes: int = 65536
+    trash_interval_minutes: int = 0
+    """0: there is no trash. This one may be changed (``oastfs namenode --trash-interval``)."""
+
+
+class NamenodeReport(Record, frozen=True):
+    """One namenode: where clients reach it, and whether it was heard of lately."""
+
+    namenode_id: int
+    host: str
+    port: int
+    http_port: int
+    live: bool
+    last_heartbeat_ns: int
 
 
 class DatanodeReport(msgspec.Struct, frozen=True, array_like=True):

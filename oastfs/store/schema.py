@@ -182,6 +182,15 @@ class Datanode(Row, frozen=True):
     http_port: int = 0
 
 
+class NamenodeRow(Row, frozen=True):
+    """A namenode: where clients reach it, and when it was last heard of. Removed when it stops."""
+
+    host: str
+    port: int
+    http_port: int
+    heartbeat_ns: int
+
+
 class DatanodeName(Row, frozen=True):
     """Datanode uuid to id."""
 
@@ -286,6 +295,7 @@ OPEN_FILE: Final = Table(
 )
 LEASE: Final = Table("lease", (("holder", TEXT),), Lease)
 DATANODE: Final = Table("datanode", (("datanode_id", ID),), Datanode)
+NAMENODE: Final = Table("namenode", (("namenode_id", ID),), NamenodeRow)
 DATANODE_NAME: Final = Table("datanode_name", (("uuid", TEXT),), DatanodeName)
 STORAGE: Final = Table("storage", (("storage_id", ID),), Storage)
 STORAGE_NAME: Final = Table("storage_name", (("uuid", TEXT),), StorageName)
@@ -304,5 +314,5 @@ PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), Pr
 TABLES: Final[tuple[Table[Any], ...]] = (
     INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, QUOTA,
     OPEN_FILE, LEASE, DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND,
-    RETRY, COUNTER, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
+    RETRY, COUNTER, NAMENODE, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from oastfs.namenode.jobs.reclaim import Reclaim
 from oastfs.namenode.jobs.replication import Replication
 from oastfs.namenode.jobs.retries import RetryExpiry
 from oastfs.namenode.jobs.runner import JobRunner
+from oastfs.namenode.jobs.trash import TrashEmptier
 from oastfs.namenode.namespace import Namespace
 
 __all__ = ["Job", "JobRunner", "all_jobs"]
@@ -32,5 +33,6 @@ def all_jobs(namespace: Namespace) -> list[Job]:
             Orphans,
             RetryExpiry,
             CommandExpiry,
+            TrashEmptier,
         )
     ]

@@ -21,6 +21,7 @@ READS: Final = frozenset(
         "get_xattrs",
         "list_storage_policies",
         "listdir",
+        "namenodes",
         "open",
         "path_of",
         "principal_names",

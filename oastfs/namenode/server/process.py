@@ -18,11 +18,13 @@ import structlog
 from oastfs.core.errors import AlreadyExists, OastError
 from oastfs.core.logging import configure
 from oastfs.core.version import VERSION
+from oastfs.namenode import trash
 from oastfs.namenode.control import HEARTBEAT_INTERVAL_SECONDS, ControlServer
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.hdfs.administration import AdministrationHandler
 from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.jobs import JobRunner, all_jobs
+from oastfs.namenode.jobs.presence import Presence
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
 from oastfs.namenode.server.completions import Completions
@@ -61,6 +63,9 @@ class NamenodeConfig:
     log_level: str = "info"
     stop_seconds: float = 10.0
     dead_after_seconds: float = 30.0
+    trash_interval_minutes: int | None = None
+    trash_checkpoint_interval_minutes: int | None = None
+    """Settings of the filesystem: None leaves them as they are."""
     limits: RpcLimits = field(default_factory=RpcLimits)
 
 
@@ -136,6 +141,9 @@ class Namenode:
         store = _open(config)
         self._parts.callback(store.close)
         namespace = self._namespace = Namespace(store, dead_after_seconds=config.dead_after_seconds)
+        minutes = config.trash_interval_minutes, config.trash_checkpoint_interval_minutes
+        if minutes != (None, None):
+            store.write(lambda tx: trash.change(tx, *minutes))
         audit = None
         if config.audit_log is not None:
             audit = AuditLog(config.audit_log)
@@ -174,6 +182,11 @@ class Namenode:
         self._parts.callback(jobs.stop)
         # Last: a client that reaches this port finds everything else in place.
         port = self._client_port = await self._rpc.start(config.host, config.port)
+        presence = Presence(namespace, self._public_host(), port, http_port)
+        self._parts.callback(presence.leave)
+        heartbeat = JobRunner([presence])  # on a thread of its own: other jobs' steps must not silence it
+        heartbeat.start()
+        self._parts.callback(heartbeat.stop)
         return Endpoints(config.host, port, control.port, http_port)
 
     async def stop(self) -> None:
@@ -186,11 +199,14 @@ class Namenode:
 
     def client_address(self) -> str:
         """How this namenode names itself in redirects to datanodes; '' if not known yet."""
-        host = self._config.host
-        name = socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+        name = self._public_host()
         if not self._client_port:
             return ""
         return f"[{name}]:{self._client_port}" if ":" in name else f"{name}:{self._client_port}"
+
+    def _public_host(self) -> str:
+        host = self._config.host
+        return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
 
     def identity(self) -> dict[str, str]:
         """What says which filesystem this is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from oastfs.core.version import VERSION
+from oastfs.namenode import trash
 from oastfs.namenode.cluster import DATANODE_DECOMMISSIONING, StorageView
 from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
@@ -34,7 +35,7 @@ def get_server_defaults(
             replication=info.replication,
             fileBufferSize=_BUFFER_BYTES,
             encryptDataTransfer=False,
-            trashInterval=0,
+            trashInterval=trash.settings(tx).interval,
             checksumType=types.CHECKSUM_CRC32C,
             keyProviderUri="",
             policyId=0,

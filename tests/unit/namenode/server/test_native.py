@@ -67,6 +67,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "mkdirs": ("/made/deep",),
     "mknod": ("/node", 0o010644),
     "modify_acl": ("/file", [AclEntry(AclScope.ACCESS, AclKind.USER, 7, 4)]),
+    "namenodes": (),
     "open": ("/file",),
     "path_of": (1,),
     "principal_ids": (["someone"], ["somegroup"]),
