@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.harness.java import Jvm
+from tests.harness.waiting import wait_until
 
+EARLY_MS = 1_100_000_000_000
+"""Who sets times sets earlier ones (it is in 2004)."""
 _DEFAULTS = {"dfs.replication": "1", "dfs.client.block.write.replace-datanode-on-failure.enable": "false"}
 
 
@@ -72,7 +75,9 @@ class JavaClient:
         return self._write(self.fs.append(self._path(path)), content)
 
     def do_truncate(self, path: str, length: int) -> Any:
-        self.fs.truncate(self._path(path), length)
+        if not self.fs.truncate(self._path(path), length):
+            # The datanodes are at it: nobody may change the file until they have done it.
+            wait_until(lambda: self.namenode.isFileClosed(path), f"the truncation of {path}", 60)
         return ""
 
     def do_read(self, path: str) -> Any:
@@ -98,7 +103,8 @@ class JavaClient:
         return [self._status(one) for one in listing.getPartialListing()]
 
     def do_summary(self, path: str) -> Any:
-        return " ".join(str(self.namenode.getContentSummary(path).toString()).split())
+        found = self.namenode.getContentSummary(path)
+        return found.getLength(), found.getFileCount(), found.getDirectoryCount()
 
     def do_locations(self, path: str) -> Any:
         found = self.namenode.getBlockLocations(path, 0, 1 << 40)
@@ -176,17 +182,14 @@ class JavaClient:
         if status is None:
             return None
         kind = "d" if status.isDirectory() else "-"
-        times = [status.getModificationTime(), status.getAccessTime()]
+        time_ms = status.getModificationTime()
+        # Times that a call set stay. Access times are HDFS's to keep hourly, and ours to keep or not.
+        time = str(time_ms) if time_ms < EARLY_MS else "now"
         return (
             f"{kind}{status.getPermission().toString()} {status.getReplication()} {status.getOwner()}"
-            f" {status.getGroup()} {status.getLen()} {status.getBlockSize()} {_even_times(times)}"
+            f" {status.getGroup()} {status.getLen()} {status.getBlockSize()} {time}"
             f" {status.getLocalName()} acl={status.hasAcl()}"
         )
-
-
-def _even_times(times: list[int]) -> list[str]:
-    """Times that were set stay, those of now do not: calls set none after 2003."""
-    return [str(time) if time < 1_100_000_000_000 else "now" for time in times]
 
 
 def _describe(error: Any) -> str:
