@@ -27,11 +27,11 @@ def delete(tx: Transaction, context: Context, path: str, recursive: bool) -> Non
     if not recursive:
         raise NotEmpty(path=path)
     if not context.superuser:
-        _require_tree(tx, context, node.inode, path)
+        require_tree(tx, context, node.inode, path)
     removal.hide_tree(tx, context, node)
 
 
-def _require_tree(tx: Transaction, context: Context, top: Inode, path: str) -> None:
+def require_tree(tx: Transaction, context: Context, top: Inode, path: str) -> None:
     """All permissions on every directory that is not empty, as HDFS asks of who deletes a tree."""
     pending = [(top, path)]
     while pending:

@@ -68,15 +68,15 @@ def make_parents(
         raise NotADirectory(path=above)
     directory = node.inode
     if mode == AS_ABOVE:
-        mode = unmasked_mode = directory.mode & 0o777
+        mode = unmasked_mode = directory.mode
+    # Sticky is the directory that was asked for, not those on the way to it.
+    mode, unmasked_mode = (mode & 0o777) | 0o300, (unmasked_mode & 0o777) | 0o300
     for missing_path in reversed(missing):
         name = missing_path.rpartition("/")[2]
         slot = tree.slot_in(tx, context, directory, name, missing_path)
         if slot.node is not None:
             raise NotADirectory("a symbolic link to nothing is in the way", path=missing_path)
-        directory = tree.new_inode(
-            tx, context, directory, _stat.S_IFDIR | mode | 0o300, unmasked_mode=unmasked_mode | 0o300
-        )
+        directory = tree.new_inode(tx, context, directory, _stat.S_IFDIR | mode, unmasked_mode=unmasked_mode)
         tree.insert(tx, context, slot.parent, name, directory)
 
 

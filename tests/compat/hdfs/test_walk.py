@@ -35,6 +35,8 @@ class Side:
     def __init__(self, jvm: Jvm, address: str) -> None:
         self._clients = {user: JavaClient(jvm, address, user) for user in USERS}
         self.do(("root", "delete", (ROOT, True)))
+        # Its group is in the texts of what is denied.
+        self.do(("root", "chown", ("/", "root", "supergroup")))
         self.do(("root", "mkdirs", (ROOT, 0o777, True)))
         self.do(("root", "chmod", (ROOT, 0o777)))
         self.do(("root", "chown", (ROOT, "root", "supergroup")))

@@ -17,7 +17,6 @@ from oastfs.namenode.hdfs.errors import (
     ILLEGAL_ARGUMENT,
     IO,
     HdfsError,
-    file_not_found,
 )
 from oastfs.namenode.hdfs.methods import read, write
 from oastfs.namenode.hdfs.status import PERMISSION_MASK
@@ -28,7 +27,7 @@ from oastfs.namenode.ops.remove_xattr import remove_xattr
 from oastfs.namenode.ops.set_replication import set_replication
 from oastfs.namenode.ops.set_xattr import set_xattr
 from oastfs.namenode.ops.utimes import utimes
-from oastfs.namenode.permissions import WRITE, require, require_owner
+from oastfs.namenode.permissions import READ, WRITE, require, require_owner
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -54,7 +53,7 @@ def set_permission(tx: Transaction, call: Call, request: pb.SetPermissionRequest
     try:
         chmod(tx, call.context, request.src, request.permission.perm & PERMISSION_MASK, True)
     except NotFound:
-        raise file_not_found(request.src) from None
+        raise HdfsError(FILE_NOT_FOUND, f"Directory/File does not exist {request.src}") from None
     return pb.SetPermissionResponse()
 
 
@@ -80,7 +79,7 @@ def set_owner(tx: Transaction, call: Call, request: pb.SetOwnerRequest) -> pb.Se
                 )
         chown(tx, context, path, uid, gid, True)
     except NotFound:
-        raise file_not_found(path) from None
+        raise HdfsError(FILE_NOT_FOUND, f"Directory/File does not exist {path}") from None
     return pb.SetOwnerResponse()
 
 
@@ -130,7 +129,7 @@ def set_attribute(tx: Transaction, call: Call, request: pb.SetXAttrRequest) -> p
     try:
         set_xattr(tx, call.context, request.src, name, request.xAttr.value, create, replace, True)
     except NotFound:
-        raise file_not_found(request.src) from None
+        raise HdfsError(FILE_NOT_FOUND, f"cannot find {request.src}") from None
     except AlreadyExists:
         raise HdfsError(
             IO, f"XAttr: {request.xAttr.name} already exists. The REPLACE flag must be specified."
@@ -148,7 +147,7 @@ def remove_attribute(tx: Transaction, call: Call, request: pb.RemoveXAttrRequest
     try:
         remove_xattr(tx, call.context, request.src, _name(call, request.xAttr), True)
     except NotFound:
-        raise file_not_found(request.src) from None
+        raise HdfsError(FILE_NOT_FOUND, f"cannot find {request.src}") from None
     except XattrNotFound:
         raise HdfsError(IO, "No matching attributes found for remove operation") from None
     return pb.RemoveXAttrResponse()
@@ -158,6 +157,8 @@ def remove_attribute(tx: Transaction, call: Call, request: pb.RemoveXAttrRequest
 def get_attributes(tx: Transaction, call: Call, request: pb.GetXAttrsRequest) -> pb.GetXAttrsResponse:
     """The attributes that are named, or all that the caller may see."""
     names = [_name(call, one) for one in request.xAttrs] or None
+    if not call.context.superuser:
+        require(call.context, _node(tx, call, request.src).inode, READ, request.src)
     return pb.GetXAttrsResponse(xAttrs=_attributes(tx, call, request.src, names))
 
 
@@ -167,11 +168,18 @@ def list_attributes(tx: Transaction, call: Call, request: pb.ListXAttrsRequest) 
     return pb.ListXAttrsResponse(xAttrs=_attributes(tx, call, request.src, None))
 
 
+def _node(tx: Transaction, call: Call, path: str) -> tree.Node:
+    try:
+        return tree.resolve(tx, call.context, path)
+    except NotFound:
+        raise HdfsError(FILE_NOT_FOUND, f"cannot find {path}") from None
+
+
 def _attributes(tx: Transaction, call: Call, path: str, names: list[str] | None) -> list[types.XAttr]:
     try:
         found = get_xattrs(tx, call.context, path, names, True)
     except NotFound:
-        raise file_not_found(path) from None
+        raise HdfsError(FILE_NOT_FOUND, f"cannot find {path}") from None
     except XattrNotFound:
         raise HdfsError(IO, "At least one of the attributes provided was not found.") from None
     except NotPermitted as error:

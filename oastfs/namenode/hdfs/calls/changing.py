@@ -83,7 +83,9 @@ def _file_to_change(tx: Transaction, call: Call, path: str, what: str) -> Node:
         raise file_not_found(path) from None
     if node.is_file:
         return node
-    if what == "append":
+    if what != "append":
+        require(call.context, node.inode, WRITE, path)
+    else:
         problem = f"Cannot append to directory {path}; already exists as a directory."
         raise HdfsError(FILE_ALREADY_EXISTS, problem)
     raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")

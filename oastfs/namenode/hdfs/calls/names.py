@@ -8,11 +8,15 @@ from oastfs.core.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    NotPermitted,
+    OastError,
+    PermissionDenied,
 )
 from oastfs.core.path import join
 from oastfs.core.types import RenameMode
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.checks import authorize
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
@@ -27,9 +31,11 @@ from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.hdfs.status import PERMISSION_MASK, unmasked_mode
 from oastfs.namenode.ops.concat import concat as concat_op
 from oastfs.namenode.ops.delete import delete as delete_op
+from oastfs.namenode.ops.delete import require_tree
 from oastfs.namenode.ops.mkdirs import mkdirs as mkdirs_op
 from oastfs.namenode.ops.rename import rename as rename_op
 from oastfs.namenode.ops.symlink import symlink
+from oastfs.namenode.permissions import READ, WRITE, require
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 
@@ -46,6 +52,7 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
         raise HdfsError(FILE_ALREADY_EXISTS, f"Path is not a directory: {path}") from None
     except NotFound:
         above = path.rpartition("/")[0] or "/"
+        authorize(tx, call, path, ancestor=WRITE)
         raise HdfsError(FILE_NOT_FOUND, f"Parent directory doesn't exist: {above}") from None
     except NotADirectory:
         raise parent_not_directory(tx, call, path) from None
@@ -57,23 +64,43 @@ def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameR
     """HDFS's first rename: into a directory that is the target, and false for whatever is not possible."""
     source, target = request.src, request.dst
     _check_reserved(target)
+    node = _source(tx, call, source)
+    there = _target(tx, call, target)
+    if there is not None and there.is_directory and source != "/":
+        target = join(target, source.rpartition("/")[2])
     try:
-        node = tree.resolve(tx, call.context, source, False)
-        there = _target(tx, call, target)
-    except NotFound:
-        return pb.RenameResponse(result=False)
+        done = node is not None and _rename(tx, call, node, source, target)
+    except (NotPermitted, PermissionDenied):
+        _authorize_rename(tx, call, source, target)
+        raise
+    if not done or source == target:
+        _authorize_rename(tx, call, source, target)
+    return pb.RenameResponse(result=done)
+
+
+def _rename(tx: Transaction, call: Call, node: tree.Node, source: str, target: str) -> bool:
     if source == target:
-        return pb.RenameResponse(result=not node.is_directory)
-    if there is not None and there.is_directory:
-        target = join(target, node.name)
-    if source == "/" or _is_below(target, source):
-        return pb.RenameResponse(result=False)
+        return not node.is_directory
     try:
-        if source != target:
-            rename_op(tx, call.context, source, target, RenameMode.HDFS, "")
+        if source == "/" or _is_below(target, source) or _target(tx, call, target) is not None:
+            return False
+        rename_op(tx, call.context, source, target, RenameMode.HDFS, "")
     except (AlreadyExists, InvalidArgument, NotFound):
-        return pb.RenameResponse(result=False)
-    return pb.RenameResponse(result=True)
+        return False
+    return True
+
+
+def _authorize_rename(tx: Transaction, call: Call, source: str, target: str) -> None:
+    authorize(tx, call, source, parent=WRITE)
+    authorize(tx, call, target, ancestor=WRITE)
+
+
+def _source(tx: Transaction, call: Call, path: str) -> tree.Node | None:
+    """What a rename is to move."""
+    try:
+        return tree.resolve(tx, call.context, path, False)
+    except NotFound:
+        return None
 
 
 def _target(tx: Transaction, call: Call, path: str) -> tree.Node | None:
@@ -91,21 +118,27 @@ def rename2(tx: Transaction, call: Call, request: pb.Rename2Request) -> pb.Renam
     """HDFS's second rename: never into a directory, replaces on demand, and says why it is not possible."""
     source, target = request.src, request.dst
     _check_reserved(target)
-    _check_rename2(tx, call, source, target, request.overwriteDest)
+    node = _source(tx, call, source)
+    there = _target(tx, call, target)
     try:
+        if node is None:
+            raise HdfsError(FILE_NOT_FOUND, f"rename source {source} is not found.")
+        _check_rename2(source, node, target, there, request.overwriteDest)
+        if there is None and _target(tx, call, target.rpartition("/")[0] or "/") is None:
+            raise HdfsError(FILE_NOT_FOUND, f"rename destination parent {target} not found.")
         rename_op(tx, call.context, source, target, RenameMode.HDFS_OVERWRITE, "")
-    except NotEmpty:
-        raise HdfsError(IO, f"rename destination directory is not empty: {target}") from None
+    except OastError as error:
+        _authorize_rename(tx, call, source, target)
+        if isinstance(error, NotEmpty):
+            raise HdfsError(IO, f"rename destination directory is not empty: {target}") from None
+        raise
     return pb.Rename2Response()
 
 
-def _check_rename2(tx: Transaction, call: Call, source: str, target: str, overwrite: bool) -> None:
+def _check_rename2(
+    source: str, node: tree.Node, target: str, there: tree.Node | None, overwrite: bool
+) -> None:
     """Raise what keeps a rename from being possible, in HDFS's order."""
-    try:
-        node = tree.resolve(tx, call.context, source, False)
-    except NotFound:
-        raise HdfsError(FILE_NOT_FOUND, f"rename source {source} is not found.") from None
-    there = _target(tx, call, target)
     if source == "/":
         raise HdfsError(IO, "rename source cannot be the root")
     if source == target:
@@ -119,8 +152,6 @@ def _check_rename2(tx: Transaction, call: Call, source: str, target: str, overwr
             raise HdfsError(IO, f"Source {source} and destination {target} must both be directories")
         if not overwrite:
             raise HdfsError(FILE_ALREADY_EXISTS, f"rename destination {target} already exists")
-    elif _target(tx, call, target.rpartition("/")[0] or "/") is None:
-        raise HdfsError(FILE_NOT_FOUND, f"rename destination parent {target} not found.")
 
 
 def _check_reserved(path: str) -> None:
@@ -142,8 +173,15 @@ def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> pb.DeleteR
     try:
         delete_op(tx, call.context, path, request.recursive)
     except NotFound:
+        authorize(tx, call, path, parent=WRITE)
         return pb.DeleteResponse(result=False)
+    except (NotPermitted, PermissionDenied):
+        authorize(tx, call, path, parent=WRITE)
+        raise
     except NotEmpty:
+        authorize(tx, call, path, parent=WRITE)
+        if not call.context.superuser:
+            require_tree(tx, call.context, tree.resolve(tx, call.context, path, False).inode, path)
         raise HdfsError(
             "org.apache.hadoop.fs.PathIsNotEmptyDirectoryException",
             f"`{path} is non empty': Directory is not empty",
@@ -162,28 +200,45 @@ def concat(tx: Transaction, call: Call, request: pb.ConcatRequest) -> pb.ConcatR
 def _check_concat(tx: Transaction, call: Call, target: str, sources: list[str]) -> None:
     """Raise what HDFS, unlike the operation, refuses: empty files and those of other directories."""
     above = target.rpartition("/")[0]
-    seen: set[int] = {_file_to_join(tx, call, target).inode.id}
+    joined = _file_to_join(tx, call, target, WRITE)
+    block_size = _block_size(call, joined)
+    seen: set[int] = set()
     for source in sources:
-        node = _file_to_join(tx, call, source)
+        node = _file_to_join(tx, call, source, READ)
         if source.rpartition("/")[0] != above:
             problem = f"Source file {source} is not in the same directory with the target {target}"
         elif source == target:
             problem = f"concat: the src file {source} is the same with the target file {target}"
         elif not node.inode.length:
             problem = f"concat: source file {source} is invalid or empty or underConstruction"
-        elif node.inode.id in seen:
-            problem = "concat: at least two of the source files are the same"
+        elif _block_size(call, node) > block_size:
+            problem = (
+                f"concat: source file {source} has preferred block size {_block_size(call, node)} which is "
+                f"greater than the target file's preferred block size {block_size}"
+            )
         else:
             seen.add(node.inode.id)
             continue
         raise HdfsError(ILLEGAL_ARGUMENT, problem)
+    if len(seen) < len(sources):
+        raise HdfsError(ILLEGAL_ARGUMENT, "concat: at least two of the source files are the same")
 
 
-def _file_to_join(tx: Transaction, call: Call, path: str) -> tree.Node:
+def _block_size(call: Call, node: tree.Node) -> int:
+    return node.inode.block_size or call.context.info.block_size
+
+
+def _file_to_join(tx: Transaction, call: Call, path: str, mask: int) -> tree.Node:
     try:
         node = tree.resolve(tx, call.context, path)
     except NotFound:
-        raise file_not_found(path) from None
+        node = None
+    if node is not None:
+        require(call.context, node.inode, mask, path)
+    if mask == READ:
+        authorize(tx, call, path, parent=WRITE)  # it will be gone
+    if node is None:
+        raise file_not_found(path)
     if not node.is_file:
         raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {path}")
     return node

@@ -28,9 +28,8 @@ LIST_LIMIT: Final = 1000
 @read("getFileInfo", pb.GetFileInfoRequest)
 def get_file_info(tx: Transaction, call: Call, request: pb.GetFileInfoRequest) -> bytes:
     """The status of a path, links followed; an empty answer where there is nothing."""
-    try:
-        node = tree.resolve(tx, call.context, request.src)
-    except (NotADirectory, NotFound):
+    node = _if_there(tx, call, request.src)
+    if node is None:
         return b""
     return delimited(_FIRST, status.encode_bytes(tx, call, tree.status_of(tx, call.context, node)))
 
@@ -40,9 +39,8 @@ def get_file_link_info(
     tx: Transaction, call: Call, request: pb.GetFileLinkInfoRequest
 ) -> pb.GetFileLinkInfoResponse | bytes:
     """The status of a path, of the link itself if it is one."""
-    try:
-        node = tree.resolve(tx, call.context, request.src, False)
-    except (NotADirectory, NotFound):
+    node = _if_there(tx, call, request.src, False)
+    if node is None:
         return b""
     return pb.GetFileLinkInfoResponse(fs=status.of_node(tx, call, node))
 
@@ -52,9 +50,8 @@ def get_located_file_info(
     tx: Transaction, call: Call, request: pb.GetLocatedFileInfoRequest
 ) -> pb.GetLocatedFileInfoResponse | bytes:
     """Status and blocks in one answer."""
-    try:
-        node = tree.resolve(tx, call.context, request.src)
-    except (NotADirectory, NotFound):
+    node = _if_there(tx, call, request.src)
+    if node is None:
         return b""
     encoded = status.of_node(tx, call, node)
     if node.is_file:
@@ -214,6 +211,18 @@ def get_enclosing_root(
     """The directory within which a rename is possible: there are no encryption zones, so the root."""
     split(request.filename)
     return pb.GetEnclosingRootResponse(enclosingRootPath="/")
+
+
+def _if_there(tx: Transaction, call: Call, path: str, follow: bool = True) -> tree.Node | None:
+    try:
+        return tree.resolve(tx, call.context, path, follow)
+    except NotFound:
+        return None
+    except NotADirectory:
+        # Odd, but so does HDFS: only superusers are told that there is nothing below a file.
+        if call.context.superuser:
+            return None
+        raise
 
 
 def _existing_file(tx: Transaction, call: Call, path: str) -> tree.Node:

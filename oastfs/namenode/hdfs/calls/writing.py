@@ -15,17 +15,20 @@ from oastfs.core.errors import (
     NoDatanodes,
     NotADirectory,
     NotFound,
+    OastError,
     StaleBlock,
     StaleHandle,
 )
-from oastfs.core.types import BlockCommit, Flag
+from oastfs.core.types import BlockCommit, FileStatus, Flag
 from oastfs.namenode import blocks, leases, placement, removal, storage_policies, tree
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.checks import authorize
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
     IO,
+    PARENT_NOT_DIRECTORY,
     HdfsError,
     file_not_found,
     parent_not_directory,
@@ -38,7 +41,7 @@ from oastfs.namenode.ops.mkdirs import AS_ABOVE, make_parents
 from oastfs.namenode.ops.recover_lease import recover_lease
 from oastfs.namenode.ops.renew_lease import renew_lease
 from oastfs.namenode.ops.report_bad_blocks import report_bad_blocks
-from oastfs.namenode.permissions import WRITE, require, require_sticky
+from oastfs.namenode.permissions import WRITE, require
 from oastfs.namenode.tree import Node
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, REPLICA, STORAGE_NAME, Block, Inode
 from oastfs.store.table import Lock
@@ -54,10 +57,19 @@ _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredExce
 @write("create", pb.CreateRequest, at_most_once=True)
 def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateResponse:
     """An empty file under construction. Overwriting replaces the file, owner and permissions included."""
-    context, path = call.context, request.src
-    reserved = reserved_name(path)
+    reserved = reserved_name(request.src)
     if reserved is not None:
         raise reserved
+    try:
+        return pb.CreateResponse(fs=status.encode(tx, call, _create(tx, call, request)))
+    except OastError as error:
+        if error.java_class != PARENT_NOT_DIRECTORY:
+            authorize(tx, call, request.src, ancestor=WRITE)
+        raise
+
+
+def _create(tx: Transaction, call: Call, request: pb.CreateRequest) -> FileStatus:
+    context, path = call.context, request.src
     try:
         if request.createParent:
             make_parents(tx, context, path, AS_ABOVE)
@@ -69,7 +81,7 @@ def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateR
     if slot.node is not None:
         _replace(tx, call, slot, request)
     mode = request.masked.perm & status.PERMISSION_MASK
-    made = create_op.create(
+    return create_op.create(
         tx,
         context,
         path,
@@ -81,7 +93,6 @@ def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateR
         request.blockSize,
         status.unmasked_mode(request),
     )
-    return pb.CreateResponse(fs=status.encode(tx, call, made))
 
 
 def _require_parent(tx: Transaction, call: Call, path: str) -> None:
@@ -101,13 +112,11 @@ def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateReq
     if node.is_directory:
         raise HdfsError(FILE_ALREADY_EXISTS, f"{path} already exists as a directory")
     if not request.createFlag & _OVERWRITE:
-        require(context, node.inode, WRITE, path)
         refuse_second_writer(tx, call, node.inode, request.clientName, path, "CREATE_FILE")
         raise HdfsError(FILE_ALREADY_EXISTS, f"{path} for client {call.client_host} already exists")
     require(context, node.inode, WRITE, path)
     slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
     assert slot.node is not None
-    require_sticky(context, slot.parent, slot.node.inode, path)
     removal.remove(tx, context, slot.node)
 
 

@@ -230,8 +230,11 @@ def test_overwriting_makes_another_file(hdfs: Hdfs, fleet: Fleet, namespace: Nam
     with pytest.raises(OastError) as error:
         hdfs.create("/tmp/f")
     assert java_class(error) == "FileAlreadyExistsException"
+    # /tmp is sticky, which keeps her from removing it; HDFS lets who may write a file put another there.
+    hdfs.create("/tmp/f", caller=ALICE, createFlag=3)
+    assert namespace.stat(ROOT, "/tmp/f").uid == ALICE.uid
     with pytest.raises(OastError) as error:
-        hdfs.create("/tmp/f", caller=ALICE, createFlag=3)  # /tmp is sticky
+        hdfs.create("/tmp/f", caller=BOB, createFlag=3)
     assert java_class(error) == "AccessControlException"
     hdfs.create("/tmp/f", createFlag=3)
     after = namespace.stat(ROOT, "/tmp/f")
