@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat as _stat
 import time
 from typing import Any
 
@@ -48,7 +47,7 @@ def _describe(record: dict[str, Any]) -> str:
     target = f" -> {output.printable(record['target'])}" if "target" in record else ""
     kind = record["type"] + (", inline" if record["inline"] else "")
     mode = int(record["mode"], 8)
-    letters = _stat.filemode(mode)[1:]
+    letters = output.mode_text(mode, record["acl"])[1:]
     lines = [
         f"    Path: {output.printable(record['path'])}{target}",
         f"    Type: {kind}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat as _stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -166,7 +165,7 @@ def _long_row(
         path = name if where is None else where.child(name).path
         shown += f" -> {output.printable(fs.metadata.readlink(fs.caller, path))}"
     return [
-        _stat.filemode(status.mode),
+        output.mode_text(status.mode, status.has_acl),
         str(status.nlink),
         names.user(status),
         names.group(status),

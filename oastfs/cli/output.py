@@ -59,6 +59,11 @@ def time_text(time_ns: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_ns // 10**9))
 
 
+def mode_text(mode: int, has_acl: bool) -> str:
+    """Type and permissions as ls shows them, with a plus if there is an ACL."""
+    return _stat.filemode(mode) + ("+" if has_acl else "")
+
+
 def type_text(mode: int) -> str:
     """``file``, ``directory``, ``symlink``, …"""
     return _TYPES.get(_stat.S_IFMT(mode), "unknown")
@@ -169,6 +174,7 @@ def status_record(status: FileStatus, path: str, names: Names) -> dict[str, Any]
         "type": type_text(status.mode),
         "size": status.length,
         "mode": f"{_stat.S_IMODE(status.mode):04o}",
+        "acl": status.has_acl,
         "owner": names.user(status),
         "group": names.group(status),
         "uid": status.uid,

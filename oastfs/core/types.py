@@ -76,6 +76,11 @@ class FileStatus(Record, frozen=True, tag=1):
         """Whether the content (if any) is a row of the metadata store."""
         return not self.flags & Flag.BLOCKS
 
+    @property
+    def has_acl(self) -> bool:
+        """Whether there are ACL entries beyond the mode."""
+        return bool(self.flags & Flag.ACL)
+
 
 class Flag(enum.IntFlag):
     """Bits of ``FileStatus.flags`` and of the inode row."""

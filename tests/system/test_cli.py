@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -372,6 +373,21 @@ def test_put_without_preserve_follows_the_umask(oast: Command, source: Path) -> 
     mask = os.umask(0)
     os.umask(mask)
     assert int(oast.json("stat", "/f")[0]["mode"], 8) == 0o777 & ~mask
+
+
+def test_acls_are_shown_and_copied(oast: Command, tmp_path: Path) -> None:
+    local, name = tmp_path / "local", "system.posix_acl_access"
+    local.write_bytes(b"x")
+    entries = [(1, 6, -1), (2, 4, 12345), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(local, name, acl)
+    oast("put", "-p", local, "/f")
+    oast("cp", "-p", "/f", "/g")
+    oast("get", "-p", "/g", tmp_path / "back")
+    assert os.getxattr(tmp_path / "back", name) == acl
+    assert [line.split()[0] for line in oast.lines("ls", "-l", "/")] == ["-rw-r-----+"] * 2
+    assert oast.json("stat", "/f")[0]["acl"]
+    assert "-rw-r-----+".lstrip("-") in oast("stat", "/f")
 
 
 def test_put_into_and_onto(oast: Command, source: Path) -> None:

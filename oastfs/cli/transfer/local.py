@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as _stat
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,8 @@ from typing import IO
 
 from oastfs.cli.transfer.ends import Item, Sink, SmallFile, Source
 
-TRAVELLING_XATTRS = ("user.", "trusted.")
+_ACLS = "system.posix_acl_"
+TRAVELLING_XATTRS = ("user.", "trusted.", _ACLS)
 
 
 def _item(path: str, name: str, status: os.stat_result) -> Item:
@@ -131,7 +133,16 @@ class LocalSink(Sink):
             except PermissionError:
                 pass  # as cp -p: only the superuser can give files away
         for name, value in xattrs.items():
-            os.setxattr(path, name, value, follow_symlinks=False)
+            _set_xattr(path, name, value)
         if not item.is_symlink:
             os.chmod(path, _stat.S_IMODE(item.mode))
         os.utime(path, ns=(item.atime_ns, item.mtime_ns), follow_symlinks=False)
+
+
+def _set_xattr(path: str, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value, follow_symlinks=False)
+    except OSError as error:
+        # As cp -p: not every filesystem has ACLs.
+        if error.errno != errno.EOPNOTSUPP or not name.startswith(_ACLS):
+            raise

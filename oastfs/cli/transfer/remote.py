@@ -60,7 +60,7 @@ class RemoteSource(Source):
             more = listing.more
 
     def _take(self, path: str, status: FileStatus) -> Item:
-        if status.flags & Flag.XATTRS:
+        if status.flags & (Flag.XATTRS | Flag.ACL):
             self._with_xattrs.add(path)
         return _item(path, path.rpartition("/")[2], status)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import threading
 from pathlib import Path
 
@@ -100,6 +101,16 @@ def test_preserves_times_modes_xattrs_and_links(tree: Path, tmp_path: Path) -> N
     assert os.getxattr(target / "sub" / "script", "user.origin") == b"\x00\xff"
     assert (target / "large").samefile(target / "sub" / "deep" / "second name")
     assert stat.S_ISFIFO((target / "fifo").stat().st_mode)
+
+
+def test_preserves_acls(tree: Path, tmp_path: Path) -> None:
+    name, script = "system.posix_acl_access", tree / "sub" / "script"
+    entries = [(1, 7, -1), (2, 4, 12345), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(script, name, acl)
+    counts = copy(tree, tmp_path / "target", preserve=True)
+    assert not counts.errors
+    assert os.getxattr(tmp_path / "target" / "sub" / "script", name) == acl
 
 
 def test_special_files_are_left_out_and_told(tree: Path, tmp_path: Path) -> None:
