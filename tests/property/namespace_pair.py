@@ -141,6 +141,7 @@ class NamespacePair(RuleBasedStateMachine):
         found = {name: getattr(status, name) for name in wanted}
         assert found == wanted, what
         assert bool(status.flags & Flag.XATTRS) == bool(node.xattrs), what
+        assert bool(status.flags & Flag.ACL) == bool(node.acl_attributes), what
         if entry.parent is not None:
             self.identify(entry.parent, status.parent_id)
             assert (status.parent_id, status.name) == (entry.parent.inode_id, entry.name), what
@@ -184,5 +185,5 @@ class NamespacePair(RuleBasedStateMachine):
             assert self.real.open(ROOT, path).data == node.data, path
         elif node.is_symlink:
             assert self.real.readlink(ROOT, path) == node.target, path
-        if node.xattrs:
-            assert self.real.get_xattrs(ROOT, path, None, False) == node.xattrs, path
+        if node.xattrs or node.acl_attributes:
+            assert self.real.get_xattrs(ROOT, path, None, False) == node.xattrs | node.acl_attributes, path

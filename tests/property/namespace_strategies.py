@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from oastfs.core.errors import InvalidPath, NameTooLong, NotUtf8
 from oastfs.core.types import Caller
+from tests.property.posix_acls import Acl
 from tests.property.posix_model import INLINE_LIMIT, SUPERGROUP
 
 ROOT = Caller("root", 0, (0,))
@@ -51,6 +52,21 @@ attribute_names = st.sampled_from(
 )
 ids = st.sampled_from([-1, 0, 1001, 1002, 1003, 2000])
 times = st.sampled_from([-1, 0, 1, 10**18 + 1])
+
+
+@st.composite
+def acls(draw: st.DrawFn, owner: tuple[int, ...] = tuple(range(8))) -> Acl:
+    """An ACL, with a mask where it needs one and sometimes where not; the owner gets one of ``owner``."""
+    bits = st.integers(0, 7)
+    users = draw(st.dictionaries(st.sampled_from([1001, 1002, 1003, 1004]), bits, max_size=3))
+    groups = draw(st.dictionaries(st.sampled_from([2000, 2001, 2002]), bits, max_size=3))
+    needs_mask = bool(users or groups) or draw(st.booleans())
+    mask = draw(bits) if needs_mask else None
+    return Acl(draw(st.sampled_from(owner)), draw(bits), draw(bits), users, groups, mask)
+
+
+default_acls = acls((3, 7))
+"""Whoever makes several directories at once goes on in the first ones: owners may always do that."""
 BAD_PATHS = [
     ("", InvalidPath),
     ("a", InvalidPath),

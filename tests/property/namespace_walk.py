@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oastfs.core.types import RenameMode
+from tests.property.posix_acls import Acl
 from tests.property.posix_model import INLINE_LIMIT
 
 Step = tuple[str, dict[str, Any]]
@@ -85,6 +86,21 @@ identity = one_of(-1, 0, 1001, 1002, 1003, 2000)
 time_ns = one_of(-1, 0, 1, 10**18 + 1)
 patch = several(one_of(*OFFSETS), content)
 
+
+def acl(source: random.Random, owner: tuple[int, ...] = tuple(range(8))) -> Acl:
+    users = {uid: source.randrange(8) for uid in source.sample((1001, 1002, 1003), source.randrange(3))}
+    groups = {gid: source.randrange(8) for gid in source.sample((1001, 2000, 2001), source.randrange(3))}
+    # Bits that allow something are more of a test than those that deny all.
+    bits = [source.choice((0, 1, 4, 5, 6, 7, 7)) for _ in range(3)]
+    mask = bits[2] if users or groups or source.random() < 0.2 else None
+    return Acl(source.choice(owner), bits[0], bits[1], users, groups, mask)
+
+
+def default_acl(source: random.Random) -> Acl | None:
+    """Owners may always go on: see ``namespace_strategies.default_acls``."""
+    return acl(source, (3, 7)) if source.random() < 0.5 else None
+
+
 RULES: dict[str, tuple[int, dict[str, Draw]]] = {
     "rename": (
         14,
@@ -136,6 +152,12 @@ RULES: dict[str, tuple[int, dict[str, Draw]]] = {
     "reclaim": (1, {}),
     "wait": (1, {"seconds": one_of(1, 100, 1300)}),
     "chmod": (4, {"caller": caller, "path": path, "mode": mode, "follow": flag}),
+    "set_acl": (5, {"caller": caller, "path": path, "access": acl, "default": default_acl}),
+    "modify_acl": (
+        3,
+        {"caller": caller, "path": path, "uid": one_of(1001, 1002, 1003), "bits": one_of(*range(8))},
+    ),
+    "remove_acl": (2, {"caller": caller, "path": path}),
     "chown": (4, {"caller": caller, "path": path, "uid": identity, "gid": identity, "follow": flag}),
     "utimes": (
         2,

@@ -6,6 +6,7 @@ import stat
 
 from oastfs.core.errors import (
     AlreadyExists,
+    BadAcl,
     InvalidArgument,
     IsADirectory,
     NotADirectory,
@@ -17,6 +18,7 @@ from oastfs.core.errors import (
     XattrNotFound,
 )
 from oastfs.core.types import Caller, RenameMode
+from tests.property.posix_acls import Acl
 from tests.property.posix_model import EXECUTE, READ, WRITE, Entry, Errors, Node, Plan, Refusal, Slot, Where
 from tests.property.posix_operations import Operations, refusing
 
@@ -137,6 +139,48 @@ class Model(Operations):
         return Plan(errors, lambda: self._changed(entry, permissions=kept))
 
     @refusing
+    def set_acl(self, caller: Caller, where: Where, access: Acl, default: Acl | None) -> Plan:
+        """Without a default ACL the one that is there stays."""
+        entry, errors = self._entry_for_acl(caller, where)
+        node = entry.node
+        if default is not None and not node.is_directory:
+            errors.add(BadAcl)
+        return Plan(errors, lambda: self._with_acl(caller, entry, access, default or node.default))
+
+    @refusing
+    def modify_acl(self, caller: Caller, where: Where, uid: int, bits: int) -> Plan:
+        """One named user."""
+        entry, errors = self._entry_for_acl(caller, where)
+        node = entry.node
+        return Plan(
+            errors, lambda: self._with_acl(caller, entry, node.acl.with_user(uid, bits), node.default)
+        )
+
+    @refusing
+    def remove_acl(self, caller: Caller, where: Where) -> Plan:
+        entry, errors = self._entry_for_acl(caller, where)
+
+        def apply() -> Entry:
+            acl = entry.node.acl
+            return self._with_acl(caller, entry, Acl(acl.user_obj, acl.group_obj, acl.other), None)
+
+        return Plan(errors, apply)
+
+    def _entry_for_acl(self, caller: Caller, where: Where) -> tuple[Entry, Errors]:
+        entry = self.resolve(caller, where)
+        errors: Errors = set() if self.owns(caller, entry.node) else {NotPermitted}
+        return entry, errors | ({Unsupported} if entry.node.is_symlink else set())
+
+    def _with_acl(self, caller: Caller, entry: Entry, access: Acl, default: Acl | None) -> Entry:
+        node = entry.node
+        kept = node.permissions & ~0o777
+        if not node.is_directory and not self.is_superuser(caller) and node.gid not in caller.gids:
+            kept &= ~stat.S_ISGID
+        node.named = access if access.is_extended else None
+        node.default = default
+        return self._changed(entry, permissions=kept | access.permissions)
+
+    @refusing
     def chown(self, caller: Caller, where: Where, uid: int, gid: int, follow: bool) -> Plan:
         entry = self.resolve(caller, where, follow)
         node = entry.node
@@ -176,7 +220,7 @@ class Model(Operations):
         node = self.resolve(caller, where, follow).node
         if names is None:
             seen = {name for name in node.xattrs if not self._xattr_read_errors(caller, node, name)}
-            return Plan(apply=lambda: {name: node.xattrs[name] for name in seen})
+            return Plan(apply=lambda: {name: node.xattrs[name] for name in seen} | node.acl_attributes)
         errors: Errors = set()
         for name in names:
             errors |= self._xattr_read_errors(caller, node, name)

@@ -24,6 +24,7 @@ from oastfs.core.errors import (
     SymlinkLoop,
 )
 from oastfs.core.types import Caller
+from tests.property.posix_acls import Acl, of_mode
 
 READ, WRITE, EXECUTE = 4, 2, 1
 SYMLINKS_MAX = 40
@@ -63,6 +64,9 @@ class Node:
         self.children: dict[str, Node] = {}
         self.names: set[tuple[Node, str]] = set()
         self.xattrs: dict[str, bytes] = {}
+        self.named: Acl | None = None
+        """The access ACL, if it is more than the mode; what the mode holds of it is there."""
+        self.default: Acl | None = None
         self.kept_by: set[str] = set()
         self.writers: dict[str, bool] = {}
 
@@ -77,6 +81,17 @@ class Node:
     @property
     def is_symlink(self) -> bool:
         return self.kind == stat.S_IFLNK
+
+    @property
+    def acl(self) -> Acl:
+        """The access ACL."""
+        return of_mode(self.permissions) if self.named is None else self.named.with_mode(self.permissions)
+
+    @property
+    def acl_attributes(self) -> dict[str, bytes]:
+        """ACLs as extended attributes."""
+        found = {"access": self.named and self.acl, "default": self.default}
+        return {f"system.posix_acl_{name}": acl.attribute() for name, acl in found.items() if acl}
 
     @property
     def length(self) -> int:
@@ -178,7 +193,9 @@ class Tree:
 
     @staticmethod
     def bits_allow(caller: Caller, node: Node, mask: int) -> bool:
-        """The mode bits alone."""
+        """The mode bits, or the ACL, alone."""
+        if node.named is not None:
+            return node.acl.check(node.uid, node.gid, caller, mask)
         shift = 6 if caller.uid == node.uid else 3 if node.gid in caller.gids else 0
         return not mask & ~(node.permissions >> shift)
 
@@ -266,14 +283,24 @@ class Tree:
 
     # --- changing -----------------------------------------------------------------------------------
 
-    def new_node(self, caller: Caller, parent: Node, kind: int, permissions: int, **more: Any) -> Node:
-        """With owner and group as POSIX and BSD's set-group-id directories have it."""
+    def new_node(
+        self, caller: Caller, parent: Node, kind: int, permissions: int, unmasked: int = -1, **more: Any
+    ) -> Node:
+        """With owner and group as POSIX and BSD's set-group-id directories have it, and the ACL of acl(5).
+
+        ``unmasked``: what was asked for before umask, if that is not ``permissions``.
+        """
         gid = caller.gids[0]
         if parent.permissions & stat.S_ISGID:
             gid = parent.gid
             if kind == stat.S_IFDIR:
                 permissions |= stat.S_ISGID
         node = Node(kind, permissions, caller.uid, gid, self.now_ns, **more)
+        if parent.default is not None and kind != stat.S_IFLNK:
+            made = parent.default.inherited(permissions if unmasked == -1 else unmasked)
+            node.permissions = permissions & ~0o777 | made.permissions
+            node.named = made if made.is_extended else None
+            node.default = parent.default if node.is_directory else None
         self.nodes.append(node)
         return node
 

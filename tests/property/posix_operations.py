@@ -147,7 +147,7 @@ class Operations(Tree):
             base, errors = slot.parent, self._new_errors(caller, slot)
 
         def apply() -> Entry:
-            directory = self._make_missing(caller, base, missing, 0o755)
+            directory = self._make_missing(caller, base, missing, 0o755, 0o777)
             node = self.new_node(caller, directory, stat.S_IFLNK, 0o777, target=target)
             return self.put(directory, where.names[-1], node)
 
@@ -407,10 +407,13 @@ class Operations(Tree):
             raise Refusal(NotADirectory, AlreadyExists, NotFound, *self.write_errors(caller, base))
         return missing, base
 
-    def _make_missing(self, caller: Caller, base: Node, missing: list[str], mode: int) -> Node:
+    def _make_missing(
+        self, caller: Caller, base: Node, missing: list[str], mode: int, unmasked: int = -1
+    ) -> Node:
         for name in missing:
             # mkdir -p: those on the way can be used by who makes them.
-            base = self.put(base, name, self.new_node(caller, base, stat.S_IFDIR, mode | 0o300)).node
+            made = self.new_node(caller, base, stat.S_IFDIR, mode | 0o300, unmasked)
+            base = self.put(base, name, made).node
         return base
 
     def _existing_directory(self, caller: Caller, where: Where, node: Node, exist_ok: bool) -> Plan:
@@ -443,7 +446,7 @@ class Operations(Tree):
         if slot.node is None:
 
             def make() -> Entry:
-                directory = self._make_missing(caller, base, missing, 0o755)
+                directory = self._make_missing(caller, base, missing, 0o755, 0o777)
                 node = self.new_node(caller, directory, stat.S_IFREG, mode, data=data)
                 return finish(self.put(directory, slot.name, node), True)
 
