@@ -13,7 +13,7 @@ from oastfs.cli.failure import ExitCode, UsageFailure
 from oastfs.cli.location import LOCATION, URL_VARIABLE, Location, split
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.target import filesystem
-from oastfs.core.types import DatanodeReport, FilesystemInfo, StorageStatus
+from oastfs.core.types import DatanodeReport, FilesystemInfo, NamenodeReport, StorageStatus
 
 if TYPE_CHECKING:
     from oastfs.namenode.fsck import Problem, Report
@@ -32,17 +32,26 @@ def status_command(location: Location, as_json: bool) -> None:
     info = fs.metadata.filesystem_info(fs.caller)
     space = fs.metadata.statfs(fs.caller)
     reports = fs.metadata.datanodes(fs.caller)
+    namenodes = fs.metadata.namenodes(fs.caller)
+    safe_mode = fs.metadata.safe_mode(fs.caller, "get")
     if as_json:
         output.print_json(
             {
                 "address": location.address,
                 "filesystem": _fields(info),
                 "space": _fields(space),
+                "safe_mode": safe_mode,
+                "namenodes": [_fields(report) for report in namenodes],
                 "datanodes": [_fields(report) for report in reports],
             }
         )
         return
-    for name, value in _lines(location, info, space):
+    lines = _lines(location, info, space)
+    if safe_mode:
+        lines.insert(2, ("safe mode", "on: nothing is changed until `oastfs safemode leave`"))
+    if namenodes:
+        lines.insert(-1, ("namenodes", ", ".join(map(_address, namenodes))))
+    for name, value in lines:
         click.echo(f"{name:>18}: {value}")
     if reports:
         click.echo()
@@ -71,6 +80,11 @@ def _lines(location: Location, info: FilesystemInfo, space: StorageStatus) -> li
             f"inline up to {size(info.inline_limit)}",
         ),
     ]
+
+
+def _address(namenode: NamenodeReport) -> str:
+    host = f"[{namenode.host}]" if ":" in namenode.host else namenode.host
+    return f"{host}:{namenode.port}" + ("" if namenode.live else " (silent)")
 
 
 @click.command()

@@ -78,5 +78,6 @@ def require_off(tx: Transaction, verb: str, subject: object = "") -> None:
         doing = _DOINGS.get(verb, verb.replace("_", " ") + " ")
         raise SafeMode(
             f"Cannot {doing}{subject if isinstance(subject, str) else ''}. Name node is in safe mode.\n"
-            'It was turned on manually. Use "hdfs dfsadmin -safemode leave" to turn safe mode off.'
+            'It was turned on manually. Use "oastfs safemode leave" or "hdfs dfsadmin -safemode leave" '
+            "to turn safe mode off."
         )
