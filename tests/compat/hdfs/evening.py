@@ -21,6 +21,7 @@ _RULES = [
     (re.compile(r"^\s*Generic options supported are:?\n(.*\n)*?command \[gener.*\n\n?", re.M), ""),
     (re.compile(r"^Usage: hdfs dfsadmin\nNote: .*\n(\s*\[.*\n)*", re.M), "Usage: hdfs dfsadmin\n"),
     (re.compile(r"^Directory: .*", re.M), "Directory: PATH"),
+    (re.compile(r"^Hostname: .*", re.M), "Hostname: NAME"),
     (re.compile(r"\bXceivers: \d+"), "Xceivers: N"),
     (re.compile(r"\bblk_\d+(_\d+)?"), "BLOCK"),
     (re.compile(r"\bBP-\d+-[\d.]+-\d+"), "POOL"),

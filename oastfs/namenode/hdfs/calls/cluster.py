@@ -9,6 +9,7 @@ from oastfs.namenode import trash
 from oastfs.namenode.cluster import DATANODE_DECOMMISSIONING, StorageView
 from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.calls.admin import require_superuser
 from oastfs.namenode.hdfs.methods import read
 from oastfs.namenode.ops.datanodes import state_name
 from oastfs.namenode.ops.statfs import statfs
@@ -97,6 +98,7 @@ def get_datanode_report(
     tx: Transaction, call: Call, request: pb.GetDatanodeReportRequest
 ) -> pb.GetDatanodeReportResponse:
     """Datanodes of one kind: all, live, dead or leaving."""
+    require_superuser(call)
     return pb.GetDatanodeReportResponse(di=[info for info, _ in _datanodes(tx, call, request.type)])
 
 
@@ -105,6 +107,7 @@ def get_datanode_storage_report(
     tx: Transaction, call: Call, request: pb.GetDatanodeStorageReportRequest
 ) -> pb.GetDatanodeStorageReportResponse:
     """Datanodes with each of their storages."""
+    require_superuser(call)
     views: dict[int, list[StorageView]] = {}
     for view in call.context.cluster.storages(tx, call.context.now_ns).values():
         views.setdefault(view.datanode_id, []).append(view)
@@ -174,6 +177,8 @@ def _describe(row: Datanode, state: str, now_ns: int) -> types.DatanodeInfo:
     info.blockPoolUsed = row.used
     info.nonDfsUsed = max(0, row.capacity - row.used - row.remaining)
     info.xceiverCount = row.active_transfers
+    # A registration is followed by a report at once; later ones are not written down.
+    info.lastBlockReportTime = info.lastBlockReportMonotonic = row.registered_ns // _MS
     # Java prints the time since start-up of a monotonic clock; its zero does not matter.
     info.lastUpdateMonotonic = row.heartbeat_ns // _MS
     if row.state == DATANODE_DECOMMISSIONING:
@@ -186,6 +191,7 @@ def get_slow_datanode_report(
     tx: Transaction, call: Call, request: pb.GetSlowDatanodeReportRequest
 ) -> pb.GetSlowDatanodeReportResponse:
     """Datanodes that others found slow: nobody measures that."""
+    require_superuser(call)
     return pb.GetSlowDatanodeReportResponse()
 
 
