@@ -1,4 +1,4 @@
-"""What this process remembers of datanodes and their storages, for at most a second.
+"""What this process remembers of datanodes, their storages and other namenodes, for at most a second.
 
 Placing and locating blocks needs these few rows with every call; reading them anew each time would
 cost more than the call itself. What is remembered is a hint: nothing is decided by it that a later
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from oastfs.core.types import Location
-from oastfs.store.schema import DATANODE, STORAGE, Datanode, Storage
+from oastfs.store.schema import DATANODE, NAMENODE, STORAGE, Datanode, NamenodeRow, Storage
 from oastfs.store.transaction import Transaction
 
 SECOND_NS: Final = 10**9
@@ -65,12 +65,13 @@ class StorageView:
 class Cluster:
     """The remembered rows, one object for each process; see the module for what they are good for."""
 
-    __slots__ = ("_read_ns", "_storages", "datanodes", "dead_after_ns")
+    __slots__ = ("_namenodes", "_read_ns", "_storages", "datanodes", "dead_after_ns")
 
     def __init__(self, dead_after_ns: int = DEAD_AFTER_NS_DEFAULT) -> None:
         self.dead_after_ns = dead_after_ns
         self.datanodes: dict[int, Datanode] = {}
         self._storages: dict[int, StorageView] = {}
+        self._namenodes: list[NamenodeRow] = []
         self._read_ns = -_REMEMBERED_NS
 
     def forget(self) -> None:
@@ -82,6 +83,11 @@ class Cluster:
         if not 0 <= now_ns - self._read_ns < _REMEMBERED_NS:
             self._read(tx, now_ns)
         return self._storages
+
+    def namenodes(self, tx: Transaction, now_ns: int) -> list[NamenodeRow]:
+        """Namenodes that are there, or were a short while ago."""
+        self.storages(tx, now_ns)
+        return self._namenodes
 
     def find(self, tx: Transaction, now_ns: int, storage_id: int) -> StorageView | None:
         """One storage; one that registered a moment ago is found, too."""
@@ -103,4 +109,5 @@ class Cluster:
             if row.datanode_id in datanodes
         }
         self.datanodes = datanodes
+        self._namenodes = [row for _, row in tx.scan(NAMENODE)]
         self._read_ns = now_ns

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from oastfs.core.errors import InvalidArgument, IsADirectory
 from oastfs.core.inline_blocks import hole_block_id, inline_block_id
 from oastfs.core.types import Flag, LocatedBlock, Location
-from oastfs.namenode import blocks, leases, tree
+from oastfs.namenode import blocks, leases, registry, tree
 from oastfs.namenode.blocks.allocate import FIRST_STAMP
 from oastfs.namenode.blocks.locate import live_targets, locations, readable
 from oastfs.namenode.cluster import DEFAULT_RACK
@@ -26,6 +26,10 @@ from oastfs.wire.transfer.messages import POOL_ID
 INLINE_STAMP: Final = 1
 """Generation stamp of blocks that namenodes serve: their content is looked up anew at each read."""
 _HOLE_BYTES_MAX: Final = 1 << 30
+_PLACES_MAX: Final = 3
+"""Namenodes that are named as locations of what any of them serves."""
+_ANYWHERE: Final = ("", "0.0.0.0", "::")
+"""What a namenode listens on that was not told its own address: others cannot reach it by that."""
 _BLOCKS: Final = int(Flag.BLOCKS)
 _OPEN: Final = int(Flag.OPEN)
 _STORAGE_TYPES: Final = dict(types.StorageType.items())
@@ -116,15 +120,28 @@ def _namenode_location(server: Address) -> Location:
     return Location(0, name, 0, name, server.host, server.port, server.port)
 
 
-def _served_here(call: Call, block_id: int, offset: int, length: int) -> types.LocatedBlock:
-    block = LocatedBlock(block_id, INLINE_STAMP, offset, length, (_namenode_location(call.server),))
-    return encode_block(call, block)
+def _served_here(tx: Transaction, call: Call, block_id: int, offset: int, length: int) -> types.LocatedBlock:
+    places = _namenode_locations(tx, call)
+    return encode_block(call, LocatedBlock(block_id, INLINE_STAMP, offset, length, places))
 
 
-def _holes(call: Call, start: int, end: int) -> Iterable[types.LocatedBlock]:
+def _namenode_locations(tx: Transaction, call: Call) -> tuple[Location, ...]:
+    """This namenode as the client reached it, then others, which a reader turns to when this one is gone."""
+    now_ns, here = call.context.now_ns, call.server
+    found = [_namenode_location(here)]
+    for row in call.context.cluster.namenodes(tx, now_ns):
+        if len(found) == _PLACES_MAX:
+            break
+        other = Address(row.host, row.port)
+        if other != here and row.host not in _ANYWHERE and registry.is_live(row, now_ns):
+            found.append(_namenode_location(other))
+    return tuple(found)
+
+
+def _holes(tx: Transaction, call: Call, start: int, end: int) -> Iterable[types.LocatedBlock]:
     while start < end:
         length = min(end - start, _HOLE_BYTES_MAX)
-        yield _served_here(call, hole_block_id(start), start, length)
+        yield _served_here(tx, call, hole_block_id(start), start, length)
         start += length
 
 
@@ -175,10 +192,10 @@ def _stored_blocks(
 ) -> Iterable[types.LocatedBlock]:
     at = offset
     for block in blocks.locate(tx, call.context, inode, offset, end - offset):
-        yield from _holes(call, at, block.offset)
+        yield from _holes(tx, call, at, block.offset)
         yield encode_block(call, block)
         at = block.offset + block.length
-    yield from _holes(call, at, end)
+    yield from _holes(tx, call, at, end)
 
 
 def _inline_blocks(
@@ -191,8 +208,8 @@ def _inline_blocks(
         row = tx.get(CONTENT, (inode.id,))
         content_end = 0 if row is None else min(len(row.data), inode.length)
     if offset < content_end:
-        yield _served_here(call, inline_block_id(inode.id), 0, content_end)
-    yield from _holes(call, max(offset, content_end), end)
+        yield _served_here(tx, call, inline_block_id(inode.id), 0, content_end)
+    yield from _holes(tx, call, max(offset, content_end), end)
 
 
 # --- files that are being written -------------------------------------------------------------------

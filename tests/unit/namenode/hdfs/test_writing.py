@@ -6,6 +6,7 @@ import pytest
 
 from oastfs.core.errors import OastError
 from oastfs.core.types import Flag
+from oastfs.namenode import registry
 from oastfs.namenode.jobs.leases import LeaseExpiry
 from oastfs.namenode.namespace import Namespace
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -356,3 +357,20 @@ def test_near_replicas_come_first(hdfs: Hdfs, fleet: Fleet) -> None:
     assert block.locs[0].id.datanodeUuid == near.uuid and block.locs[0].location == "/row/rack1"
     report = hdfs.call("getDatanodeReport", type=2).di
     assert [one.location for one in report] == ["/row/rack0", "/row/rack1", "/row/rack1", "/row/rack1"]
+
+
+def test_other_namenodes_serve_inline_files_too(hdfs: Hdfs, namespace: Namespace, clock: Clock) -> None:
+    def register(host: str, port: int) -> None:
+        context = namespace.context(ROOT)
+        namespace.store.write(lambda tx: registry.register(tx, context, host, port, 0))
+
+    namespace.write_file(ROOT, "/small", b"x")
+    for host, port in (("127.0.0.1", 8020), ("10.0.0.7", 8020), ("0.0.0.0", 8022)):
+        register(host, port)
+    clock.advance(2)
+    (block,) = hdfs.locations("/small").blocks
+    places = [(place.id.ipAddr, place.id.xferPort) for place in block.locs]
+    assert places == [("127.0.0.1", 8020), ("10.0.0.7", 8020)]
+    assert len(set(block.storageIDs)) == 2
+    clock.advance(60)
+    assert len(hdfs.locations("/small").blocks[0].locs) == 1
