@@ -261,3 +261,31 @@ def test_acls(web: Web) -> None:
     assert web.refused("PUT", "/d", "SETACL", aclspec="nonsense")[:2] == (400, "IllegalArgumentException")
     assert web.refused("PUT", "/d", "SETACL")[:2] == (400, "IllegalArgumentException")
     assert web.refused("PUT", "/d", "SETACL", aclspec="user:bob:rwx", user="eve")[0] == 403
+
+
+def test_quotas(web: Web) -> None:
+    web.ok("PUT", "/d", "SETQUOTA", namespacequota=10, storagespacequota=1 << 40)
+    usage = web.ok("GET", "/d", "GETQUOTAUSAGE")["QuotaUsage"]
+    assert (usage["quota"], usage["spaceQuota"]) == (10, 1 << 40)
+    assert usage["fileAndDirectoryCount"] == 4
+    summary = web.ok("GET", "/d", "GETCONTENTSUMMARY")["ContentSummary"]
+    assert (summary["quota"], summary["spaceQuota"]) == (10, 1 << 40)
+    web.ok("PUT", "/d", "SETQUOTA", namespacequota=4)
+    assert web.ok("GET", "/d", "GETQUOTAUSAGE")["QuotaUsage"]["spaceQuota"] == 1 << 40
+    assert web.refused("PUT", "/d/more", "MKDIRS")[:2] == (403, "NSQuotaExceededException")
+    web.ok("PUT", "/d", "SETQUOTA", namespacequota=-1, storagespacequota=-1)
+    assert web.ok("PUT", "/d/more", "MKDIRS") == {"boolean": True}
+    assert web.ok("GET", "/d", "GETQUOTAUSAGE")["QuotaUsage"]["quota"] == -1
+    assert web.refused("PUT", "/d", "SETQUOTA", namespacequota=10, user="bob")[0] == 403
+
+
+def test_storage_policies(web: Web) -> None:
+    policies = web.ok("GET", "/", "GETALLSTORAGEPOLICY")["BlockStoragePolicies"]["BlockStoragePolicy"]
+    hot = next(policy for policy in policies if policy["name"] == "HOT")
+    assert (hot["id"], hot["storageTypes"], hot["replicationFallbacks"]) == (7, ["DISK"], ["ARCHIVE"])
+    assert web.ok("GET", "/d", "GETSTORAGEPOLICY")["BlockStoragePolicy"] == hot
+    web.ok("PUT", "/d", "SETSTORAGEPOLICY", storagepolicy="COLD")
+    assert web.ok("GET", "/d/small", "GETSTORAGEPOLICY")["BlockStoragePolicy"]["name"] == "COLD"
+    web.ok("POST", "/d", "UNSETSTORAGEPOLICY")
+    assert web.ok("GET", "/d", "GETSTORAGEPOLICY")["BlockStoragePolicy"] == hot
+    assert web.refused("PUT", "/d", "SETSTORAGEPOLICY", storagepolicy="TEPID")[0] == 400
