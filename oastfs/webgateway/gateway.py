@@ -63,6 +63,7 @@ class WebGateway:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             asked = WebRequest(request.method, request.raw_path)
+            asked.check()
             kind = {
                 ("GET", "OPEN"): self._open,
                 ("GET", "GETFILECHECKSUM"): self._checksum,
@@ -84,7 +85,7 @@ class WebGateway:
         return self._namenodes.session(address)
 
     async def _open(self, request: web.Request, asked: WebRequest, address: Address) -> web.StreamResponse:
-        offset = asked.number("offset", 0, low=0)
+        offset = asked.number("offset", 0)
         length = asked.number("length", -1)
         reading = await self._run(
             lambda: Reading(self._session(address), address, asked.user, asked.path, offset, length)

@@ -13,13 +13,12 @@ from oastfs.webgateway.calls import CREATE, OVERWRITE, UserCalls
 from oastfs.webgateway.upload import Upload
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
-from oastfs.wire.webhdfs import ILLEGAL_ARGUMENT, JavaError, WebRequest
+from oastfs.wire.webhdfs import WebRequest
 
 log = structlog.get_logger(__name__)
 
 EARLY_BYTES = 64 * 1024
 FILE_PERMISSION_DEFAULT = 0o644
-SHORT_MAX = (1 << 15) - 1
 
 
 class Writing:
@@ -108,12 +107,9 @@ class Writing:
 
 
 def _create_request(asked: WebRequest) -> pb.CreateRequest:
-    flags = {"create": CREATE, "overwrite": OVERWRITE}
     wanted = CREATE
-    for name in filter(None, asked.text("createflag").lower().split(",")):
-        if name not in flags and name != "sync_block":
-            raise JavaError(ILLEGAL_ARGUMENT, f'Invalid value for webhdfs parameter "createflag": {name}')
-        wanted |= flags.get(name, 0)
+    if "OVERWRITE" in asked.names("createflag"):
+        wanted |= OVERWRITE
     if asked.flag("overwrite", False):
         wanted |= OVERWRITE
     permission = asked.permission("permission")
@@ -125,8 +121,8 @@ def _create_request(asked: WebRequest) -> pb.CreateRequest:
         clientName="",
         createFlag=wanted,
         createParent=asked.flag("createparent", True),
-        replication=asked.number("replication", 0, 0, SHORT_MAX),
-        blockSize=asked.number("blocksize", 0, 0),
+        replication=asked.number("replication", 0),
+        blockSize=asked.number("blocksize", 0),
         unmasked=None if unmasked is None else types.FsPermission(perm=unmasked),
         storagePolicy=asked.text("storagepolicy") or None,
     )

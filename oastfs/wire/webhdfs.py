@@ -13,6 +13,7 @@ import msgspec
 
 from oastfs.core.errors import InvalidPath, NotUtf8, OastError
 from oastfs.core.path import normalize
+from oastfs.wire.webhdfs_parameters import CHECKS
 
 PREFIX: Final = "/webhdfs/v1"
 JSON_TYPE: Final = "application/json"
@@ -22,8 +23,6 @@ DEFAULT_USER: Final = "dr.who"
 ILLEGAL_ARGUMENT: Final = "java.lang.IllegalArgumentException"
 UNSUPPORTED: Final = "java.lang.UnsupportedOperationException"
 FILE_NOT_FOUND: Final = "java.io.FileNotFoundException"
-_LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
-_PERMISSION_MAX: Final = 0o1777
 
 _BAD_REQUESTS: Final = frozenset(
     {
@@ -67,7 +66,10 @@ def encode_error(java_class: str, message: str) -> bytes:
 
 
 class WebRequest:
-    """The path and the parameters of a request target. Raises JavaError for what cannot be understood."""
+    """The path and the parameters of a request target. Raises JavaError for what cannot be understood.
+
+    ``check`` comes first; then parameters that are there have values that they may have.
+    """
 
     __slots__ = ("_parameters", "method", "op", "path")
 
@@ -84,7 +86,7 @@ class WebRequest:
             raise JavaError(ILLEGAL_ARGUMENT, "the request is not valid UTF-8") from None
         except (InvalidPath, NotUtf8):
             raise JavaError(
-                "org.apache.hadoop.fs.InvalidPathException", f"Invalid path name {text}"
+                "org.apache.hadoop.fs.InvalidPathException", f"Invalid path name Invalid file name: {text}"
             ) from None
         except OastError as error:
             raise JavaError(error.java_class, str(error)) from None
@@ -108,47 +110,24 @@ class WebRequest:
             raise JavaError(ILLEGAL_ARGUMENT, f"Required param {name} for op: {self.op} is null or empty")
         return value
 
-    def number(self, name: str, default: int, low: int = _LONG_MIN, high: int = _LONG_MAX) -> int:
-        """A whole number, within bounds."""
+    def number(self, name: str, default: int) -> int:
+        """A whole number."""
         value = self.text(name)
-        if not value:
-            return default
-        try:
-            found = int(value)
-        except ValueError:
-            raise self._invalid(name, f'Failed to parse "{value}" as a long integer.') from None
-        if not low <= found <= high:
-            raise self._invalid(name, f"{name} = {found} is not from {low} to {high}.")
-        return found
+        return int(value) if value else default
 
     def flag(self, name: str, default: bool) -> bool:
         """``true`` or ``false``."""
-        value = self.text(name).lower()
-        if value in ("true", "false"):
-            return value == "true"
-        if value:
-            raise self._invalid(name, f"Failed to parse {value} to Boolean.")
-        return default
+        value = self.text(name)
+        return value.lower() == "true" if value else default
 
     def permission(self, name: str) -> int | None:
         """Octal digits."""
         value = self.text(name)
-        if not value:
-            return None
-        try:
-            mode = int(value, 8)
-        except ValueError:
-            raise self._invalid(name, f'Failed to parse "{value}" as a radix-8 short integer.') from None
-        if not 0 <= mode <= _PERMISSION_MAX:
-            raise self._invalid(name, f"{name} = {value} is not from 0 to {_PERMISSION_MAX:o}.")
-        return mode
+        return int(value, 8) if value else None
 
-    def absolute_path(self, name: str) -> str:
-        """A required parameter that is a path."""
-        value = self.required(name)
-        if not value.startswith("/"):
-            raise self._invalid(name, f'{name} = "{value}" is not an absolute path.')
-        return value
+    def names(self, name: str) -> list[str]:
+        """Several of a fixed set of names, in capitals."""
+        return [one.strip().upper() for one in self.text(name).split(",") if one.strip()]
 
     @property
     def user(self) -> str:
@@ -158,8 +137,14 @@ class WebRequest:
         """
         return self.text("doas") or self.text("user.name") or DEFAULT_USER
 
-    def _invalid(self, name: str, reason: str) -> JavaError:
-        return JavaError(ILLEGAL_ARGUMENT, f'Invalid value for webhdfs parameter "{name}": {reason}')
+    def check(self) -> None:
+        """Raise JavaError unless every parameter has a value that it may have."""
+        for name, value in self._parameters:
+            check = CHECKS.get(name)
+            problem = check(name, value) if check is not None and value else ""
+            if problem:
+                message = f'Invalid value for webhdfs parameter "{name}": {problem}'
+                raise JavaError(ILLEGAL_ARGUMENT, message)
 
     # --- being sent elsewhere ------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from oastfs.namenode.hdfs.methods import METHODS
-from oastfs.namenode.web.operations import Calls, Json, operation
+from oastfs.namenode.web.operations import JSON_NULL, Calls, Json, operation
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.webhdfs import WebRequest
 
@@ -25,7 +25,6 @@ _CALLS: Final = {
     ("PUT", "DISABLEECPOLICY"): "disableErasureCodingPolicy",
     ("PUT", "SETECPOLICY"): "setErasureCodingPolicy",
     ("POST", "UNSETECPOLICY"): "unsetErasureCodingPolicy",
-    ("GET", "GETECPOLICY"): "getErasureCodingPolicy",
     ("PUT", "RENEWDELEGATIONTOKEN"): "renewDelegationToken",
     ("PUT", "CANCELDELEGATIONTOKEN"): "cancelDelegationToken",
 }
@@ -62,6 +61,12 @@ for (_method, _name), _call in _CALLS.items():
 @operation("GET", "GETSNAPSHOTTABLEDIRECTORYLIST")
 def get_snapshottable_directories(asked: WebRequest, calls: Calls) -> Json:
     return {"SnapshottableDirectoryList": None}
+
+
+@operation("GET", "GETECPOLICY")
+def get_ec_policy(asked: WebRequest, calls: Calls) -> Json:
+    calls("getErasureCodingPolicy", _request(asked, "getErasureCodingPolicy"), pb.MsyncResponse)
+    return JSON_NULL
 
 
 @operation("GET", "GETECPOLICIES")

@@ -1,28 +1,25 @@
-"""ACL entries as text, ``[default:]TYPE:[NAME][:PERMISSIONS]``, as ``hadoop fs -setfacl`` takes them."""
+"""ACL entries as text, ``[default:]TYPE:[NAME]:[PERMISSIONS]``, as WebHDFS writes them."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from oastfs.wire.proto import hdfs_pb2 as types
-from oastfs.wire.webhdfs import ILLEGAL_ARGUMENT, JavaError
+from oastfs.wire.webhdfs import JavaError
 
-_DEFAULT: Final = "default"
+_DEFAULT: Final = "default:"
 _TYPES: Final = dict(types.AclEntry.AclEntryType.items())
 _LETTERS: Final = ((4, "r"), (2, "w"), (1, "x"))
 
 
 def parse_spec(spec: str, *, permissions: bool) -> list[types.AclEntry]:
-    """The entries of a spec. With ``permissions`` each has them; without, to remove entries, none has."""
-    entries = [_parse_entry(text, permissions) for text in spec.split(",") if text]
-    if not entries:
-        raise JavaError(ILLEGAL_ARGUMENT, "Invalid <aclSpec> : an ACL spec may not be empty")
-    return entries
+    """The entries of a spec that was checked. All have permissions, or none, where they are to be removed."""
+    return [_parse_entry(text, permissions) for text in spec.split(",")]
 
 
 def entry_text(entry: types.AclEntry) -> str:
     """An entry as it is written in a spec."""
-    scope = f"{_DEFAULT}:" if entry.scope == types.AclEntry.DEFAULT else ""
+    scope = _DEFAULT if entry.scope == types.AclEntry.DEFAULT else ""
     kind = types.AclEntry.AclEntryType.Name(entry.type).lower()
     return f"{scope}{kind}:{entry.name}:{action_text(entry.permissions)}"
 
@@ -32,42 +29,18 @@ def action_text(action: int) -> str:
     return "".join(letter if action & bit else "-" for bit, letter in _LETTERS)
 
 
-def parse_action(text: str) -> int | None:
-    """The bits of three letters or dashes; None if it is something else."""
-    if len(text) != len(_LETTERS):
-        return None
-    bits = 0
-    for given, (bit, letter) in zip(text.lower(), _LETTERS, strict=True):
-        if given == letter:
-            bits |= bit
-        elif given != "-":
-            return None
-    return bits
+def parse_action(text: str) -> types.AclEntry.FsAction.ValueType:
+    """The bits of letters."""
+    return types.AclEntry.FsAction.ValueType(sum(bit for bit, letter in _LETTERS if letter in text))
 
 
 def _parse_entry(text: str, permissions: bool) -> types.AclEntry:
-    parts = text.strip().split(":")
-    scope = types.AclEntry.ACCESS
-    if parts[0].lower() == _DEFAULT:
-        scope = types.AclEntry.DEFAULT
-        parts = parts[1:]
-    kind = parts[0].upper() if parts else ""
-    if kind not in _TYPES:
-        raise JavaError(ILLEGAL_ARGUMENT, f"Invalid type of acl in <aclSpec> :{text}")
-    name = parts[1] if len(parts) > 1 else ""
-    bits = 0
-    if permissions:
-        found = parse_action(parts[2]) if len(parts) == 3 else None
-        if found is None:
-            raise JavaError(ILLEGAL_ARGUMENT, f"Invalid permission in <aclSpec> : {text}")
-        bits = found
-    elif len(parts) > 2:
-        raise JavaError(ILLEGAL_ARGUMENT, f"Invalid <aclSpec> : {text}")
-    if name and kind == "MASK":
-        raise JavaError(ILLEGAL_ARGUMENT, f"Invalid <aclSpec> : a mask has no name: {text}")
+    kind, name, action = text.removeprefix(_DEFAULT).split(":")
+    if bool(action) != permissions:
+        raise JavaError("org.apache.hadoop.HadoopIllegalArgumentException", f"Invalid <aclSpec> : {text}")
     return types.AclEntry(
-        type=_TYPES[kind],
-        scope=scope,
-        permissions=types.AclEntry.FsAction.ValueType(bits),
+        type=_TYPES[kind.upper()],
+        scope=types.AclEntry.DEFAULT if text.startswith(_DEFAULT) else types.AclEntry.ACCESS,
+        permissions=parse_action(action),
         name=name or None,
     )

@@ -26,7 +26,6 @@ _UNSIGNED: Final = (1 << 64) - 1
 _QUOTA_UNCHANGED: Final = (1 << 63) - 1
 _EVERYTHING: Final = (1 << 63) - 1
 _STORAGE_TYPES: Final = dict(types.StorageType.items())
-_SHORT_MAX: Final = (1 << 15) - 1
 
 
 class Calls(Protocol):
@@ -37,6 +36,8 @@ class Calls(Protocol):
 
 
 Operation = Callable[[WebRequest, Calls], Json | None]
+JSON_NULL: Final[Json] = {"null": None}
+"""An operation's answer where HDFS answers ``null``."""
 OPERATIONS: Final[dict[tuple[str, str], Operation]] = {}
 """By HTTP method and name."""
 
@@ -141,9 +142,7 @@ def get_link_target(asked: WebRequest, calls: Calls) -> Json:
 @operation("GET", "CHECKACCESS")
 def check_access(asked: WebRequest, calls: Calls) -> None:
     wanted = parse_action(asked.required("fsaction"))
-    if wanted is None:
-        raise JavaError(ILLEGAL_ARGUMENT, 'Invalid value for webhdfs parameter "fsaction"')
-    request = pb.CheckAccessRequest(path=asked.path, mode=types.AclEntry.FsAction.ValueType(wanted))
+    request = pb.CheckAccessRequest(path=asked.path, mode=wanted)
     calls("checkAccess", request, pb.CheckAccessResponse)
 
 
@@ -158,7 +157,7 @@ def get_block_locations(asked: WebRequest, calls: Calls) -> Json:
 
 
 def _blocks(asked: WebRequest, calls: Calls) -> types.LocatedBlocks:
-    offset, length = asked.number("offset", 0, low=0), asked.number("length", _EVERYTHING, low=0)
+    offset, length = asked.number("offset", 0), asked.number("length", _EVERYTHING)
     request = pb.GetBlockLocationsRequest(src=asked.path, offset=offset, length=length)
     return calls("getBlockLocations", request, pb.GetBlockLocationsResponse).locations
 
@@ -189,16 +188,11 @@ def mkdirs(asked: WebRequest, calls: Calls) -> Json:
 
 @operation("PUT", "RENAME")
 def rename(asked: WebRequest, calls: Calls) -> Json | None:
-    target = asked.absolute_path("destination")
-    options = [name for name in asked.text("renameoptions").upper().split(",") if name]
+    target = asked.required("destination")
+    options = asked.names("renameoptions")
     if not options:
         plain = pb.RenameRequest(src=asked.path, dst=target)
         return {"boolean": calls("rename", plain, pb.RenameResponse).result}
-    unknown = set(options) - {"NONE", "OVERWRITE", "TO_TRASH"}
-    if unknown:
-        raise JavaError(
-            ILLEGAL_ARGUMENT, f'Invalid value for webhdfs parameter "renameoptions": {unknown.pop()}'
-        )
     request = pb.Rename2Request(
         src=asked.path, dst=target, overwriteDest="OVERWRITE" in options, moveToTrash="TO_TRASH" in options
     )
@@ -232,7 +226,7 @@ def concat(asked: WebRequest, calls: Calls) -> None:
 @operation("POST", "TRUNCATE")
 def truncate(asked: WebRequest, calls: Calls) -> Json:
     asked.required("newlength")
-    length = asked.number("newlength", 0, low=0)
+    length = asked.number("newlength", 0)
     request = pb.TruncateRequest(src=asked.path, newLength=length, clientName="webhdfs")
     return {"boolean": calls("truncate", request, pb.TruncateResponse).result}
 
@@ -242,7 +236,7 @@ def truncate(asked: WebRequest, calls: Calls) -> Json:
 
 @operation("PUT", "SETREPLICATION")
 def set_replication(asked: WebRequest, calls: Calls) -> Json:
-    wanted = asked.number("replication", 0, 0, _SHORT_MAX)
+    wanted = asked.number("replication", 0)
     if not wanted:
         defaults = calls("getServerDefaults", pb.GetServerDefaultsRequest(), pb.GetServerDefaultsResponse)
         wanted = defaults.serverDefaults.replication
@@ -269,17 +263,15 @@ def set_permission(asked: WebRequest, calls: Calls) -> None:
 def set_times(asked: WebRequest, calls: Calls) -> None:
     request = pb.SetTimesRequest(
         src=asked.path,
-        mtime=asked.number("modificationtime", -1, low=-1) & _UNSIGNED,
-        atime=asked.number("accesstime", -1, low=-1) & _UNSIGNED,
+        mtime=asked.number("modificationtime", -1) & _UNSIGNED,
+        atime=asked.number("accesstime", -1) & _UNSIGNED,
     )
     calls("setTimes", request, pb.SetTimesResponse)
 
 
 @operation("GET", "GETXATTRS")
 def get_xattrs(asked: WebRequest, calls: Calls) -> Json:
-    encoding = asked.text("encoding", "text").lower()
-    if encoding not in xattr.ENCODINGS:
-        raise JavaError(ILLEGAL_ARGUMENT, f'Invalid value for webhdfs parameter "encoding": {encoding}')
+    encoding = asked.required("encoding").lower()
     names = [xattr.parse_name(name) for name in asked.texts("xattr.name")]
     answer = calls("getXAttrs", pb.GetXAttrsRequest(src=asked.path, xAttrs=names), pb.GetXAttrsResponse)
     return {"XAttrs": xattr.rendered(answer.xAttrs, encoding)}
@@ -296,11 +288,9 @@ def list_xattrs(asked: WebRequest, calls: Calls) -> Json:
 def set_xattr(asked: WebRequest, calls: Calls) -> None:
     attribute = xattr.parse_name(asked.required("xattr.name"))
     attribute.value = xattr.decode_value(asked.text("xattr.value"))
-    bits = {"CREATE": 1, "REPLACE": 2}
-    flags = [name for name in asked.text("flag").upper().split(",") if name]
-    if not flags or not set(flags) <= set(bits):
-        raise JavaError("org.apache.hadoop.HadoopIllegalArgumentException", "A flag must be specified.")
-    request = pb.SetXAttrRequest(src=asked.path, xAttr=attribute, flag=sum(bits[name] for name in set(flags)))
+    asked.required("flag")
+    flag = sum({"CREATE": 1, "REPLACE": 2}[name] for name in set(asked.names("flag")))
+    request = pb.SetXAttrRequest(src=asked.path, xAttr=attribute, flag=flag)
     calls("setXAttr", request, pb.SetXAttrResponse)
 
 
@@ -368,7 +358,10 @@ def get_storage_policy(asked: WebRequest, calls: Calls) -> Json:
 
 @operation("PUT", "SETSTORAGEPOLICY")
 def set_storage_policy(asked: WebRequest, calls: Calls) -> None:
-    request = pb.SetStoragePolicyRequest(src=asked.path, policyName=asked.required("storagepolicy"))
+    name = asked.text("storagepolicy")
+    if not name:
+        raise JavaError(ILLEGAL_ARGUMENT, "Storage policy name is empty.")
+    request = pb.SetStoragePolicyRequest(src=asked.path, policyName=name)
     calls("setStoragePolicy", request, pb.SetStoragePolicyResponse)
 
 
@@ -382,8 +375,8 @@ def unset_storage_policy(asked: WebRequest, calls: Calls) -> None:
 def set_quota(asked: WebRequest, calls: Calls) -> None:
     request = pb.SetQuotaRequest(
         path=asked.path,
-        namespaceQuota=asked.number("namespacequota", _QUOTA_UNCHANGED, low=-1) & _UNSIGNED,
-        storagespaceQuota=asked.number("storagespacequota", _QUOTA_UNCHANGED, low=-1) & _UNSIGNED,
+        namespaceQuota=asked.number("namespacequota", _QUOTA_UNCHANGED) & _UNSIGNED,
+        storagespaceQuota=asked.number("storagespacequota", _QUOTA_UNCHANGED) & _UNSIGNED,
     )
     calls("setQuota", request, pb.SetQuotaResponse)
 
@@ -392,11 +385,11 @@ def set_quota(asked: WebRequest, calls: Calls) -> None:
 def set_quota_by_storage_type(asked: WebRequest, calls: Calls) -> None:
     kind = asked.required("storagetype").upper()
     if kind not in _STORAGE_TYPES:
-        raise JavaError(ILLEGAL_ARGUMENT, f'Invalid value for webhdfs parameter "storagetype": {kind}')
+        raise JavaError(ILLEGAL_ARGUMENT, f"No enum constant org.apache.hadoop.fs.StorageType.{kind}")
     request = pb.SetQuotaRequest(
         path=asked.path,
         namespaceQuota=_QUOTA_UNCHANGED,
-        storagespaceQuota=asked.number("storagespacequota", _QUOTA_UNCHANGED, low=-1) & _UNSIGNED,
+        storagespaceQuota=asked.number("storagespacequota", _QUOTA_UNCHANGED) & _UNSIGNED,
         storageType=_STORAGE_TYPES[kind],
     )
     calls("setQuota", request, pb.SetQuotaResponse)

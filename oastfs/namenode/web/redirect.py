@@ -40,7 +40,8 @@ def choose(asked: WebRequest, calls: Calls, live: Callable[[], list[Place]], cli
     alive = [place for place in live() if not excluded & {place[0], f"{place[0]}:{place[1]}"}]
     if not alive:
         advice = "Failed to find datanode, suggest to check cluster health."
-        raise JavaError("java.io.IOException", f"{advice} excludeDatanodes={','.join(sorted(excluded))}")
+        given = asked.text("excludedatanodes") or "null"
+        raise JavaError("java.io.IOException", f"{advice} excludeDatanodes={given}")
     if asked.op != "CREATE":
         holding = [place for place in _places(_block(asked, calls)) if place in alive]
         if holding:

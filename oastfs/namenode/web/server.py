@@ -20,7 +20,7 @@ from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.web import absent, redirect
-from oastfs.namenode.web.operations import OPERATIONS
+from oastfs.namenode.web.operations import JSON_NULL, OPERATIONS
 from oastfs.wire.http import no_continue
 from oastfs.wire.webhdfs import (
     BYTES_TYPE,
@@ -97,6 +97,8 @@ class WebHdfs:
         answer = OPERATIONS[asked.method, asked.op](asked, calls)
         if answer is None:
             return web.Response(content_type=BYTES_TYPE)
+        if answer is JSON_NULL:
+            return web.Response(body=b"null", content_type=JSON_TYPE)
         return web.Response(body=msgspec.json.encode(answer), content_type=JSON_TYPE)
 
     def _redirect(self, asked: WebRequest, calls: _UserCalls, client: Address) -> web.Response:
@@ -118,19 +120,16 @@ class WebHdfs:
 
 
 def _check(asked: WebRequest) -> None:
-    """Raise unless there is such an operation."""
+    """Raise unless there is such an operation, and its parameters may have these values."""
+    asked.check()
     if (asked.method, asked.op) in OPERATIONS or (asked.method, asked.op) in redirect.REDIRECTED:
         return
     if not asked.op:
-        raise JavaError(UNSUPPORTED, "NULL is not supported")
+        raise JavaError(UNSUPPORTED, "op=NULL is not supported")
     if asked.method not in _METHODS:
         raise JavaError(UNSUPPORTED, f"{asked.method} is not supported")
-    kind = asked.method.capitalize() + "OpParam.Op"
-    raise JavaError(
-        ILLEGAL_ARGUMENT,
-        'Invalid value for webhdfs parameter "op": '
-        f"No enum constant org.apache.hadoop.hdfs.web.resources.{kind}.{asked.op}",
-    )
+    problem = f"{asked.op} is not a valid {asked.method} operation."
+    raise JavaError(ILLEGAL_ARGUMENT, f'Invalid value for webhdfs parameter "op": {problem}')
 
 
 class _UserCalls:

@@ -10,7 +10,6 @@ from typing import Final
 from oastfs.wire.proto import hdfs_pb2 as types
 from oastfs.wire.webhdfs import ILLEGAL_ARGUMENT, JavaError
 
-ENCODINGS: Final = ("text", "hex", "base64")
 _NAMESPACE = types.XAttr.XAttrNamespace
 _NAMESPACES: Final = dict(_NAMESPACE.items())
 
@@ -20,7 +19,7 @@ def parse_name(name: str) -> types.XAttr:
     prefix, dot, rest = name.partition(".")
     if not dot or prefix.upper() not in _NAMESPACES:
         rule = "An XAttr name must be prefixed with user/trusted/security/system/raw, followed by a '.'"
-        raise JavaError("org.apache.hadoop.HadoopIllegalArgumentException", f"{rule}: {name}")
+        raise JavaError("org.apache.hadoop.HadoopIllegalArgumentException", rule)
     return types.XAttr(namespace=_NAMESPACES[prefix.upper()], name=rest)
 
 

@@ -49,7 +49,7 @@ def test_parameters() -> None:
     asked = WebRequest(
         "PUT",
         "/webhdfs/v1/f?Op=create&OverWrite=TRUE&permission=1755&blocksize=1024&length=-1&empty=&x=a+b%2B"
-        "&xattr.name=user.a&xattr.name=user.b&destination=%2Fd",
+        "&xattr.name=user.a&xattr.name=user.b&renameoptions=none,overwrite",
     )
     assert (asked.op, asked.method) == ("CREATE", "PUT")
     assert asked.flag("overwrite", False) is True and asked.flag("createparent", True) is True
@@ -58,25 +58,56 @@ def test_parameters() -> None:
     assert asked.text("empty", "default") == "default"
     assert asked.text("x") == "a b+"
     assert asked.texts("xattr.name") == ["user.a", "user.b"]
-    assert asked.absolute_path("destination") == "/d"
+    assert asked.names("renameoptions") == ["NONE", "OVERWRITE"] and asked.names("flag") == []
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["overwrite=maybe", "permission=888", "permission=20000", "blocksize=x", "blocksize=-5", "destination=d"],
+    ("name", "value", "problem"),
+    [
+        ("overwrite", "x", 'Failed to parse "x" to Boolean.'),
+        ("blocksize", "x", 'Failed to parse "x" as a radix-10 long integer.'),
+        ("replication", "x", 'Failed to parse "x" as a radix-10 short integer.'),
+        ("permission", "999", 'Failed to parse "999" as a radix-8 short integer.'),
+        ("permission", "7777", "Invalid parameter range: permission = 7777 > 1777"),
+        ("offset", "-1", "Invalid parameter range: offset = -1 < 0"),
+        ("replication", "0", "Invalid parameter range: replication = 0 < 1"),
+        ("destination", "rel", 'Invalid parameter value: destination = "rel" is not an absolute path.'),
+        ("createflag", "create,bad", "No enum constant org.apache.hadoop.fs.CreateFlag.BAD"),
+        ("renameoptions", "WRONG", "No enum constant org.apache.hadoop.fs.Options.Rename.WRONG"),
+        ("fsaction", "zzz", 'Invalid value: "zzz" does not belong to the domain [r-][w-][x-]'),
+        (
+            "user.name",
+            "bad name!",
+            'Invalid value: "bad name!" does not belong to the domain ^[A-Za-z_][A-Za-z0-9._-]*[$]?$',
+        ),
+        (
+            "aclspec",
+            "user:x:rwz",
+            'Invalid value: "user:x:rwz" does not belong to the domain ^(default:)?(user|group|mask|other):'
+            "[[A-Za-z_][A-Za-z0-9._-]]*:([rwx-]{3})?(,(default:)?(user|group|mask|other):"
+            "[[A-Za-z_][A-Za-z0-9._-]]*:([rwx-]{3})?)*$",
+        ),
+    ],
 )
-def test_bad_values_name_the_parameter(query: str) -> None:
-    asked = WebRequest("PUT", f"/webhdfs/v1/f?op=CREATE&{query}")
-    with pytest.raises(JavaError, match=f'Invalid value for webhdfs parameter "{query.partition("=")[0]}"'):
-        asked.flag("overwrite", False)
-        asked.permission("permission")
-        asked.number("blocksize", 0, low=0)
-        asked.absolute_path("destination")
+def test_what_hdfs_says_of_bad_values(name: str, value: str, problem: str) -> None:
+    asked = WebRequest("PUT", f"/webhdfs/v1/f?op=CREATE&{name}={value}")
+    with pytest.raises(JavaError) as caught:
+        asked.check()
+    assert caught.value.java_class == "java.lang.IllegalArgumentException"
+    assert str(caught.value) == f'Invalid value for webhdfs parameter "{name}": {problem}'
+
+
+def test_good_values() -> None:
+    WebRequest(
+        "PUT",
+        "/webhdfs/v1/f?offset=0&accesstime=-1&aclspec=user::rwx,default:group:a.b-c:,mask::---&flag=create"
+        "&user.name=bob.b$&permission=0&replication=32767&whatever=%20&overwrite=",
+    ).check()
 
 
 def test_a_missing_parameter_is_told() -> None:
-    with pytest.raises(JavaError, match="destination"):
-        WebRequest("PUT", "/webhdfs/v1/f?op=RENAME").absolute_path("destination")
+    with pytest.raises(JavaError, match="Required param destination for op: RENAME is null or empty"):
+        WebRequest("PUT", "/webhdfs/v1/f?op=RENAME").required("destination")
 
 
 @pytest.mark.parametrize(
