@@ -208,7 +208,7 @@ _refuse(
 _refuse("getEditsFromTxid", UNSUPPORTED, "there is no edit log: changes are transactions of the store")
 _refuse(
     "satisfyStoragePolicy",
-    UNSUPPORTED,
+    "org.apache.hadoop.hdfs.server.namenode.UnsupportedActionException",
     "Cannot request to satisfy storage policy when storage policy satisfier feature has been disabled by "
     "admin. Seek for an admin help to enable it or use Mover tool.",
 )

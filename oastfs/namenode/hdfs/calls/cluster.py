@@ -39,7 +39,7 @@ def get_server_defaults(
             trashInterval=trash.settings(tx).interval,
             checksumType=types.CHECKSUM_CRC32C,
             keyProviderUri="",
-            policyId=0,
+            policyId=7,  # HOT
             snapshotTrashRootEnabled=False,
         )
     )

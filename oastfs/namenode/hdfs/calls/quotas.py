@@ -72,7 +72,7 @@ def get_quota_usage(
     try:
         found = quota_usage(tx, call.context, request.path)
     except NotFound:
-        raise file_not_found(request.path) from None
+        raise HdfsError(FILE_NOT_FOUND, f"File/Directory does not exist: {request.path}") from None
     usage = types.QuotaUsage(
         fileAndDirectoryCount=found.names,
         quota=_name_quota(request.path, found.name_quota),
