@@ -23,6 +23,8 @@ from oastfs.core.errors import AlreadyExists, InvalidArgument, IsADirectory, Not
 from oastfs.core.metadata import Metadata
 from oastfs.core.path import normalize
 from oastfs.core.types import (
+    AclEntry,
+    AclStatus,
     Caller,
     ContentSummary,
     FileStatus,
@@ -197,6 +199,24 @@ class Filesystem:
     def chown(self, path: str, uid: int = -1, gid: int = -1, follow: bool = True) -> FileStatus:
         """Set owner and group by id; -1 leaves one as it is."""
         return self.metadata.chown(self.caller, clean(path), uid, gid, follow)
+
+    def get_acl(self, path: str) -> AclStatus:
+        """Owner, group, mode and the whole ACL."""
+        return self.metadata.get_acl(self.caller, clean(path))
+
+    def set_acl(self, path: str, entries: Iterable[AclEntry]) -> FileStatus:
+        """Replace the ACL, or its access or default entries if only such are given. Raises BadAcl."""
+        return self.metadata.set_acl(self.caller, clean(path), list(entries))
+
+    def modify_acl(self, path: str, entries: Iterable[AclEntry]) -> FileStatus:
+        """Add entries to the ACL, and change those that are there. Raises BadAcl."""
+        return self.metadata.modify_acl(self.caller, clean(path), list(entries))
+
+    def remove_acl(self, path: str, entries: Iterable[AclEntry] | None = None) -> FileStatus:
+        """Take entries out of the ACL, all but what a mode can hold unless told which."""
+        if entries is None:
+            return self.metadata.remove_acl(self.caller, clean(path))
+        return self.metadata.remove_acl_entries(self.caller, clean(path), list(entries))
 
     def utime(self, path: str, times_ns: tuple[int, int] | None = None, follow: bool = True) -> FileStatus:
         """Set (atime, mtime) in ns; None sets both to now."""

@@ -15,6 +15,7 @@ import oastfs
 from oastfs.client import Filesystem, batch, connect, listing
 from oastfs.core.errors import (
     AlreadyExists,
+    BadAcl,
     InvalidPath,
     IsADirectory,
     NoDatanodes,
@@ -24,7 +25,7 @@ from oastfs.core.errors import (
     PermissionDenied,
     XattrNotFound,
 )
-from oastfs.core.types import Caller, RenameMode
+from oastfs.core.types import AclEntry, AclKind, AclScope, Caller, RenameMode
 
 ALICE = Caller("alice", 1001, (1001,))
 
@@ -294,3 +295,20 @@ def test_threads(filesystem: Filesystem) -> None:
         thread.join()
     assert not failures
     assert sum(1 for _ in filesystem.listdir("/")) == 160
+
+
+def test_acls(filesystem: Filesystem) -> None:
+    fs = filesystem
+    fs.write_bytes("/f", b"secret", mode=0o600)
+    entry = AclEntry(AclScope.ACCESS, AclKind.USER, ALICE.uid, 4)
+    assert fs.modify_acl("/f", [entry]).has_acl
+    assert entry in fs.get_acl("/f").entries
+    fs.metadata.access(ALICE, "/f", 4)
+    fs.remove_acl("/f", [entry])
+    with pytest.raises(PermissionDenied):
+        fs.metadata.access(ALICE, "/f", 4)
+    assert not fs.remove_acl("/f").has_acl
+    with pytest.raises(BadAcl):
+        fs.set_acl("/f", [entry])
+    kinds = (AclKind.USER, AclKind.GROUP, AclKind.OTHER)
+    assert fs.set_acl("/f", [AclEntry(AclScope.ACCESS, kind, -1, 4) for kind in kinds]).mode & 0o777 == 0o444
