@@ -43,10 +43,17 @@ def stat_many(session: Session, paths: Sequence[str], follow: bool) -> list[File
 # --- reading --------------------------------------------------------------------------------------
 
 
+def inline_bytes(data: bytes, file_length: int, offset: int, length: int) -> bytes:
+    """Bytes of inline content: what came with the answer, and the zeros that it left out as too many."""
+    found = data[offset : offset + length]
+    missing = min(offset + length, file_length) - offset - len(found)
+    return found if missing <= 0 else found + bytes(missing)
+
+
 def read_opened(session: Session, opened: Opened, offset: int, length: int) -> bytes:
     """Bytes of a file that was just opened."""
     if opened.data is not None:
-        return opened.data[offset : offset + length]
+        return inline_bytes(opened.data, opened.status.length, offset, length)
     file = session.open_file(opened, writable=False, caller=session.caller)
     try:
         return file.pread(offset, length)
@@ -86,7 +93,10 @@ def read_many(session: Session, paths: Iterable[str]) -> Iterator[bytes | OSErro
         if isinstance(opened, OSError):
             pending.append(opened)
         elif opened.data is not None:
-            pending.append(opened.data)
+            length = opened.status.length
+            pending.append(
+                opened.data if len(opened.data) == length else inline_bytes(opened.data, length, 0, length)
+            )
         else:
             pending.append(session.workers.submit(read_opened, session, opened, 0, opened.status.length))
         while pending and (not isinstance(pending[0], Future) or len(pending) > ahead_max):
@@ -104,7 +114,7 @@ def read_ranges(session: Session, ranges: Sequence[tuple[str, int, int]]) -> lis
         if isinstance(one, OSError):
             pending.append(one)
         elif one.data is not None:
-            pending.append(one.data[offset : offset + length])
+            pending.append(inline_bytes(one.data, one.status.length, offset, length))
         else:
             pending.append(session.workers.submit(read_opened, session, one, offset, length))
     return [_settled(one) for one in pending]

@@ -258,7 +258,7 @@ class Filesystem:
     def read_bytes(self, path: str) -> bytes:
         """The whole content; of a small file in one trip."""
         opened = self.metadata.open(self.caller, clean(path), 0, READ_ALL)
-        if opened.data is not None:
+        if opened.data is not None and len(opened.data) == opened.status.length:
             return opened.data
         return batch.read_opened(self.session, opened, 0, opened.status.length)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 from oastfs.core.errors import CorruptBlock
-from oastfs.core.limits import PACKET_BYTES
+from oastfs.core.limits import BYTES_PER_CHECKSUM, PACKET_BYTES
 from oastfs.datanode.layout import chunk_count
 from oastfs.datanode.reader import ReplicaReader
 from oastfs.wire.transfer.answers import check_range, chunk_range, read_head
-from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind
+from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind, crc32c
 from oastfs.wire.transfer.connection import TransferConnection
 from oastfs.wire.transfer.packet import PacketHeader, encode_prefix
 
@@ -27,8 +27,9 @@ _READAHEAD_FROM_BYTES = 4 * 1024 * 1024
 class BlockSender:
     """Sends ``length`` bytes from ``offset`` of an open replica.
 
-    With checksums, the range sent begins and ends at chunk boundaries around the one asked for (the end at
-    the replica's own, if that comes first), because a part of a chunk could not be verified.
+    With checksums, the range sent begins at the chunk boundary before the one asked for, because a part of
+    a chunk could not be verified, and ends where it was asked to: HDFS's clients in Go take all that comes.
+    The checksum of a last chunk that is cut is made anew, if it was right.
     """
 
     def __init__(self, reader: ReplicaReader, offset: int, length: int, checksums: bool = True) -> None:
@@ -37,6 +38,9 @@ class BlockSender:
         self._reader = reader
         self._checksums = checksums
         self.start, self.end = chunk_range(offset, length, replica.length)
+        self._surplus_bytes = self.end - (offset + length)
+        if not checksums:
+            self.end, self._surplus_bytes = offset + length, 0
         self._at = self.start
         self._seqno = 0
         self.begun = False
@@ -91,7 +95,22 @@ class BlockSender:
         if self._reader.read_into(start, data, checksums) < stop - start:
             raise self._cut_short()
         self._at = stop
+        if stop == self.end and self._surplus_bytes:
+            return self._cut_last(memory, filled, len(data[-1]), checksums[-1])
         return filled
+
+    def _cut_last(self, memory: memoryview, filled: int, size: int, checksums: memoryview) -> int:
+        """Take from the batch's last packet what was not asked for; the new end of the batch."""
+        chunk_start = filled - (size % BYTES_PER_CHECKSUM or BYTES_PER_CHECKSUM)
+        chunk, stored = memory[chunk_start:filled], checksums[-CHECKSUM_BYTES:]
+        if int.from_bytes(stored, "big") != crc32c(chunk):
+            return filled  # the reader is to find out
+        stored[:] = crc32c(chunk[: -self._surplus_bytes]).to_bytes(CHECKSUM_BYTES, "big")
+        header = PacketHeader(self.end - size, self._seqno - 1, False, size - self._surplus_bytes)
+        prefix_at = filled - size - len(checksums) - _PREFIX_BYTES
+        memory[prefix_at : prefix_at + _PREFIX_BYTES] = encode_prefix(header, len(checksums))
+        self._at = self.end = self.end - self._surplus_bytes
+        return filled - self._surplus_bytes
 
     def _send_unchecked(self, connection: TransferConnection, first: bytes) -> None:
         """Without checksums nothing has to be kept together: the kernel sends from its cache."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from oastfs.core.errors import InvalidArgument
 from oastfs.core.limits import BYTES_PER_CHECKSUM, FILE_BYTES_MAX, PACKET_BYTES
 from oastfs.wire.proto import datatransfer_pb2 as pb
-from oastfs.wire.transfer.answers import BlockDigest, check_range, chunk_range, read_head
+from oastfs.wire.transfer.answers import BlockDigest, check_range, read_head
 from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind, checksum_chunks, checksum_count
 from oastfs.wire.transfer.packet import PacketHeader, encode_prefix
 
@@ -45,7 +45,7 @@ def read_answer(block: MemoryBlock, request: pb.OpReadBlock) -> Iterator[bytes]:
     """The answer of OP_READ_BLOCK. Raises InvalidArgument for a range that is not in the block."""
     offset, length = request.offset, request.len
     check_range(block.block_id, offset, length, min(block.length, FILE_BYTES_MAX))
-    start, end = chunk_range(offset, length, block.length)
+    start, end = offset - offset % BYTES_PER_CHECKSUM, offset + length
     if not request.sendChecksums:
         return _unchecked_packets(block, start, end)
     if end - start <= PACKET_BYTES:

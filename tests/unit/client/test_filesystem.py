@@ -312,3 +312,17 @@ def test_acls(filesystem: Filesystem) -> None:
         fs.set_acl("/f", [entry])
     kinds = (AclKind.USER, AclKind.GROUP, AclKind.OTHER)
     assert fs.set_acl("/f", [AclEntry(AclScope.ACCESS, kind, -1, 4) for kind in kinds]).mode & 0o777 == 0o444
+
+
+def test_a_long_hole_behind_inline_content(filesystem: Filesystem) -> None:
+    """More zeros than an answer carries."""
+    length = 20 << 20
+    for path, data in (("/hole", b""), ("/start", b"start")):
+        filesystem.write_bytes(path, data)
+        with filesystem.open(path, "r+b") as file:
+            file.truncate(length)
+        expected = data.ljust(length, b"\0")
+        assert filesystem.read_bytes(path) == expected
+        assert list(filesystem.read_many([path])) == [expected]
+        ranges = [(path, 0, 10), (path, length - 5, 10), (path, length, 5)]
+        assert filesystem.read_ranges(ranges) == [expected[:10], expected[-5:], b""]

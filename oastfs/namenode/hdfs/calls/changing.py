@@ -16,7 +16,7 @@ from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.ops.truncate import truncate
 from oastfs.namenode.permissions import WRITE, require
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import BLOCK, Inode
+from oastfs.store.schema import BLOCK, CONTENT, Inode
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 
@@ -44,9 +44,18 @@ def append(tx: Transaction, call: Call, request: pb.AppendRequest) -> pb.AppendR
     return answer
 
 
-def _stand_in(tx: Transaction, call: Call, inode: Inode, request: pb.AppendRequest) -> LocatedBlock:
-    """A block that stands for the content of an inline file, to be appended to."""
-    path = request.src
+def _stand_in(tx: Transaction, call: Call, inode: Inode, request: pb.AppendRequest) -> LocatedBlock | None:
+    """A block that stands for the content of an inline file, to be appended to; None after a mere hole."""
+    path, info = request.src, call.context.info
+    if inode.length > min(info.inline_limit, inode.block_size or info.block_size):
+        content = tx.get(CONTENT, (inode.id,))
+        if content is None or not content.data.strip(b"\0"):
+            return None
+        raise HdfsError(
+            "java.lang.UnsupportedOperationException",
+            f"{path} is inline and was extended far beyond what is: no block can stand for it. "
+            "Append to it through OastFS",
+        )
     if request.flag & _NEW_BLOCK:
         raise HdfsError(
             "java.lang.UnsupportedOperationException",
