@@ -1,0 +1,170 @@
+"""Two namenodes on one store: HDFS clients with Hadoop's HA settings go on when the one in use is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compat.hdfs import arrow_process
+from tests.compat.hdfs.faces import BLOCK_BYTES, Arrow, Face, Native
+from tests.harness import libhdfs
+from tests.harness.cluster import HOST, Cluster
+from tests.harness.waiting import wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+TURNS = 15
+"""Rounds of the loop that have to go well before and after each change."""
+
+
+def ha_settings(cluster: Cluster) -> dict[str, str]:
+    """Hadoop's settings for a logical name with several namenodes."""
+    proxies = "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+    settings = {
+        "fs.defaultFS": "hdfs://oast",
+        "dfs.nameservices": "oast",
+        "dfs.ha.namenodes.oast": "nn1,nn2",
+        "dfs.client.failover.proxy.provider.oast": proxies,
+    }
+    for name, namenode in zip(("nn1", "nn2"), cluster.namenodes, strict=True):
+        settings[f"dfs.namenode.rpc-address.oast.{name}"] = f"{HOST}:{namenode.port}"
+    return settings
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two namenodes."""
+    options = ["--block-size", str(BLOCK_BYTES)]
+    with Cluster(tmp_path_factory.mktemp("pair"), namenodes=2, format_options=options) as running:
+        running.allow_in_logs(".*")  # datanodes tell of the namenodes that are killed
+        yield running
+
+
+@pytest.fixture
+def native(pair: Cluster) -> Face:
+    """hdfs-native with the settings as options."""
+    hdfs_native = pytest.importorskip("hdfs_native")
+    made = Native(f"{HOST}:{pair.namenodes[0].port}")
+    made.client = hdfs_native.Client("hdfs://oast", ha_settings(pair))
+    return made
+
+
+@pytest.fixture
+def arrow(pair: Cluster, tmp_path: Path) -> Iterator[Face]:
+    """Java's client, by PyArrow, with the settings in a core-site.xml."""
+    pytest.importorskip("pyarrow")
+    if not libhdfs.available():
+        pytest.skip("no libhdfs: scripts/build_libhdfs.sh makes it")
+    configuration = libhdfs.write_configuration(tmp_path / "configuration", ha_settings(pair))
+    with ProcessPoolExecutor(
+        1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=arrow_process.start,
+        initargs=(libhdfs.environment(configuration), "default", 0),
+    ) as executor:
+        yield Arrow(executor)
+
+
+class Loop:
+    """Mixed operations, over and over, in a thread. None of them may fail."""
+
+    def __init__(self, face: Face, directory: str) -> None:
+        self.turns = 0
+        self.longest_seconds = 0.0
+        self.error: BaseException | None = None
+        self._face = face
+        self._directory = directory
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Loop:
+        self._face.mkdir(self._directory)
+        self._face.write(f"{self._directory}/kept", b"small and inline")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(120)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._turn(f"{self._directory}/{self.turns}")
+                self.turns += 1
+        except BaseException as error:
+            self.error = error
+
+    def _timed(self, action: Callable[..., Any], *arguments: Any) -> Any:
+        start = time.monotonic()
+        result = action(*arguments)
+        self.longest_seconds = max(self.longest_seconds, time.monotonic() - start)
+        return result
+
+    def _turn(self, path: str) -> None:
+        face, data = self._face, path.encode() * 20
+        self._timed(face.mkdir, path)
+        self._timed(face.write, f"{path}/small", data)
+        self._timed(face.write, f"{path}/large", data * 2000)
+        self._timed(face.rename, f"{path}/small", f"{path}/moved")
+        assert self._timed(face.read, f"{path}/moved") == data
+        assert self._timed(face.read, f"{self._directory}/kept") == b"small and inline"
+        assert self._timed(face.sizes, path) == {"moved": len(data), "large": 2000 * len(data)}
+        self._timed(face.remove, f"{path}/moved")
+        self._timed(face.remove_tree, path)
+
+    def wait_for_turns(self, count: int) -> None:
+        """Until this many more have gone well."""
+        goal = self.turns + count
+
+        def reached() -> bool:
+            if self.error is not None:
+                raise AssertionError(f"failed in turn {self.turns}") from self.error
+            return self.turns >= goal
+
+        wait_until(reached, f"{count} turns", 120)
+
+
+@pytest.mark.parametrize("kind", ["native", "arrow"])
+def test_no_call_fails_when_the_namenode_in_use_is_killed(
+    kind: str, pair: Cluster, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    face: Face = request.getfixturevalue(kind)
+    with Loop(face, f"/loop-{kind}") as loop:
+        loop.wait_for_turns(TURNS)
+        undisturbed_seconds = loop.longest_seconds
+        for namenode in pair.namenodes:
+            namenode.kill()
+            loop.wait_for_turns(TURNS)
+            namenode.start()
+            pair.wait_for_namenodes()
+            loop.wait_for_turns(TURNS)
+    assert loop.error is None
+    record_property("longest_call_seconds", round(loop.longest_seconds, 2))
+    print(f"{kind}: longest call {undisturbed_seconds:.2f} s, with kills {loop.longest_seconds:.2f} s")
+    assert face.sizes(f"/loop-{kind}") == {"kept": 16}
+
+
+@pytest.mark.parametrize("kind", ["native", "arrow"])
+def test_either_namenode_serves(kind: str, pair: Cluster, request: pytest.FixtureRequest) -> None:
+    """What was written through one is read through the other, small and large."""
+    face: Face = request.getfixturevalue(kind)
+    directory = f"/either-{kind}"
+    face.mkdir(directory)
+    contents = {f"{directory}/small": b"s" * 1000, f"{directory}/large": b"l" * (2 * BLOCK_BYTES)}
+    for path, data in contents.items():
+        face.write(path, data)
+    for namenode in pair.namenodes:
+        namenode.kill()
+        for path, data in contents.items():
+            assert face.read(path) == data
+        namenode.start()
+        pair.wait_for_namenodes()
+        pair.wait_for_datanodes(1)

@@ -1,0 +1,141 @@
+"""hdfs-native: what its client has beside whole files. It is what deltalake and polars-hdfs stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.faces import BLOCK_BYTES, Mounted, Native
+from tests.compat.hdfs.test_files import content
+from tests.harness.cluster import Cluster
+from tests.harness.waiting import wait_until
+
+hdfs_native_module = pytest.importorskip("hdfs_native")
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def client(hdfs_native: Native) -> Any:
+    """The client itself."""
+    return hdfs_native.client
+
+
+def test_create_does_not_replace_unless_told(client: Any, place: HdfsPlace) -> None:
+    client.create(place / "file").close()
+    with pytest.raises(FileExistsError):
+        client.create(place / "file")
+    with client.create(place / "file", hdfs_native_module.WriteOptions(overwrite=True)) as file:
+        file.write(b"new")
+    assert client.get_file_info(place / "file").length == 3
+
+
+def test_rename_replaces_only_when_told(client: Any, hdfs_native: Native, place: HdfsPlace) -> None:
+    hdfs_native.write(place / "a", b"a")
+    hdfs_native.write(place / "b", b"bb")
+    with pytest.raises((OSError, RuntimeError)):
+        client.rename(place / "a", place / "b")
+    client.rename(place / "a", place / "b", overwrite=True)
+    assert hdfs_native.sizes(place.path) == {"b": 1}
+
+
+def test_directory_errors(client: Any, hdfs_native: Native, place: HdfsPlace) -> None:
+    hdfs_native.write(place / "d/file", b"x")
+    with pytest.raises((OSError, RuntimeError)):
+        client.delete(place / "d")
+    with pytest.raises((OSError, RuntimeError)):
+        client.mkdirs(place / "d/file/below", create_parent=True)
+    with pytest.raises(FileNotFoundError):
+        client.get_file_info(place / "none")
+    assert not client.delete(place / "none")
+    assert hdfs_native.sizes(place / "d") == {"file": 1}
+
+
+@pytest.mark.parametrize("length", [1000, 100_000, BLOCK_BYTES + 1000])
+def test_synced_bytes_are_seen_before_the_end(
+    client: Any, place: HdfsPlace, hdfs_mount: Path, length: int
+) -> None:
+    data = content(length)
+    with client.create(place / "file") as file:
+        file.write(data)
+        file.hsync()
+        assert Mounted(hdfs_mount).read(place / "file") == data
+        assert client.read(place / "file").read() == data
+        file.write(b"more")
+    assert client.read(place / "file").read() == data + b"more"
+
+
+def test_leases(client: Any, place: HdfsPlace, hdfs_mount: Path) -> None:
+    """One writer; another may take over what it left, as far as it was synced."""
+    data = content(100_000)
+    abandoned = client.create(place / "file")
+    abandoned.write(data)
+    abandoned.hsync()
+    with pytest.raises((OSError, RuntimeError)):
+        client.append(place / "file")
+    wait_until(lambda: client.recover_lease(place / "file"), "the lease to be recovered", 60)
+    with client.append(place / "file") as file:
+        file.write(b"after")
+    assert client.read(place / "file").read() == data + b"after"
+    assert Mounted(hdfs_mount).read(place / "file") == data + b"after"
+
+
+def test_globs_and_recursive_listing(client: Any, hdfs_native: Native, place: HdfsPlace) -> None:
+    for name in ("a/1.csv", "a/2.csv", "b/3.csv", "b/4.txt"):
+        hdfs_native.write(place / name, name.encode())
+    found = [status.path.rpartition("/")[2] for status in client.glob_status(f"{place.path}/*/*.csv")]
+    assert sorted(found) == ["1.csv", "2.csv", "3.csv"]
+    everything = [status.path for status in client.list_status(place.path, recursive=True)]
+    assert len(everything) == 6 and any(path.endswith("/b/4.txt") for path in everything)
+
+
+def test_ranges_and_streams(client: Any, place: HdfsPlace) -> None:
+    data = content(3 * BLOCK_BYTES)
+    with client.create(place / "file") as file:
+        for start in range(0, len(data), 77_777):
+            file.write(data[start : start + 77_777])
+    reader = client.read(place / "file")
+    assert len(reader) == len(data)
+    assert reader.read_range(BLOCK_BYTES - 5, 10) == data[BLOCK_BYTES - 5 : BLOCK_BYTES + 5]
+    assert b"".join(reader.read_range_stream(1000, 2 * BLOCK_BYTES)) == data[1000 : 1000 + 2 * BLOCK_BYTES]
+    assert reader.tell() == 0
+    reader.seek(-100, os.SEEK_END)
+    assert reader.read() == data[-100:]
+
+
+def test_many_small_files_from_many_threads(client: Any, place: HdfsPlace, hdfs_cluster: Cluster) -> None:
+    """Thousands of images: written by threads, read back by OastFS's batch."""
+
+    def write(number: int) -> None:
+        with client.create(place / f"{number:04}.jpg") as file:
+            file.write(number.to_bytes(4, "big") * 300)
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(write, range(1000)))
+        read = threads.map(lambda n: client.read(place / f"{n:04}.jpg").read(), range(1000))
+        assert all(data == number.to_bytes(4, "big") * 300 for number, data in enumerate(read))
+    fs = hdfs_cluster.connect()
+    paths = [place / f"{number:04}.jpg" for number in range(1000)]
+    assert all(data == number.to_bytes(4, "big") * 300 for number, data in enumerate(fs.read_many(paths)))
+    assert all(fs.stat(path).is_inline for path in paths[::100])
+
+
+def test_asynchronous_client(hdfs_address: str, place: HdfsPlace) -> None:
+    async def work() -> list[bytes]:
+        client = hdfs_native_module.AsyncClient(f"hdfs://{hdfs_address}")
+
+        async def one(number: int) -> bytes:
+            async with await client.create(place / f"{number}") as file:
+                await file.write(b"%d" % number * 1000)
+            reader = await client.read(place / f"{number}")
+            return await reader.read()
+
+        return await asyncio.gather(*(one(number) for number in range(50)))
+
+    assert asyncio.run(work()) == [b"%d" % number * 1000 for number in range(50)]
