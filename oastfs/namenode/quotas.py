@@ -130,7 +130,8 @@ def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]]) -> None:
 def require_room(tx: Transaction, inode: Inode, block_size: int) -> None:
     """Raise SpaceQuotaExceeded unless a whole further block of the file would fit (HDFS addBlock).
 
-    What the file's blocks that are not committed yet may take is thought of, too.
+    What the file's blocks that are not committed yet may take is thought of, too, and that the first blocks
+    take the place of inline content.
     """
     if not active(tx):
         return
@@ -138,7 +139,9 @@ def require_room(tx: Transaction, inode: Inode, block_size: int) -> None:
     for _, block in tx.scan(BLOCK, (inode.id,), limit=_PENDING_MAX, reverse=True):
         pending += not block.generation_stamp
     charges = _Charges(tx)
-    change = Usage(0, pending * block_size * (inode.replication or charges.default_replication))
+    replaced = 0 if inode.flags & _BLOCKS else inode.length
+    replication = inode.replication or charges.default_replication
+    change = Usage(0, pending * block_size * replication - replaced)
     place = tx.get(PLACE, (inode.id,))
     for directory_id in () if place is None else _parents(tx, place.parent_id, inode):
         charges.add(_chain(tx, directory_id), change)

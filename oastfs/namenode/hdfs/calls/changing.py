@@ -6,7 +6,7 @@ from typing import Final
 
 from oastfs.core.errors import NoDatanodes, NotFound
 from oastfs.core.types import Flag, LocatedBlock
-from oastfs.namenode import blocks, leases, tree
+from oastfs.namenode import blocks, leases, quotas, tree
 from oastfs.namenode.blocks.locate import live_replicas, locations
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
@@ -75,6 +75,7 @@ def _last_with_room(tx: Transaction, call: Call, inode: Inode) -> LocatedBlock |
     limit = inode.block_size or call.context.info.block_size
     if last is None or last.length >= limit:
         return None
+    quotas.require_room(tx, inode, limit - last.length)
     row = tx.get(BLOCK, (inode.id, last.offset))
     assert row is not None
     live = locations(live_replicas(tx, call.context, row))
