@@ -98,8 +98,9 @@ class WebGateway:
                 await response.write(piece)
             await response.write_eof()
         except OSError as error:
-            # The client sees by the length that this is not all.
-            log.warning("a read ended early", path=asked.path, error=str(error))
+            # A client that is still there sees by the length that this is not all.
+            if isinstance(error, OastError):
+                log.warning("a read ended early", path=asked.path, error=str(error))
             if request.transport is not None:
                 request.transport.abort()
         finally:

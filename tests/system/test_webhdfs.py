@@ -188,21 +188,26 @@ def test_only_one_appends(web: WebHdfs, fs: Filesystem) -> None:
 # --- requests that break off, or wait ---------------------------------------------------------------
 
 
-def connection(url: str, method: str, length: int, *headers: str) -> socket.socket:
-    """A request whose body is still to come."""
+def connection(url: str, method: str, length: int | None, *headers: str) -> socket.socket:
+    """A request whose body is still to come; in chunks, if its length is not given."""
     parts = urlsplit(url)
     sock = socket.create_connection((parts.hostname or "", parts.port or 0), 30)
     lines = [f"{method} {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}"]
-    lines += [f"Content-Length: {length}", *headers, "", ""]
+    framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    lines += [framing, *headers, "", ""]
     sock.sendall("\r\n".join(lines).encode())
     return sock
 
 
 @pytest.mark.parametrize("size", [10 * KIB, 8 * MIB])
-def test_an_upload_that_breaks_off_makes_no_file(web: WebHdfs, fs: Filesystem, size: int) -> None:
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_that_breaks_off_makes_no_file(
+    web: WebHdfs, fs: Filesystem, size: int, chunked: bool
+) -> None:
     url = web.location("PUT", "/f", "CREATE")
-    with connection(url, "PUT", 2 * size) as sock:
-        sock.sendall(os.urandom(size))
+    with connection(url, "PUT", None if chunked else 2 * size) as sock:
+        content = os.urandom(size)
+        sock.sendall(b"%x\r\n%b\r\n" % (size, content) if chunked else content)
         if size > MIB:
             wait_until(lambda: fs.exists("/f"), "the file under construction")
     wait_until(lambda: not fs.exists("/f"), "the file to be gone")
@@ -216,6 +221,18 @@ def test_a_small_upload_that_breaks_off_leaves_the_old_file(web: WebHdfs, fs: Fi
         sock.sendall(b"new")
     assert web.put("/other", b"x").status_code == 201
     assert fs.read_bytes("/f") == b"old"
+
+
+def test_garbage_in_place_of_a_body_makes_no_file(web: WebHdfs, fs: Filesystem) -> None:
+    with connection(web.location("PUT", "/f", "CREATE"), "PUT", None) as sock:
+        sock.sendall(b"10\r\n" + bytes(16) + b"\r\nnot a length\r\n")
+        assert not sock.recv(1000).startswith(b"HTTP/1.1 2")
+    assert not fs.exists("/f")
+    # A reader that goes away in the middle is not worth an alarm either.
+    web.put("/large", bytes(64 * MIB))
+    with connection(web.location("GET", "/large", "OPEN"), "GET", 0) as sock:
+        assert sock.recv(1000)
+    assert web.get("/large", offset=1, length=5) == bytes(5)
 
 
 def test_what_was_appended_before_it_broke_off_stays(web: WebHdfs, fs: Filesystem) -> None:
