@@ -19,20 +19,33 @@ _LINKED = int(Flag.LINKED)
 
 def listdir(tx: Transaction, context: Context, path: str, after: str, limit: int) -> Listing:
     """Entries after a name, in name order: a range scan that starts where the last page ended."""
-    if limit < 1 or limit > LIST_PAGE_MAX:
-        raise InvalidArgument(f"a page holds 1 to {LIST_PAGE_MAX} entries, not {limit}")
     node = tree.resolve(tx, context, path)
     if not node.is_directory:
+        check_limit(limit)
         return Listing([] if after else [tree.status_of(tx, context, node)], False)
-    require(context, node.inode, READ, path)
-    directory_id = node.inode.id
+    nodes, more = page_of(tx, context, node, path, after, limit)
+    return Listing(statuses_of(tx, context, nodes), more)
+
+
+def page_of(
+    tx: Transaction, context: Context, directory: Node, path: str, after: str, limit: int
+) -> tuple[list[Node], bool]:
+    """At most ``limit`` entries of a directory that sort after a name, and whether others follow."""
+    check_limit(limit)
+    require(context, directory.inode, READ, path)
+    directory_id = directory.inode.id
     rows = tx.scan(INODE, (directory_id,), (after,) if after else None, limit + 1)
     nodes = [Node(directory_id, key[1], inode) for key, inode in islice(rows, limit)]  # type: ignore[arg-type]
-    more = next(rows, None) is not None
-    return Listing(_statuses(tx, context, nodes), more)
+    return nodes, next(rows, None) is not None
 
 
-def _statuses(tx: Transaction, context: Context, nodes: list[Node]) -> list[FileStatus]:
+def check_limit(limit: int) -> None:
+    """Raise unless it may be the size of a page."""
+    if limit < 1 or limit > LIST_PAGE_MAX:
+        raise InvalidArgument(f"a page holds 1 to {LIST_PAGE_MAX} entries, not {limit}")
+
+
+def statuses_of(tx: Transaction, context: Context, nodes: list[Node]) -> list[FileStatus]:
     """Statuses of a page: plain files as they are, the others' further rows in one batch each."""
     directories = [node for node in nodes if node.is_directory]
     rows = iter(tx.get_many(DIRECTORY, [(node.inode.id,) for node in directories]))

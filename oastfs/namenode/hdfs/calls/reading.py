@@ -13,7 +13,7 @@ from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited
 from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, describe, file_not_found
 from oastfs.namenode.hdfs.methods import read
-from oastfs.namenode.ops.listdir import listdir
+from oastfs.namenode.ops.listdir import listdir, page_of
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, require
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
@@ -83,34 +83,36 @@ def get_listing(tx: Transaction, call: Call, request: pb.GetListingRequest) -> b
         entries, more = _page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
     except NotFound:
         return b""
-    return delimited(_FIRST, _joined(entries) + (b"\x10\x01" if more else b"\x10\x00"))
+    return delimited(_FIRST, _listing(entries, more))
 
 
-def _joined(entries: list[bytes]) -> bytes:
-    """The repeated first field of a message."""
-    return b"".join([delimited(_FIRST, entry) for entry in entries])
+def _listing(entries: list[bytes], more: bool) -> bytes:
+    """An encoded DirectoryListing."""
+    return b"".join((*[_FIRST + entry for entry in entries], b"\x10\x01" if more else b"\x10\x00"))
 
 
 def _page(
     tx: Transaction, call: Call, path: str, start_after: bytes, need_location: bool, limit: int
 ) -> tuple[list[bytes], bool]:
-    """Encoded statuses, and whether there are more."""
+    """Encoded statuses, each behind its length, and whether there are more."""
     context = call.context
     node = tree.resolve(tx, context, path)
     if node.is_directory:
         require(context, node.inode, READ | EXECUTE, path)
     elif start_after:
         return [], False
-    page = listdir(tx, context, path, start_after.decode(errors="replace"), limit)
-    encode, names = status.encode_bytes, node.is_directory
-    if need_location:
-        return [_with_locations(tx, call, entry, names) for entry in page.entries], page.more
-    return [encode(tx, call, entry, entry.name if names else "") for entry in page.entries], page.more
+    after = start_after.decode(errors="replace")
+    if node.is_directory and not need_location:
+        nodes, more = page_of(tx, context, node, path, after, limit)
+        return status.encode_page(tx, call, nodes), more
+    page = listdir(tx, context, path, after, limit)
+    encoded = (_one(tx, call, entry, node.is_directory, need_location) for entry in page.entries)
+    return [delimited(b"", one) for one in encoded], page.more
 
 
-def _with_locations(tx: Transaction, call: Call, entry: FileStatus, named: bool) -> bytes:
+def _one(tx: Transaction, call: Call, entry: FileStatus, named: bool, located_too: bool) -> bytes:
     encoded = status.encode_bytes(tx, call, entry, entry.name if named else "")
-    if not entry.is_file:
+    if not entry.is_file or not located_too:
         return encoded
     file = tree.Node(entry.parent_id, entry.name, tree.resolve_id(tx, entry.inode_id).inode)
     blocks = located.located_blocks(tx, call, file, 0, entry.length or 1)
@@ -137,7 +139,7 @@ def get_batched_listing(
             _note_failure(one, path, error)
             after = b""
             continue
-        one.partialListing.extend(map(types.HdfsFileStatus.FromString, entries))
+        one.partialListing.extend(types.DirectoryListing.FromString(_listing(entries, more)).partialListing)
         room -= len(entries)
         if more or (room <= 0 and index + 1 < len(request.paths)):
             name = one.partialListing[-1].path if more else b""

@@ -207,3 +207,23 @@ def test_missing_paths(hdfs: Hdfs) -> None:
             hdfs.call(method, src="/none", **fields)
         assert java_class(error) == "FileNotFoundException", method
     assert not hdfs.call("setReplication", src="/none", replication=1).result
+
+
+def test_a_listing_shows_what_each_status_shows(hdfs: Hdfs, namespace: Namespace) -> None:
+    namespace.write_file(ROOT, "/all/" + "n" * 200, b"x" * 300, 0o600, parents=True)
+    namespace.create(ROOT, "/all/open", 0o1755, holder="w", replication=3, block_size=1 << 20)
+    namespace.write_file(ALICE, "/home/alice/of-alice", b"")
+    namespace.rename(ROOT, "/home/alice/of-alice", "/all/of-alice")
+    namespace.utimes(ROOT, "/all/of-alice", 5 * 10**9, 7 * 10**9)
+    namespace.write_file(ROOT, "/all/\N{GREEK SMALL LETTER ALPHA}", b"")
+    namespace.utimes(ROOT, "/all/\N{GREEK SMALL LETTER ALPHA}", 0, -(10**9))
+    namespace.mkdirs(ROOT, "/all/directory", 0o1777)
+    namespace.symlink(ROOT, "/all/link", "/nowhere")
+    namespace.mknod(ROOT, "/all/fifo", 0o010644)
+    namespace.link(ROOT, "/all/of-alice", "/all/second-name")
+    listing = hdfs.call("getListing", src="/all", startAfter=b"", needLocation=False).dirList
+    assert len(listing.partialListing) == 8
+    for entry in listing.partialListing:
+        alone = hdfs.call("getFileLinkInfo", src="/all/" + entry.path.decode()).fs
+        alone.path = entry.path
+        assert alone == entry
