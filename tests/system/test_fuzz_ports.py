@@ -115,7 +115,7 @@ def _anonymous_bytes(pid: int) -> int:
 
 def _fuzz(cluster: Cluster, seed: int, seconds: float) -> None:
     health = Health(cluster)
-    fuzzer = Fuzzer(seed, _recordings(health))
+    fuzzer = Fuzzer(seed, _recordings(health), health.block.block_id)
     servers = [cluster.namenodes[0], cluster.datanodes[0]]
     ports = {"namenode": servers[0].port, "datanode": servers[1].port}
     numbers, at_start = count(), [0, 0]
