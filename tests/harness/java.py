@@ -246,6 +246,13 @@ class Jvm:
         # Loggers keep the streams that they find now.
         self.java.org.slf4j.LoggerFactory.getLogger("org.apache.hadoop")
 
+    def kill(self) -> None:
+        """SIGKILL: what runs in it has no chance to finish."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self.stop()
+
     def stop(self) -> None:
         """End the JVM."""
         if self._gateway is not None:
