@@ -94,11 +94,15 @@ class Source:
 class JavaFiles:
     """A DistributedFileSystem in a JVM, with copies from and to local files."""
 
-    def __init__(self, jvm: Jvm, cluster: Cluster) -> None:
+    def __init__(self, jvm: Jvm, cluster: Cluster, replication: int) -> None:
         self._jvm = jvm
-        self._fs = self.path("/").getFileSystem(
-            jvm.configuration({"fs.defaultFS": cluster.hdfs_url, **BEST_EFFORT})
-        )
+        settings = {
+            "fs.defaultFS": cluster.hdfs_url,
+            "dfs.blocksize": str(BLOCK_BYTES),
+            "dfs.replication": str(replication),
+            **BEST_EFFORT,
+        }
+        self._fs = self.path("/").getFileSystem(jvm.configuration(settings))
 
     def path(self, text: str) -> Any:
         return self._jvm.java.org.apache.hadoop.fs.Path(text)
@@ -126,10 +130,10 @@ class JavaFiles:
 
 
 def write_and_read_by_java(
-    cluster: Cluster, jvm: Jvm, seed: int, directory: Path, length: int, pause_seconds: float, patiently: bool
+    cluster: Cluster, files: JavaFiles, seed: int, directory: Path, length: int, patiently: bool
 ) -> None:
+    pause_seconds = 8.0 * STEP_BYTES / length
     source, copied = Source(directory / "source", seed, length), directory / "copied"
-    files = JavaFiles(jvm, cluster)
     with Disturbance(cluster.datanodes, seed) as writing:
         stream = files.create("/file")
         for at in range(0, length, STEP_BYTES):
@@ -153,7 +157,9 @@ def write_and_read_by_java(
 def test_java_while_datanodes_die(
     make_cluster: Callable[..., Cluster], jvm: Jvm, seed: int, tmp_path: Path, replication: int
 ) -> None:
-    write_and_read_by_java(start(make_cluster, replication), jvm, seed, tmp_path, 256 * MIB, 0.1, False)
+    cluster = start(make_cluster, replication)
+    files = JavaFiles(jvm, cluster, replication)
+    write_and_read_by_java(cluster, files, seed, tmp_path, 256 * MIB, False)
 
 
 @needs_java
@@ -163,7 +169,9 @@ def test_java_while_datanodes_die(
 def test_java_while_datanodes_die_for_long(
     make_cluster: Callable[..., Cluster], jvm: Jvm, seed: int, tmp_path: Path, replication: int
 ) -> None:
-    write_and_read_by_java(start(make_cluster, replication), jvm, seed, tmp_path, 1024 * MIB, 0.3, True)
+    cluster = start(make_cluster, replication)
+    files = JavaFiles(jvm, cluster, replication)
+    write_and_read_by_java(cluster, files, seed, tmp_path, 1024 * MIB, True)
 
 
 @needs_java
@@ -176,7 +184,7 @@ def test_what_was_synced_outlives_its_writer(
     source = Source(tmp_path / "source", seed, 40 * MIB)
     with Jvm("writer", client_jars(), tmp_path) as jvm:
         jvm.login("root")
-        files = JavaFiles(jvm, cluster)
+        files = JavaFiles(jvm, cluster, replication)
         stream, synced = files.create("/file"), 0
         with Disturbance(cluster.datanodes, seed, interval_seconds=1.0) as disturbance:
             while synced < 24 * MIB or not disturbance.kills:

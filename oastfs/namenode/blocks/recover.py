@@ -60,7 +60,24 @@ def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str) -> 
             inode = begin_block(tx, context, inode, offset, block, row.exclusive)
         else:
             drop.drop_block(tx, context, inode.id, offset, block)
+    if row.exclusive and inode.ctime_ns > row.opened_ns:
+        inode = _begin_tail(tx, context, inode)
     return leases.release(tx, inode, holder)
+
+
+def _begin_tail(tx: Transaction, context: Context, inode: Inode) -> Inode:
+    """Have a last block settled that an exclusive writer committed and could go on with.
+
+    HDFS's clients tell the namenode of a flush only once for each pipeline: later ones, which are as good
+    as promised, only the datanodes know.
+    """
+    last = next(iter(tx.scan(BLOCK, (inode.id,), limit=1, reverse=True)), None)
+    if last is None:
+        return inode
+    offset, block = int(last[0][1]), last[1]
+    if block.pending_stamp or block.length >= (inode.block_size or context.info.block_size):
+        return inode
+    return begin_block(tx, context, inode, offset, block, True)
 
 
 def give_up(tx: Transaction, context: Context, inode: Inode, holder: str) -> Inode:

@@ -58,6 +58,34 @@ def test_what_an_exclusive_writer_flushed_is_kept(namespace: Namespace, fleet: F
     assert seen.generation_stamp == 2 and len(seen.locations) == 1
 
 
+def test_what_was_flushed_after_the_last_commit_is_kept(
+    namespace: Namespace, fleet: Fleet, clock: Clock
+) -> None:
+    """HDFS's clients tell of the first flush of a pipeline only."""
+    namespace.create(ROOT, "/f", holder="w")
+    clock.advance(1)
+    block = namespace.add_block(ROOT, "/f", "w", 0)
+    namespace.commit(ROOT, "/f", "w", [fleet.write_block(block, 100)])
+    fleet.write_block(block, 300)
+    assert not namespace.recover_lease(ROOT, "/f")
+    fleet.carry_out_all()
+    assert namespace.recover_lease(ROOT, "/f")
+    assert namespace.stat(ROOT, "/f").length == 300
+
+
+def test_a_last_block_that_nobody_touched_stays_as_it_is(
+    namespace: Namespace, fleet: Fleet, clock: Clock
+) -> None:
+    namespace.create(ROOT, "/f", holder="w")
+    block = namespace.add_block(ROOT, "/f", "w", 0)
+    namespace.complete(ROOT, "/f", "w", [fleet.write_block(block, 100)])
+    clock.advance(1)
+    namespace.append(ROOT, "/f", "x")
+    assert namespace.recover_lease(ROOT, "/f")
+    (seen,) = namespace.open(ROOT, "/f").blocks
+    assert seen.generation_stamp == 1
+
+
 def test_a_block_that_no_datanode_has_is_dropped(namespace: Namespace, fleet: Fleet) -> None:
     namespace.create(ROOT, "/f", holder="w")
     namespace.add_block(ROOT, "/f", "w", 0)
