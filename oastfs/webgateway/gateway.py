@@ -28,6 +28,7 @@ from oastfs.wire.webhdfs import (
     JavaError,
     WebRequest,
     encode_error,
+    refuse_scripts,
     status_of,
 )
 
@@ -62,6 +63,7 @@ class WebGateway:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
+            refuse_scripts(request.headers)
             asked = WebRequest(request.method, request.raw_path)
             asked.check()
             kind = {

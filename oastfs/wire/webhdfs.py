@@ -6,6 +6,7 @@ Errors are a JSON object ``RemoteException`` that holds Java's class name, by wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
 
@@ -63,6 +64,15 @@ def encode_error(java_class: str, message: str) -> bytes:
     name = java_class.rpartition(".")[2].rpartition("$")[2]
     fields = {"exception": name, "javaClassName": java_class, "message": message}
     return msgspec.json.encode({"RemoteException": fields})
+
+
+def refuse_scripts(headers: Mapping[str, str]) -> None:
+    """Raise for requests that a page in a browser makes, as opposed to a person who follows a link.
+
+    Without authentication any page could otherwise change the files of who looks at it.
+    """
+    if "Origin" in headers or headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        raise JavaError("java.lang.SecurityException", "requests of scripts in browsers are not served")
 
 
 class WebRequest:

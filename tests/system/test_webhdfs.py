@@ -154,6 +154,16 @@ def test_names(web: WebHdfs, fs: Filesystem, name: str) -> None:
     assert fs.read_bytes(f"/{name}2") == name.encode()
 
 
+def test_a_page_in_a_browser_changes_nothing(web: WebHdfs, fs: Filesystem) -> None:
+    web.put("/f", b"content")
+    evil = {"Origin": "http://evil.example"}
+    truncate = f"{web.base}/f?op=TRUNCATE&newlength=0&user.name=root"
+    assert error_of(requests.post(truncate, headers=evil, timeout=30)) == (403, "SecurityException")
+    append = web.location("POST", "/f", "APPEND")
+    assert error_of(requests.post(append, data=b"x", headers=evil, timeout=30))[0] == 403
+    assert fs.read_bytes("/f") == b"content"
+
+
 def test_only_one_appends(web: WebHdfs, fs: Filesystem) -> None:
     web.put("/f", b"start")
     held, go_on = threading.Event(), threading.Event()

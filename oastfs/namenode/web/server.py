@@ -31,6 +31,7 @@ from oastfs.wire.webhdfs import (
     JavaError,
     WebRequest,
     encode_error,
+    refuse_scripts,
     status_of,
 )
 
@@ -73,6 +74,7 @@ class WebHdfs:
         started_ns = time.perf_counter_ns()
         name = "webhdfs"
         try:
+            refuse_scripts(request.headers)
             asked = WebRequest(request.method, request.raw_path)
             _check(asked)
             name = f"webhdfs_{asked.op.lower()}"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from oastfs.wire.webhdfs import DEFAULT_USER, JavaError, WebRequest, encode_error, status_of
+from oastfs.wire.webhdfs import DEFAULT_USER, JavaError, WebRequest, encode_error, refuse_scripts, status_of
 
 
 @pytest.mark.parametrize(
@@ -159,3 +159,22 @@ def test_the_body_of_an_error() -> None:
             "message": "too long",
         }
     }
+
+
+@pytest.mark.parametrize(
+    ("headers", "served"),
+    [
+        ({"User-Agent": "curl"}, True),
+        ({"Sec-Fetch-Mode": "navigate"}, True),
+        ({"Sec-Fetch-Mode": "cors"}, False),
+        ({"Sec-Fetch-Mode": "same-origin"}, False),
+        ({"Sec-Fetch-Mode": "navigate", "Origin": "http://elsewhere"}, False),
+        ({"Origin": "null"}, False),
+    ],
+)
+def test_pages_in_browsers_are_not_served(headers: dict[str, str], served: bool) -> None:
+    if served:
+        refuse_scripts(headers)
+        return
+    with pytest.raises(JavaError, match="scripts in browsers"):
+        refuse_scripts(headers)
