@@ -10,10 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import structlog
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from oastfs.core.errors import InvalidArgument, NoSuchVerb, OastError, PermissionDenied
@@ -39,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 PROTOCOL: Final = "org.apache.hadoop.hdfs.protocol.ClientProtocol"
 _CLIENT_ID_BYTES: Final = 16
+_MAKING: Final = ("create", "createSymlink", "mkdirs", "rename", "rename2")
+"""Here HDFS refuses paths with doubled slashes."""
 _clock_ns = time.perf_counter_ns
 
 calls.load()
@@ -251,7 +254,23 @@ def decode(method: Method, body: bytes | memoryview) -> Message:
     if not message.IsInitialized():
         raise InvalidArgument(f"the request of {method.name} lacks a field")
     check_texts(message)
+    for field in _path_fields(method.request.DESCRIPTOR):
+        path = getattr(message, field)
+        if path[-1:] == "/" or "//" in path:
+            setattr(message, field, _tidy(path, collapse=method.name not in _MAKING))
     return message
+
+
+@lru_cache(maxsize=1024)
+def _path_fields(descriptor: Descriptor) -> tuple[str, ...]:
+    return tuple(name for name in ("src", "dst", "path") if name in descriptor.fields_by_name)
+
+
+def _tidy(path: str, *, collapse: bool) -> str:
+    """The path as HDFS takes it: no slash at the end, and none twice where nothing is made."""
+    while collapse and "//" in path:
+        path = path.replace("//", "/")
+    return path.rstrip("/") or path[:1]
 
 
 def carry_out(method: Method, tx: Transaction, call: Call, message: Message) -> bytes:

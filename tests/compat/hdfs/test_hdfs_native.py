@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.compat.hdfs.conftest import HdfsPlace
-from tests.compat.hdfs.faces import BLOCK_BYTES, Mounted, Native
+from tests.compat.hdfs.faces import BLOCK_BYTES, Native
 from tests.compat.hdfs.test_files import content
 from tests.harness.cluster import Cluster
 from tests.harness.waiting import wait_until
@@ -58,32 +59,44 @@ def test_directory_errors(client: Any, hdfs_native: Native, place: HdfsPlace) ->
 
 
 @pytest.mark.parametrize("length", [1000, 100_000, BLOCK_BYTES + 1000])
-def test_synced_bytes_are_seen_before_the_end(
-    client: Any, place: HdfsPlace, hdfs_mount: Path, length: int
-) -> None:
+def test_synced_bytes_are_seen_before_the_end(client: Any, place: HdfsPlace, faces: Any, length: int) -> None:
+    """By those that look at files which are being written; hdfs-native itself reads blocks that are ended."""
     data = content(length)
     with client.create(place / "file") as file:
         file.write(data)
         file.hsync()
-        assert Mounted(hdfs_mount).read(place / "file") == data
-        assert client.read(place / "file").read() == data
+        assert faces("mount").read(place / "file") == data
+        assert faces("pyarrow").read(place / "file") == data
+        assert client.read(place / "file").read() == data[: length // BLOCK_BYTES * BLOCK_BYTES]
         file.write(b"more")
     assert client.read(place / "file").read() == data + b"more"
 
 
-def test_leases(client: Any, place: HdfsPlace, hdfs_mount: Path) -> None:
-    """One writer; another may take over what it left, as far as it was synced."""
-    data = content(100_000)
-    abandoned = client.create(place / "file")
-    abandoned.write(data)
-    abandoned.hsync()
-    with pytest.raises((OSError, RuntimeError)):
-        client.append(place / "file")
+ABANDON = """
+import sys, time
+from hdfs_native import Client
+file = Client(sys.argv[1]).create(sys.argv[2])
+file.write(b"x" * 100_000)
+file.hsync()
+print("synced", flush=True)
+time.sleep(600)
+"""
+
+
+def test_leases(client: Any, place: HdfsPlace, hdfs_address: str, faces: Any) -> None:
+    """One writer; when it has died another takes over what it left, as far as it was synced."""
+    arguments = [sys.executable, "-c", ABANDON, f"hdfs://{hdfs_address}", place / "file"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"synced\n"
+        with pytest.raises(FileExistsError):
+            client.append(place / "file")
+        writer.kill()
     wait_until(lambda: client.recover_lease(place / "file"), "the lease to be recovered", 60)
     with client.append(place / "file") as file:
         file.write(b"after")
-    assert client.read(place / "file").read() == data + b"after"
-    assert Mounted(hdfs_mount).read(place / "file") == data + b"after"
+    assert client.read(place / "file").read() == b"x" * 100_000 + b"after"
+    assert faces("mount").read(place / "file") == b"x" * 100_000 + b"after"
 
 
 def test_globs_and_recursive_listing(client: Any, hdfs_native: Native, place: HdfsPlace) -> None:
