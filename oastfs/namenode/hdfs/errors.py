@@ -121,7 +121,12 @@ def _denied(tx: Transaction, call: Call, inode_id: int, mask: int) -> HdfsError:
     if mask == WRITE | EXECUTE:
         # HDFS asks for the right to go through before the right to change.
         mask = WRITE if allows(call.context.caller, inode, EXECUTE) else EXECUTE
-    path = tree.path_of(tx, inode_id)
+    return denied(tx, call, node, mask)
+
+
+def denied(tx: Transaction, call: Call, node: tree.Node, mask: int) -> HdfsError:
+    """The caller lacks a permission."""
+    path = tree.path_of(tx, node.inode.id)
     return HdfsError(
         ACCESS_CONTROL,
         f"Permission denied: user={call.context.caller.user}, access={_ACTIONS[mask]}, "

@@ -169,7 +169,7 @@ def located_blocks(
         found.lastBlock.CopyFrom(_tail_block(tx, call, tail))
     elif file_length:
         _add_last(tx, call, inode, found)
-    elif writer is not None:
+    else:
         found.isLastBlockComplete = False
     return found
 

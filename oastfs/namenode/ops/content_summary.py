@@ -34,6 +34,7 @@ def content_summary(tx: Transaction, context: Context, path: str) -> ContentSumm
         directory, where, policy = pending.pop()
         require(context, directory, READ | EXECUTE, where)
         directories += 1
+        below = len(pending)
         for (_, name), inode in tx.scan(INODE, (directory.id,)):
             kind = inode.mode & 0o170000
             if kind == _DIRECTORY:
@@ -46,6 +47,9 @@ def content_summary(tx: Transaction, context: Context, path: str) -> ContentSumm
             space += _space(context, inode)
             if by_type:
                 _count_types(context, inode, policy, by_type)
+        pending[below:] = reversed(
+            pending[below:]
+        )  # in order of names, as who is denied is told of the first
     if row is None:
         return ContentSummary(length, files, directories, space)
     types = tuple(TypeQuota(name, limit, by_type[name]) for name, limit in row.type_limits)

@@ -69,7 +69,7 @@ def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameR
     if there is not None and there.is_directory and source != "/":
         target = join(target, source.rpartition("/")[2])
     try:
-        done = node is not None and _rename(tx, call, node, source, target)
+        done = node is not None and _rename(tx, call, source, target)
     except (NotPermitted, PermissionDenied):
         _authorize_rename(tx, call, source, target)
         raise
@@ -78,9 +78,9 @@ def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameR
     return pb.RenameResponse(result=done)
 
 
-def _rename(tx: Transaction, call: Call, node: tree.Node, source: str, target: str) -> bool:
+def _rename(tx: Transaction, call: Call, source: str, target: str) -> bool:
     if source == target:
-        return not node.is_directory
+        return True
     try:
         if source == "/" or _is_below(target, source) or _target(tx, call, target) is not None:
             return False

@@ -11,10 +11,10 @@ from oastfs.namenode import tree
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited
-from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, describe, file_not_found
+from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, denied, describe, file_not_found
 from oastfs.namenode.hdfs.methods import read
 from oastfs.namenode.ops.listdir import listdir, page_of
-from oastfs.namenode.permissions import EXECUTE, READ, WRITE, require
+from oastfs.namenode.permissions import EXECUTE, READ, WRITE, allows, require
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -202,7 +202,9 @@ def check_access(tx: Transaction, call: Call, request: pb.CheckAccessRequest) ->
         node = tree.resolve(tx, call.context, request.path)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, "Path not found") from None
-    require(call.context, node.inode, request.mode & (READ | WRITE | EXECUTE), request.path)
+    mask = request.mode & (READ | WRITE | EXECUTE)
+    if not call.context.superuser and not allows(call.context.caller, node.inode, mask):
+        raise denied(tx, call, node, mask)
     return pb.CheckAccessResponse()
 
 
