@@ -47,9 +47,8 @@ def content_summary(tx: Transaction, context: Context, path: str) -> ContentSumm
             space += _space(context, inode)
             if by_type:
                 _count_types(context, inode, policy, by_type)
-        pending[below:] = reversed(
-            pending[below:]
-        )  # in order of names, as who is denied is told of the first
+        # In order of names: who is denied is told of the first.
+        pending[below:] = reversed(pending[below:])
     if row is None:
         return ContentSummary(length, files, directories, space)
     types = tuple(TypeQuota(name, limit, by_type[name]) for name, limit in row.type_limits)

@@ -113,7 +113,10 @@ def set_replication_of(
         raise HdfsError(IO, f"Requested replication factor of {wanted} {problem} for {path}")
     try:
         set_replication(tx, call.context, path, wanted)
-    except (NotFound, IsADirectory):
+    except NotFound:
+        return pb.SetReplicationResponse(result=False)
+    except IsADirectory:
+        require(call.context, tree.resolve(tx, call.context, path).inode, WRITE, path)
         return pb.SetReplicationResponse(result=False)
     return pb.SetReplicationResponse(result=True)
 

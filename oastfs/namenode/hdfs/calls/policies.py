@@ -7,6 +7,7 @@ from typing import Final
 
 from oastfs.core.errors import NotFound
 from oastfs.core.storage_policies import POLICIES, StoragePolicy
+from oastfs.namenode import tree
 from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.calls.admin import require_superuser
@@ -15,6 +16,7 @@ from oastfs.namenode.hdfs.methods import read, write
 from oastfs.namenode.ops import get_storage_policy as effective
 from oastfs.namenode.ops import safe_mode as mode
 from oastfs.namenode.ops import set_storage_policy as change
+from oastfs.namenode.permissions import READ, require
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -50,6 +52,8 @@ def get_storage_policy(
 ) -> pb.GetStoragePolicyResponse:
     """The policy that holds for a path; the default where none was set."""
     try:
+        if not call.context.superuser:
+            require(call.context, tree.resolve(tx, call.context, request.path).inode, READ, request.path)
         found = effective.get_storage_policy(tx, call.context, request.path)
     except NotFound:
         raise _missing(request.path) from None
