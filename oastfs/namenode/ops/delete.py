@@ -44,6 +44,6 @@ def require_tree(tx: Transaction, context: Context, top: Inode, path: str) -> No
                 checked = True
             if entry.flags & Flag.LINKED:
                 entry = tx.get(LINKED_INODE, (entry.id,)) or entry
-            require_sticky(context, directory, entry, where)
+            require_sticky(context, directory, entry, f"{where}/{name}")
             if Node(directory.id, str(name), entry).is_directory:
                 pending.append((entry, f"{where}/{name}"))
