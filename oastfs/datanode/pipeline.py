@@ -233,7 +233,8 @@ class BlockReceiver:
         run: list[Packet] = []
         for packet in packets:
             header = packet.header
-            check_chunks(header, len(packet.checksums), self._packet_chunk_bytes)
+            chunk_bytes = 0 if self._lacks_checksums(packet) else self._packet_chunk_bytes
+            check_chunks(header, len(packet.checksums), chunk_bytes)
             if self._must_verify(packet):
                 self._verify(packet)
             if run and run[-1].header.offset + run[-1].header.data_bytes != header.offset:
@@ -257,9 +258,13 @@ class BlockReceiver:
     def _packet_chunk_bytes(self) -> int:
         return 0 if self._kind is ChecksumKind.NULL else self._chunk_bytes
 
+    def _lacks_checksums(self, packet: Packet) -> bool:
+        """Java sends none for a file of one replica that its policy has in memory (lazy persistence)."""
+        return not packet.checksums and self._request.allowLazyPersist
+
     def _must_verify(self, packet: Packet) -> bool:
         """The last station verifies all; others only what they store with checksums of their own."""
-        if self._kind is ChecksumKind.NULL:
+        if self._kind is ChecksumKind.NULL or self._lacks_checksums(packet):
             return False
         header = packet.header
         whole = not (header.offset % BYTES_PER_CHECKSUM or header.data_bytes % BYTES_PER_CHECKSUM)
@@ -275,7 +280,8 @@ class BlockReceiver:
         if not run:
             return
         writer = self._open()
-        checksums = [packet.checksums for packet in run] if self._storable else None
+        storable = self._storable and not any(self._lacks_checksums(packet) for packet in run)
+        checksums = [packet.checksums for packet in run] if storable else None
         data = [packet.data for packet in run]
         with writer.replica.volume.guard():
             writer.write(run[0].header.offset, data, checksums)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cluster import run_oastfs
+from tests.harness.cluster import Cluster, run_oastfs
 from tests.harness.command import Command
+from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -72,3 +73,22 @@ def test_safe_mode(oast: Command) -> None:
     assert "still on" in oast.fails("safemode", "wait", "--seconds", 0.1)
     assert oast("safemode", "leave") == "safe mode is off\n"
     oast("touch", "/g")
+
+
+def test_the_status_names_namenodes_that_come_and_go(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster", namenodes=2, datanodes=0) as cluster:
+        oast = Command(cluster.metadata_url, tmp_path)
+
+        def listed() -> list[tuple[int, bool]]:
+            return [(one["port"], one["live"]) for one in oast.json("status")["namenodes"]]
+
+        first, second = cluster.namenodes
+        expected = sorted([(first.port, True), (second.port, True)])
+        wait_until(lambda: sorted(listed()) == expected, "both namenodes in the status", 20)
+        assert second.terminate() == 0
+        assert listed() == [(first.port, True)]
+        second.start()
+        wait_until(lambda: sorted(listed()) == expected, "the second namenode in the status again", 20)
+        second.kill()
+        wait_until(lambda: (second.port, False) in listed(), "the killed namenode to be called silent", 30)
+        second.start()

@@ -19,6 +19,7 @@ from oastfs.core.errors import (
     StaleBlock,
     StaleHandle,
 )
+from oastfs.core.storage_policies import BY_NAME
 from oastfs.core.types import BlockCommit, FileStatus, Flag
 from oastfs.namenode import blocks, leases, placement, removal, storage_policies, tree
 from oastfs.namenode.hdfs import located, status
@@ -27,6 +28,7 @@ from oastfs.namenode.hdfs.checks import authorize
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
+    ILLEGAL_ARGUMENT,
     IO,
     PARENT_NOT_DIRECTORY,
     HdfsError,
@@ -50,6 +52,8 @@ from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
 _OVERWRITE: Final = 2
+_LAZY_PERSIST: Final = 16
+_LAZY: Final = "LAZY_PERSIST"
 _ALREADY_BEING_CREATED: Final = "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException"
 _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
 
@@ -81,7 +85,7 @@ def _create(tx: Transaction, call: Call, request: pb.CreateRequest) -> FileStatu
     if slot.node is not None:
         _replace(tx, call, slot, request)
     mode = request.masked.perm & status.PERMISSION_MASK
-    return create_op.create(
+    made = create_op.create(
         tx,
         context,
         path,
@@ -93,6 +97,20 @@ def _create(tx: Transaction, call: Call, request: pb.CreateRequest) -> FileStatu
         request.blockSize,
         status.unmasked_mode(request),
     )
+    policy = request.storagePolicy or (_LAZY if request.createFlag & _LAZY_PERSIST else "")
+    return _with_policy(tx, call, made, policy) if policy else made
+
+
+def _with_policy(tx: Transaction, call: Call, made: FileStatus, name: str) -> FileStatus:
+    """Give a new file a storage policy of its own."""
+    policy = BY_NAME.get(name.upper())
+    if policy is None:
+        raise HdfsError(ILLEGAL_ARGUMENT, f"Cannot find a block policy with the name {name}")
+    storage_policies.note_use(tx)
+    node = tree.resolve_id(tx, made.inode_id)
+    flags = storage_policies.with_own(node.inode.flags, policy.policy_id)
+    node = tree.save(tx, node, tree.with_attributes(node.inode, flags=flags))
+    return tree.status_of(tx, call.context, node)
 
 
 def _require_parent(tx: Transaction, call: Call, path: str) -> None:
