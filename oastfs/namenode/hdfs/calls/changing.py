@@ -10,7 +10,8 @@ from oastfs.namenode import blocks, leases, quotas, tree
 from oastfs.namenode.blocks.locate import live_replicas, locations
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.calls.writing import refuse_second_writer, too_few
+from oastfs.namenode.hdfs.calls.creating import refuse_second_writer
+from oastfs.namenode.hdfs.calls.writing import too_few
 from oastfs.namenode.hdfs.errors import FILE_ALREADY_EXISTS, FILE_NOT_FOUND, IO, HdfsError, file_not_found
 from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.ops.truncate import truncate

@@ -1,4 +1,4 @@
-"""Files being written: create, blocks, pipelines, leases, closing.
+"""Files being written: blocks, pipelines, leases, closing.
 
 HDFS's clients name neither storages nor offsets: a block's storages are those that it was given
 (``Block.targets``, replaced by updatePipeline), and each block follows the one before.
@@ -13,37 +13,25 @@ from typing import Final
 from oastfs.core.errors import (
     IsADirectory,
     NoDatanodes,
-    NotADirectory,
     NotFound,
-    OastError,
     StaleBlock,
     StaleHandle,
 )
-from oastfs.core.storage_policies import BY_NAME
-from oastfs.core.types import BlockCommit, FileStatus, Flag
-from oastfs.namenode import blocks, leases, placement, removal, storage_policies, tree
-from oastfs.namenode.hdfs import located, status
+from oastfs.core.types import BlockCommit, Flag
+from oastfs.namenode import blocks, leases, placement, storage_policies, tree
+from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.checks import authorize
 from oastfs.namenode.hdfs.errors import (
-    FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
-    ILLEGAL_ARGUMENT,
     IO,
-    PARENT_NOT_DIRECTORY,
     HdfsError,
     file_not_found,
-    parent_not_directory,
-    reserved_name,
 )
 from oastfs.namenode.hdfs.methods import read, write
-from oastfs.namenode.ops import create as create_op
 from oastfs.namenode.ops.abandon_block import abandon_block
-from oastfs.namenode.ops.mkdirs import AS_ABOVE, make_parents
 from oastfs.namenode.ops.recover_lease import recover_lease
 from oastfs.namenode.ops.renew_lease import renew_lease
 from oastfs.namenode.ops.report_bad_blocks import report_bad_blocks
-from oastfs.namenode.permissions import WRITE, require
 from oastfs.namenode.tree import Node
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, REPLICA, STORAGE_NAME, Block, Inode
 from oastfs.store.table import Lock
@@ -51,116 +39,7 @@ from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
-_OVERWRITE: Final = 2
-_LAZY_PERSIST: Final = 16
-_LAZY: Final = "LAZY_PERSIST"
-_ALREADY_BEING_CREATED: Final = "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException"
 _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
-
-
-@write("create", pb.CreateRequest, at_most_once=True)
-def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateResponse:
-    """An empty file under construction. Overwriting replaces the file, owner and permissions included."""
-    reserved = reserved_name(request.src)
-    if reserved is not None:
-        raise reserved
-    try:
-        return pb.CreateResponse(fs=status.encode(tx, call, _create(tx, call, request)))
-    except OastError as error:
-        if error.java_class != PARENT_NOT_DIRECTORY:
-            authorize(tx, call, request.src, ancestor=WRITE)
-        raise
-
-
-def _create(tx: Transaction, call: Call, request: pb.CreateRequest) -> FileStatus:
-    context, path = call.context, request.src
-    try:
-        if request.createParent:
-            make_parents(tx, context, path, AS_ABOVE)
-        else:
-            _require_parent(tx, call, path)
-        slot = tree.resolve_slot(tx, context, path, writing=False)
-    except NotADirectory:
-        raise parent_not_directory(tx, call, path) from None
-    if slot.node is not None:
-        _replace(tx, call, slot, request)
-    mode = request.masked.perm & status.PERMISSION_MASK
-    made = create_op.create(
-        tx,
-        context,
-        path,
-        mode,
-        False,
-        False,
-        request.clientName,
-        request.replication,
-        request.blockSize,
-        status.unmasked_mode(request),
-    )
-    policy = request.storagePolicy or (_LAZY if request.createFlag & _LAZY_PERSIST else "")
-    return _with_policy(tx, call, made, policy) if policy else made
-
-
-def _with_policy(tx: Transaction, call: Call, made: FileStatus, name: str) -> FileStatus:
-    """Give a new file a storage policy of its own."""
-    policy = BY_NAME.get(name.upper())
-    if policy is None:
-        raise HdfsError(ILLEGAL_ARGUMENT, f"Cannot find a block policy with the name {name}")
-    storage_policies.note_use(tx)
-    node = tree.resolve_id(tx, made.inode_id)
-    flags = storage_policies.with_own(node.inode.flags, policy.policy_id)
-    node = tree.save(tx, node, tree.with_attributes(node.inode, flags=flags))
-    return tree.status_of(tx, call.context, node)
-
-
-def _require_parent(tx: Transaction, call: Call, path: str) -> None:
-    above = path.rpartition("/")[0] or "/"
-    try:
-        node = tree.resolve(tx, call.context, above)
-    except NotFound:
-        raise HdfsError(FILE_NOT_FOUND, f"Parent directory doesn't exist: {above}") from None
-    if not node.is_directory:
-        raise NotADirectory(path=above)
-
-
-def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateRequest) -> None:
-    """Take away what is at the place of a new file, if that is wanted."""
-    context, path, node = call.context, request.src, slot.node
-    assert node is not None
-    if node.is_directory:
-        raise HdfsError(FILE_ALREADY_EXISTS, f"{path} already exists as a directory")
-    if not request.createFlag & _OVERWRITE:
-        refuse_second_writer(tx, call, node.inode, request.clientName, path, "CREATE_FILE")
-        raise HdfsError(FILE_ALREADY_EXISTS, f"{path} for client {call.client_host} already exists")
-    require(context, node.inode, WRITE, path)
-    slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
-    assert slot.node is not None
-    removal.remove(tx, context, slot.node)
-
-
-def refuse_second_writer(
-    tx: Transaction, call: Call, inode: Inode, holder: str, path: str, action: str
-) -> None:
-    """Raise if another client, or this one already, has the file for itself."""
-    for other, row in leases.holders(tx, inode):
-        if not row.exclusive:
-            continue
-        what = f"Failed to {action} {path} for {holder} on {call.client_host}"
-        if other == leases.RECOVERY:
-            raise HdfsError(
-                "org.apache.hadoop.hdfs.protocol.RecoveryInProgressException",
-                f"{what} because lease recovery is in progress. Try again later.",
-            )
-        if other == holder:
-            raise HdfsError(
-                _ALREADY_BEING_CREATED,
-                f"{what} because {holder} is already the current lease holder.",
-            )
-        if not leases.is_expired(tx, other, call.context.now_ns):
-            raise HdfsError(
-                _ALREADY_BEING_CREATED,
-                f"{what} because this file lease is currently owned by {other} on {call.client_host}",
-            )
 
 
 # --- blocks -----------------------------------------------------------------------------------------
