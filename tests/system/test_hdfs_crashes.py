@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import hdfs_load
-from tests.harness.cluster import HOST, Cluster
+from tests.harness.cluster import HOST, Cluster, Datanode, Namenode
 from tests.harness.process import Server
 from tests.harness.waiting import wait_until
 
@@ -57,6 +58,7 @@ def test_nothing_that_was_acknowledged_is_lost(make_cluster: Callable[..., Clust
             print(f"kill {number}: {victim.name}")
             victim.kill()
             victim.start()
+            _wait_for(cluster, victim)
         time.sleep(PAUSE_SECONDS)
     finally:
         for worker in workers:
@@ -68,6 +70,14 @@ def test_nothing_that_was_acknowledged_is_lost(make_cluster: Callable[..., Clust
     print(f"files, of them acknowledged, inline: {counts}")
     assert min(acknowledged for _, acknowledged, _ in counts) > 10, f"too little was done: {counts}"
     assert sum(inline for _, _, inline in counts) > 10, f"too little was inline: {counts}"
+
+
+def _wait_for(cluster: Cluster, server: Server) -> None:
+    """A server serves again: else all of them would be gone at once, and nothing would be done."""
+    if isinstance(server, Namenode):
+        cluster.wait_for_namenodes()
+    elif isinstance(server, Datanode):
+        wait_until(lambda: socket.create_connection((HOST, server.port), 5).close() is None, server.name)
 
 
 def _check(cluster: Cluster, worker: Worker) -> tuple[int, int, int]:
