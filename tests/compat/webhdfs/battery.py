@@ -1,6 +1,7 @@
 """Requests of WebHDFS and what was answered to them, evened out so that two servers can be compared.
 
-``python -m tests.compat.webhdfs.battery URL`` records the answers of a real HDFS anew.
+``python -m tests.compat.webhdfs.battery http://HOST:PORT`` records the answers of a real HDFS anew: an empty
+one with one datanode, replication 1 and ACLs enabled.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ HERE = Path(__file__).parent
 REQUESTS = HERE / "requests.txt"
 ANSWERS = HERE / "answers.txt"
 _DIRECTORY = "/webhdfs-battery"
-# Ids, times, ports and sizes of disks; and what OastFS does not count, the entries of each listed directory.
 _VARYING = {
     "accessTime",
-    "childrenNum",
+    "childrenNum",  # OastFS does not count the entries of every directory that is listed
     "fileId",
     "group",
     "hosts",
@@ -48,7 +48,7 @@ def read_requests() -> Iterator[Asked]:
             continue
         text, _, size = line.partition(" > ")
         method, path, *query = text.split()
-        body = bytes(number % 251 for number in range(int(size))) if size else None
+        body = bytes(97 + number % 26 for number in range(int(size))) if size else None
         yield Asked(" ".join(line.split()), method, path, query[0] if query else "", body)
 
 
@@ -83,7 +83,7 @@ def _evened(value: Any, key: str = "") -> Any:
         return value
     text = value.partition("\n\tat ")[0]  # HDFS's datanodes send Java's stack
     text = text.replace(_DIRECTORY, "D")
-    text = re.sub(r"(?<=:root:)[\w-]+(?=:)", "GROUP", text)
+    text = re.sub(r":(root|bob):[\w-]+(?=:)", r":\1:GROUP", text)
     text = re.sub(r"\b(DFSClient_[\w-]+|[\w.-]+-\d+-[0-9a-f]{12}-\d+)\b", "CLIENT", text)
     if key == "XAttrNames":
         return sorted(json.loads(text))

@@ -32,6 +32,7 @@ from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
+_XATTR_NOT_FOUND: Final = "org.apache.hadoop.hdfs.protocol.XAttrNotFoundException"
 _MS: Final = 1_000_000
 _NAMESPACES: Final = {
     types.XAttr.USER: "user.",
@@ -184,7 +185,7 @@ def _attributes(tx: Transaction, call: Call, path: str, names: list[str] | None)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"cannot find {path}") from None
     except XattrNotFound:
-        raise HdfsError(IO, "At least one of the attributes provided was not found.") from None
+        raise HdfsError(_XATTR_NOT_FOUND, "At least one of the attributes provided was not found.") from None
     except NotPermitted as error:
         raise HdfsError(ACCESS_CONTROL, error.message) from None
     encoded = []

@@ -9,6 +9,7 @@ from oastfs.core.errors import (
     NotFound,
     OastError,
 )
+from oastfs.core.limits import REPLICATION_MAX
 from oastfs.core.storage_policies import BY_NAME
 from oastfs.core.types import FileStatus
 from oastfs.namenode import leases, removal, storage_policies, tree
@@ -19,6 +20,7 @@ from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
     ILLEGAL_ARGUMENT,
+    IO,
     PARENT_NOT_DIRECTORY,
     HdfsError,
     parent_not_directory,
@@ -44,6 +46,9 @@ def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateR
     reserved = reserved_name(request.src)
     if reserved is not None:
         raise reserved
+    if request.replication > REPLICATION_MAX:
+        problem = f"exceeds maximum of {REPLICATION_MAX} for {request.src}, clientName={call.client_host}"
+        raise HdfsError(IO, f"Requested replication factor of {request.replication} {problem}")
     try:
         return pb.CreateResponse(fs=status.encode(tx, call, _create(tx, call, request)))
     except OastError as error:
