@@ -5,6 +5,7 @@ What a call answers is told as text in which two filesystems that do the same ag
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.harness.java import Jvm
@@ -12,6 +13,11 @@ from tests.harness.waiting import wait_until
 
 EARLY_MS = 1_100_000_000_000
 """Who sets times sets earlier ones (it is in 2004)."""
+_VARYING = (
+    (re.compile(r"DFSClient_NONMAPREDUCE_-?\d+_\d+"), "CLIENT"),
+    (re.compile(r"\(inode \d+\)"), "(inode N)"),
+    (re.compile(r"pending ?creates: \d+"), "pending creates: N"),
+)
 _DEFAULTS = {"dfs.replication": "1", "dfs.client.block.write.replace-datanode-on-failure.enable": "false"}
 
 
@@ -26,8 +32,8 @@ class JavaClient:
         uri = self._java.java.net.URI(f"hdfs://{address}")
         self.fs = hadoop.fs.FileSystem.newInstance(uri, configuration)
         self._path = hadoop.fs.Path
-        self._client = self.fs.getClient()
-        self.namenode = self._client.getNamenode()
+        self.namenode = self.fs.getClient().getNamenode()
+        self._streams: dict[str, Any] = {}
 
     def close(self) -> None:
         """Let go of its connections."""
@@ -64,12 +70,35 @@ class JavaClient:
     # --- content ------------------------------------------------------------------------------------
 
     def do_create(self, path: str, content: bytes, overwrite: bool, parents: bool) -> Any:
-        flags = self._java.org.apache.hadoop.fs.CreateFlag
-        chosen = [flags.CREATE, *([flags.OVERWRITE] if overwrite else [])]
-        enum_set = self._java.java.util.EnumSet
-        args = (self._path(path), self._mode(0o644), enum_set.of(*chosen), 4096, 1, 1024 * 1024, None)
-        out = self.fs.create(*args) if parents else self.fs.createNonRecursive(*args)
-        return self._write(out, content)
+        return self._write(self._begin(path, overwrite, parents), content)
+
+    def do_open(self, path: str, content: bytes) -> Any:
+        """Begin a file and let readers see what is written; it stays open."""
+        out = self._begin(path, False, True)
+        self._streams[path] = out
+        return self._flush(out, content)
+
+    def do_reopen(self, path: str, content: bytes) -> Any:
+        """The same with a file that is there."""
+        out = self.fs.append(self._path(path))
+        self._streams[path] = out
+        return self._flush(out, content)
+
+    def do_more(self, path: str, content: bytes) -> Any:
+        """Go on with an open file."""
+        out = self._streams.get(path)
+        return "not open" if out is None else self._flush(out, content)
+
+    def do_close(self, path: str) -> Any:
+        """End an open file."""
+        out = self._streams.pop(path, None)
+        return "not open" if out is None else out.close()
+
+    def do_recover_lease(self, path: str) -> Any:
+        self.fs.recoverLease(self._path(path))
+        # It is closed at once, or after the datanodes have agreed on its length.
+        wait_until(lambda: self.namenode.isFileClosed(path), f"the recovery of {path}", 90)
+        return ""
 
     def do_append(self, path: str, content: bytes) -> Any:
         return self._write(self.fs.append(self._path(path)), content)
@@ -85,6 +114,18 @@ class JavaClient:
 
     def do_checksum(self, path: str) -> Any:
         return self.fs.getFileChecksum(self._path(path))
+
+    def _begin(self, path: str, overwrite: bool, parents: bool) -> Any:
+        flags = self._java.org.apache.hadoop.fs.CreateFlag
+        chosen = [flags.CREATE, *([flags.OVERWRITE] if overwrite else [])]
+        enum_set = self._java.java.util.EnumSet
+        args = (self._path(path), self._mode(0o644), enum_set.of(*chosen), 4096, 1, 1024 * 1024, None)
+        return self.fs.create(*args) if parents else self.fs.createNonRecursive(*args)
+
+    def _flush(self, out: Any, content: bytes) -> str:
+        out.write(content)
+        out.hflush()
+        return ""
 
     def _write(self, out: Any, content: bytes) -> str:
         out.write(content)
@@ -197,4 +238,6 @@ def _describe(error: Any) -> str:
     if name == "org.apache.hadoop.ipc.RemoteException":
         name = error.getClassName()
     message = (error.getMessage() or "").partition("\n")[0]
+    for pattern, instead in _VARYING:
+        message = pattern.sub(instead, message)
     return f"{name}: {message}"

@@ -41,6 +41,8 @@ class Walk:
             (8, self._rename),
             (5, self._delete),
             (6, self._change),
+            (9, self._open),
+            (2, self._quota),
             (14, self._look),
             (12, self._attribute),
             (6, self._xattr),
@@ -89,6 +91,16 @@ class Walk:
         if verb == "truncate":
             return self._user(), verb, (path, self._random.choice((0, 1, 512, 4_000, 66_000, 1_048_576)))
         return self._user(), verb, (path, *(self._path() for _ in range(self._random.randint(1, 2))))
+
+    def _open(self) -> Call:
+        """What concerns files that stay open: their users are two, so that they get into each other's way."""
+        verb = self._random.choice(("open", "reopen", "more", "more", "close", "close", "recover_lease"))
+        more = () if verb in ("close", "recover_lease") else (self._content(),)
+        return self._random.choice(("root", "alice")), verb, (self._path(2), *more)
+
+    def _quota(self) -> Call:
+        names, space = self._random.choice((-1, 2, 6, 40)), self._random.choice((-1, -1, 100_000, 30_000_000))
+        return self._random.choice(("root", "root", "bob")), "quota", (self._path(2), names, space)
 
     def _look(self) -> Call:
         verbs = ("status", "list", "summary", "locations", "read", "closed", "block_size", "access")
