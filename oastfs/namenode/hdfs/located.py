@@ -167,6 +167,9 @@ def located_blocks(
     if tail is not None:
         # Readers ask the datanodes how much of it there is by now.
         found.lastBlock.CopyFrom(_tail_block(tx, call, tail))
+        if tail.block.length and offset < tail.offset + tail.block.length and offset + length > tail.offset:
+            # What was there before it was taken up again; not of the file's length all the same.
+            found.blocks.append(found.lastBlock)
     elif file_length:
         _add_last(tx, call, inode, found)
     else:

@@ -16,6 +16,8 @@ EARLY_MS = 1_100_000_000_000
 _VARYING = (
     (re.compile(r"DFSClient_NONMAPREDUCE_-?\d+_\d+"), "CLIENT"),
     (re.compile(r"\(inode \d+\)"), "(inode N)"),
+    # What an open file counts for differs until it is closed.
+    (re.compile(r"diskspace consumed = .*"), "diskspace consumed = N"),
     (re.compile(r"pending ?creates: \d+"), "pending creates: N"),
 )
 _DEFAULTS = {"dfs.replication": "1", "dfs.client.block.write.replace-datanode-on-failure.enable": "false"}
@@ -86,13 +88,24 @@ class JavaClient:
 
     def do_more(self, path: str, content: bytes) -> Any:
         """Go on with an open file."""
-        out = self._streams.get(path)
+        out = self._stream(path)
         return "not open" if out is None else self._flush(out, content)
 
     def do_close(self, path: str) -> Any:
         """End an open file."""
-        out = self._streams.pop(path, None)
+        out = self._stream(path)
+        self._streams.pop(path, None)
         return "not open" if out is None else out.close()
+
+    def _stream(self, path: str) -> Any:
+        """The stream that writes the file of that path, if it is still the same file.
+
+        The writer of a file that is gone learns it sooner or later, which differs.
+        """
+        out, status = self._streams.get(path), self.namenode.getFileInfo(path)
+        if out is None or status is None:
+            return None
+        return out if out.getWrappedStream().getFileId() == status.getFileId() else None
 
     def do_recover_lease(self, path: str) -> Any:
         self.fs.recoverLease(self._path(path))

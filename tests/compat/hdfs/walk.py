@@ -93,10 +93,11 @@ class Walk:
         return self._user(), verb, (path, *(self._path() for _ in range(self._random.randint(1, 2))))
 
     def _open(self) -> Call:
-        """What concerns files that stay open: their users are two, so that they get into each other's way."""
+        """What concerns files that stay open: few files and two users, who get into each other's way."""
         verb = self._random.choice(("open", "reopen", "more", "more", "close", "close", "recover_lease"))
         more = () if verb in ("close", "recover_lease") else (self._content(),)
-        return self._random.choice(("root", "alice")), verb, (self._path(2), *more)
+        path = self._random.choice((f"{ROOT}/a", f"{ROOT}/b", f"{ROOT}/b/a"))
+        return self._random.choice(("root", "alice")), verb, (path, *more)
 
     def _quota(self) -> Call:
         names, space = self._random.choice((-1, 2, 6, 40)), self._random.choice((-1, -1, 100_000, 30_000_000))

@@ -7,6 +7,7 @@ from typing import Final
 
 from oastfs.core.errors import NotADirectory, NotFound
 from oastfs.core.types import TypeQuota
+from oastfs.namenode import tree
 from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.calls.admin import require_superuser
@@ -35,6 +36,7 @@ def set_quota(tx: Transaction, call: Call, request: pb.SetQuotaRequest) -> pb.Se
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"Directory does not exist: {request.path}") from None
     except NotADirectory:
+        tree.resolve(tx, call.context, request.path)  # or something above it is a file
         raise HdfsError(
             "org.apache.hadoop.fs.PathIsNotDirectoryException", f"`{request.path}': Is not a directory"
         ) from None
