@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from oastfs.core.errors import InvalidArgument, StaleBlock
 from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import tree
@@ -32,6 +34,8 @@ def apply_commits(
                 path=path,
             )
         if block.pending_stamp == 0 and block.length == one.length:
+            if block.staged is not None:
+                tx.put(BLOCK, (inode.id, one.offset), msgspec.structs.replace(block, staged=None))
             continue  # made again, or nothing was written since
         _check(tx, inode, block, one, context.info.block_size, path)
         commit_block(tx, context, inode, one, block)

@@ -7,7 +7,8 @@ bytes become its inline content and the block is forgotten; datanodes find that 
 so no command has to be written for any of them.
 
 Only a file's one and only block is staged, when it is not full and its writer is alone: else more
-blocks could follow, and it has to be a block.
+blocks could follow, and it has to be a block. A sync commits what there is as a block, as readers want it; it
+may become inline content afterwards.
 
 To append to an inline file such a client gets a block that stands for the content
 (``allocate.begin_append``): datanodes fetch its bytes with ``read`` when they are first asked for it. The
@@ -31,7 +32,6 @@ from oastfs.store.schema import (
     BLOCK_OWNER,
     CONTENT,
     COUNTER,
-    OPEN_FILE,
     Block,
     Content,
     Inode,
@@ -56,18 +56,17 @@ class Outcome(enum.IntEnum):
 
 def stage(tx: Transaction, context: Context, block_id: int, stamp: int, data: bytes) -> bool:
     """Keep the whole content of a block for its writer; False if it has to be a block."""
-    found = _pending(tx, block_id)
+    found = _find(tx, block_id)
     if found is None:
         return False
     inode, block = found
-    if block.pending_stamp != stamp or block.holder == leases.RECOVERY:
+    if stamp != (block.pending_stamp or block.generation_stamp):
         return False
     if not inode.length <= len(data) <= context.info.inline_limit or not data:
         return False
     if len(data) >= (inode.block_size or context.info.block_size):
         return False
-    writer = tx.get(OPEN_FILE, (inode.id, block.holder))
-    if writer is None or not writer.exclusive or not _is_only_block(tx, inode):
+    if not _is_written_alone(tx, inode, block) or not _is_only_block(tx, inode):
         return False
     if block.staged != data:
         tx.put(BLOCK, (inode.id, 0), msgspec.structs.replace(block, staged=data))
@@ -76,8 +75,8 @@ def stage(tx: Transaction, context: Context, block_id: int, stamp: int, data: by
 
 def read(tx: Transaction, context: Context, datanode_id: int, block_id: int) -> tuple[bytes, int] | None:
     """Content that a block stands for, and which of the datanode's storages it belongs to; else None."""
-    found = _pending(tx, block_id)
-    if found is None:
+    found = _find(tx, block_id)
+    if found is None or found[1].generation_stamp:
         return None
     inode, block = found
     storage_id = _storage_on(tx, context, block, datanode_id)
@@ -102,7 +101,7 @@ def settle(tx: Transaction, replicas: Sequence[tuple[int, int]]) -> list[Outcome
         if block is None or block.block_id != block_id:
             outcomes.append(Outcome.DISCARD if was_given_out(tx, block_id) else Outcome.KEEP)
         else:
-            outcomes.append(Outcome.WAIT if block.pending_stamp else Outcome.KEEP)
+            outcomes.append(Outcome.WAIT if block.pending_stamp or block.staged else Outcome.KEEP)
     return outcomes
 
 
@@ -122,28 +121,46 @@ def take_over(
 
     None if it has to be a block: then it is committed as any other.
     """
-    found = _pending(tx, block_id)
+    found = _find(tx, block_id)
     if found is None or found[0].id != inode.id:
         return None
     block = found[1]
-    if block.holder != holder or block.pending_stamp != stamp:
+    if block.pending_stamp and block.holder != holder:
+        return None
+    if stamp != (block.pending_stamp or block.generation_stamp):
         return None
     return adopt(tx, context, inode, block, length)
 
 
 def adopt(tx: Transaction, context: Context, inode: Inode, block: Block, length: int) -> Inode | None:
-    """Make what a pending block holds the inline content, if those ``length`` bytes are known here."""
-    if block.staged is None or not length or inode.flags & Flag.BLOCKS or not _is_only_block(tx, inode):
+    """Make what a block holds the inline content, if those ``length`` bytes are known here."""
+    if block.staged is None or not length or not _is_only_block(tx, inode):
         return None
     if len(block.staged) == length:
         tx.put(CONTENT, (inode.id,), Content(block.staged))
-        tx.delete(BLOCK_OWNER, (block.block_id,))
-        tx.delete(BLOCK, (inode.id, 0))
-    elif not block.staged and length == inode.length:
+        if block.generation_stamp:
+            drop_block(tx, context, inode.id, 0, block)
+        else:
+            tx.delete(BLOCK_OWNER, (block.block_id,))
+            tx.delete(BLOCK, (inode.id, 0))
+    elif not block.staged and length == inode.length and stands_for_content(inode, 0, block):
         drop_block(tx, context, inode.id, 0, block)  # nothing was appended
     else:
         return None
-    return tree.with_attributes(inode, length=length, mtime_ns=context.now_ns, ctime_ns=context.now_ns)
+    return tree.with_attributes(
+        inode,
+        length=length,
+        mtime_ns=context.now_ns,
+        ctime_ns=context.now_ns,
+        flags=inode.flags & ~int(Flag.BLOCKS),
+    )
+
+
+def keep_open(tx: Transaction, inode: Inode, offset: int, before: Block) -> None:
+    """A block was committed by a sync, and its writer goes on: it may end inline all the same."""
+    block = tx.get(BLOCK, (inode.id, offset))
+    if block is not None and before.staged is not None and not offset:
+        tx.put(BLOCK, (inode.id, offset), msgspec.structs.replace(block, staged=b""))
 
 
 def stands_for_content(inode: Inode, offset: int, block: Block) -> bool:
@@ -160,21 +177,27 @@ def stands_for_content(inode: Inode, offset: int, block: Block) -> bool:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _pending(tx: Transaction, block_id: int) -> tuple[Inode, Block] | None:
-    """The first block of a file whose content is not in blocks so far, while it is being written."""
+def _find(tx: Transaction, block_id: int) -> tuple[Inode, Block] | None:
+    """The first block of a file, while a client that knows only blocks writes it, and the file."""
     owner = tx.get(BLOCK_OWNER, (block_id,))
     if owner is None or owner.offset:
         return None
     block = tx.get(BLOCK, (owner.inode_id, 0), Lock.EXCLUSIVE)
     if block is None or block.block_id != block_id or block.staged is None:
         return None
-    if block.generation_stamp or not block.pending_stamp:
-        return None
     try:
         inode = tree.resolve_id(tx, owner.inode_id).inode
     except StaleHandle:
         return None
-    return None if inode.flags & Flag.BLOCKS else (inode, block)
+    return None if inode.flags & Flag.BLOCKS and not block.generation_stamp else (inode, block)
+
+
+def _is_written_alone(tx: Transaction, inode: Inode, block: Block) -> bool:
+    """Whether the file has an exclusive writer, whose block it is unless it was committed by a sync."""
+    for holder, row in leases.holders(tx, inode):
+        if row.exclusive:
+            return holder != leases.RECOVERY and (not block.pending_stamp or holder == block.holder)
+    return False
 
 
 def _is_only_block(tx: Transaction, inode: Inode) -> bool:

@@ -47,7 +47,7 @@ def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str) -> 
     left = [
         (int(key[1]), block)
         for key, block in tx.scan(BLOCK, (inode.id,))
-        if block.pending_stamp and block.holder == holder
+        if (block.pending_stamp and block.holder == holder) or (row.exclusive and block.staged)
     ]
     for offset, block in left:
         if row.exclusive and block.staged:

@@ -110,6 +110,7 @@ class _Files:
 
     def _check_writer(self, offset: int, block: Block) -> None:
         check = self.check
+        self._check_staged(offset, block)
         if not block.pending_stamp:
             if not block.generation_stamp or block.holder or block.targets:
                 text = f"block {block.block_id} at {offset} is neither committed nor being written"
@@ -119,18 +120,17 @@ class _Files:
         if block.pending_stamp <= block.generation_stamp or (block.length and not block.generation_stamp):
             text = f"stamps or length of block {block.block_id} at {offset} are impossible: {block}"
             check.problem("bad-block", check.where(self.inode_id), text)
-        self._check_staged(offset, block)
         if self.tx.get(OPEN_FILE, (self.inode_id, block.holder)) is None:
             text = f"block {block.block_id} at {offset} is being written by {block.holder!r}, without a lease"
             repair = _end_writer(self.inode_id, offset, block.block_id)
             check.problem("block-without-writer", check.where(self.inode_id), text, repair)
 
     def _check_staged(self, offset: int, block: Block) -> None:
-        """Only a new first block holds bytes that may become inline content, as many as may be inline."""
+        """Only a first block holds bytes that may become inline content, as many as may be inline."""
         check = self.check
         if not block.staged:
             return
-        if offset or block.generation_stamp or len(block.staged) > check.info.inline_limit:
+        if offset or len(block.staged) > check.info.inline_limit:
             text = (
                 f"block {block.block_id} at {offset} holds {len(block.staged)} staged bytes it may not hold"
             )

@@ -217,6 +217,7 @@ def fsync(tx: Transaction, call: Call, request: pb.FsyncRequest) -> pb.FsyncResp
         offset, row = pending
         one = BlockCommit(row.block_id, row.pending_stamp, offset, request.lastBlockLength, row.targets)
         inode = blocks.apply_commits(tx, context, inode, holder, [one], request.src)
+        blocks.keep_open(tx, inode, offset, row)
         tree.save(tx, node, inode)
     leases.touch(tx, context, holder)
     return pb.FsyncResponse()

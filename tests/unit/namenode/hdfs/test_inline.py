@@ -233,6 +233,59 @@ def extents(hdfs: Hdfs) -> list[tuple[int, int]]:
     return [(block.offset, block.b.numBytes) for block in hdfs.locations("/f").blocks]
 
 
+# --- files that are synced before they end ------------------------------------------------------------
+
+
+def synced(hdfs: Hdfs, fleet: Fleet, length: int) -> types.LocatedBlock:
+    """A file whose writer has told how far its only block reaches, and goes on."""
+    file_id = hdfs.create("/f")
+    block = add_block(hdfs, "/f")
+    fill(fleet, block, length)
+    hdfs.call("fsync", src="/f", client="writer", lastBlockLength=length, fileId=file_id)
+    assert hdfs.locations("/f").lastBlock.b.numBytes == length
+    return block
+
+
+def test_a_small_file_that_was_synced_ends_inline(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    block = synced(hdfs, fleet, 40)
+    assert namespace.stat(ROOT, "/f").length == 40 and content(namespace) is None
+    assert not stage(hdfs, block.b, BYTES[:39])
+    assert stage(hdfs, block.b, BYTES) and settle(hdfs, block.b) == [Outcome.WAIT]
+    assert namespace.stat(ROOT, "/f").length == 40
+    complete(hdfs, fill(fleet, block, len(BYTES)))
+    assert content(namespace) == BYTES and settle(hdfs, block.b) == [Outcome.DISCARD]
+    assert rows(namespace, BLOCK) == rows(namespace, REPLICA) == rows(namespace, BLOCK_OWNER) == 0
+    fleet.carry_out_all()
+    assert not any(node.ledger for node in fleet.nodes)
+
+
+def test_a_synced_file_that_is_completed_unstaged_is_a_block(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace
+) -> None:
+    block = synced(hdfs, fleet, len(BYTES))
+    complete(hdfs, fill(fleet, block, len(BYTES)))
+    assert extents(hdfs) == [(0, len(BYTES))] and settle(hdfs, block.b) == [Outcome.KEEP]
+    assert not stage(hdfs, block.b, BYTES), "its writer has ended"
+
+
+def test_another_block_follows_a_synced_one(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    block = synced(hdfs, fleet, len(BYTES))
+    assert stage(hdfs, block.b, BYTES)
+    second = add_block(hdfs, "/f", previous=fill(fleet, block, len(BYTES)))
+    complete(hdfs, fill(fleet, second, 3))
+    assert extents(hdfs) == [(0, len(BYTES)), (len(BYTES), 3)]
+    assert settle(hdfs, block.b, second.b) == [Outcome.KEEP] * 2
+
+
+def test_a_writer_that_died_after_a_sync_and_the_last_packet(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace
+) -> None:
+    block = synced(hdfs, fleet, 40)
+    assert stage(hdfs, block.b, BYTES)
+    assert hdfs.call("recoverLease", src="/f", clientName="other").result
+    assert content(namespace) == BYTES
+
+
 # --- appending to inline files ----------------------------------------------------------------------
 
 
