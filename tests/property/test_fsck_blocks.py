@@ -135,6 +135,8 @@ class Machine(RuleBasedStateMachine):
             self.fleet.add()
         self.jobs = all_jobs(self.namespace)
         self.namespace.create(SUPERUSER, PATH)
+        # Never reached: what the file takes has to be counted rightly at each check.
+        self.namespace.set_quota(SUPERUSER, "/", 1 << 40, 1 << 60)
         self.sessions: list[Session] = []
         self.possible: list[set[int]] = []
         """Values that each unit of the file may have."""
