@@ -72,11 +72,16 @@ def arrow(pair: Cluster, tmp_path: Path) -> Iterator[Face]:
         yield Arrow(executor)
 
 
+UNCERTAIN = "RPC listener disconnected"
+"""hdfs-native leaves it to its user whether to make a change again when the answer was lost."""
+
+
 class Loop:
-    """Mixed operations, over and over, in a thread. None of them may fail."""
+    """Mixed operations, over and over, in a thread. None of them may fail, but for what is uncertain."""
 
     def __init__(self, face: Face, directory: str) -> None:
         self.turns = 0
+        self.uncertain = 0
         self.longest_seconds = 0.0
         self.error: BaseException | None = None
         self._face = face
@@ -97,7 +102,12 @@ class Loop:
     def _run(self) -> None:
         try:
             while not self._stopped.is_set():
-                self._turn(f"{self._directory}/{self.turns}")
+                try:
+                    self._turn(f"{self._directory}/{self.turns}")
+                except OSError as error:
+                    if str(error) != UNCERTAIN:
+                        raise
+                    self.uncertain += 1
                 self.turns += 1
         except BaseException as error:
             self.error = error
@@ -147,9 +157,11 @@ def test_no_call_fails_when_the_namenode_in_use_is_killed(
             pair.wait_for_namenodes()
             loop.wait_for_turns(TURNS)
     assert loop.error is None
+    assert loop.uncertain <= (len(pair.namenodes) if kind == "native" else 0)
     record_property("longest_call_seconds", round(loop.longest_seconds, 2))
     print(f"{kind}: longest call {undisturbed_seconds:.2f} s, with kills {loop.longest_seconds:.2f} s")
-    assert face.sizes(f"/loop-{kind}") == {"kept": 16}
+    assert face.read(f"/loop-{kind}/kept") == b"small and inline"
+    assert len(face.sizes(f"/loop-{kind}")) == 1 + loop.uncertain
 
 
 @pytest.mark.parametrize("kind", ["native", "arrow"])
