@@ -14,8 +14,8 @@ from oastfs.store.transaction import Transaction
 
 _KEY: Final = ("safe_mode",)
 
-ALLOWED: Final = frozenset({"safe_mode", "principal_ids", "report_bad_blocks"})
-"""Changing verbs that go on: they change nothing of the namespace."""
+ALLOWED: Final = frozenset({"safe_mode", "principal_ids", "renew_lease", "report_bad_blocks"})
+"""Changing verbs that go on: they change nothing of the namespace, and writers are to outlive it."""
 
 _DOINGS: Final = {
     "abandon_block": "abandon block of file",
@@ -39,7 +39,7 @@ _DOINGS: Final = {
     "remove_default_acl": "remove default ACL entries on ",
     "remove_xattr": "remove XAttr entry on ",
     "rename": "rename ",
-    "renew_lease": "renew lease for ",
+    "renew_lease": "renew lease for ",  # HDFS's clients are refused it, as by HDFS
     "rmdir": "delete ",
     "set_acl": "set ACL on ",
     "set_quota": "set quota on ",
