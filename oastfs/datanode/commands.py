@@ -44,11 +44,14 @@ class Commands:
         self._sync = sync
         self._under_way: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
+        self._stopping = False
         self._copies = ThreadPoolExecutor(COPIES_AT_ONCE, thread_name_prefix="copy")
         self._others = ThreadPoolExecutor(OTHERS_AT_ONCE, thread_name_prefix="command")
 
     def stop(self) -> None:
         """Begin nothing more; what is under way ends with its connections."""
+        with self._lock:
+            self._stopping = True
         self._copies.shutdown(wait=False, cancel_futures=True)
         self._others.shutdown(wait=True, cancel_futures=True)
 
@@ -76,10 +79,11 @@ class Commands:
 
     def _queue(self, pool: ThreadPoolExecutor, key: tuple[str, int], work: Callable[[], None]) -> None:
         with self._lock:
-            if key in self._under_way:
+            # What comes while the datanode stops is asked for again when it is back.
+            if self._stopping or key in self._under_way:
                 return
             self._under_way.add(key)
-        pool.submit(self._carry_out, key, work)
+            pool.submit(self._carry_out, key, work)
 
     def _carry_out(self, key: tuple[str, int], work: Callable[[], None]) -> None:
         try:

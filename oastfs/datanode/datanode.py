@@ -114,9 +114,9 @@ class Datanode:
     def stop(self) -> None:
         """Let connections end, tell namenodes the last changes, give the volumes back."""
         self._stopping.set()
-        self.commands.stop()
         if self._http is not None:
             self._http.close()
+        self.commands.stop()
         self.server.stop(self.config.stop_grace_seconds)
         self.scrubber.stop()
         self.small_blocks.stop()
