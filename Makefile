@@ -23,6 +23,7 @@ test: setup-test lint ## Set up, check style and types, run all tests but the lo
 	@exec $(BIN)/python -m pytest -m 'not long' --junitxml=$(RESULTS) -o junit_suite_name=oastfs $(PYTEST_OPTIONS)
 
 test-long: setup-test ## Run the long tests only
+	@$(MAKE) -s --no-print-directory $(VENV)/stamp-tensorflow-io
 	@mkdir -p build
 	@exec $(BIN)/python -m pytest -m long --timeout 7200 --junitxml=build/test-results-long.xml $(PYTEST_OPTIONS)
 
@@ -64,6 +65,12 @@ $(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_to
 	@$(BIN)/python scripts/setup_hadoop_tools.py $(VENV)/share/hadoop-tools
 	@bash scripts/build_libhdfs.sh $(VENV)
 	@touch $(VENV)/stamp-run $@
+
+# TensorFlow IO works with few releases of TensorFlow, and with no newer Python than they do.
+$(VENV)/stamp-tensorflow-io: Makefile scripts/setup_venv.sh
+	@bash scripts/setup_venv.sh $(VENV)/tensorflow-io tensorflow-cpu==2.16.2 tensorflow-io==0.37.1 'setuptools<81' \
+		|| echo 'No TensorFlow IO for this Python: its tests are skipped'
+	@touch $@
 
 clean: ## Remove what was built and installed here (not the store in .oastfs)
 	@if mountpoint -q '$(MOUNT)'; then echo 'mounted at $(MOUNT): stop `make run` first'; exit 1; fi

@@ -1,0 +1,69 @@
+"""TensorFlow: by hdfs:// through TensorFlow IO where there is one, else by the mount and fsspec."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.faces import Mounted
+from tests.harness import libhdfs
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+PYTHON = Path(sys.prefix) / "tensorflow-io" / "bin" / "python"
+PROGRAM = Path(__file__).with_name("tensorflow_io_program.py")
+
+
+@pytest.mark.long
+def test_tensorflow_io(place: HdfsPlace, tmp_path: Path, hdfs_mount: Path) -> None:
+    """gfile, record files and checkpoints, in the environment that `make test-long` makes."""
+    has_module = [str(PYTHON), "-c", "import tensorflow_io"]
+    if not PYTHON.exists() or subprocess.run(has_module, capture_output=True, check=False).returncode:
+        pytest.skip(f"no TensorFlow IO in {PYTHON.parent.parent}")
+    if not libhdfs.available():
+        pytest.skip("no libhdfs: scripts/build_libhdfs.sh makes it")
+    environment = {
+        **os.environ,
+        **libhdfs.environment(libhdfs.write_configuration(tmp_path / "configuration", {})),
+        "LD_LIBRARY_PATH": str(libhdfs.LIBRARY.parent),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    done = subprocess.run(
+        [str(PYTHON), str(PROGRAM), place.url],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.stdout.splitlines() == ["files: good", "records: good", "checkpoints: good"]
+    assert len(list(Mounted(hdfs_mount).at(place / "records").iterdir())) == 10
+
+
+def test_newer_tensorflow(place: HdfsPlace, hdfs_mount: Path, faces: Any) -> None:
+    """Records that came by hdfs:// are read by path; images that did, in batches by oastfs://."""
+    tf = pytest.importorskip("tensorflow")
+    writer = faces("hdfs-native")
+    with tf.io.TFRecordWriter(str(hdfs_mount / "local.tfrecord")) as local:
+        for number in range(100):
+            local.write(number.to_bytes(4, "little"))
+    writer.write(place / "a.tfrecord", writer.read("/local.tfrecord"))
+    path = str(Mounted(hdfs_mount).at(place / "a.tfrecord"))
+    found = [int.from_bytes(one.numpy(), "little") for one in tf.data.TFRecordDataset(path)]
+    assert found == list(range(100))
+    for number in range(20):
+        writer.write(place / f"{number:02}.raw", number.to_bytes(4, "little") * 10)
+    fs = faces("oastfs-fsspec").fs
+    names = [place / f"{number:02}.raw" for number in range(20)]
+    dataset = tf.data.Dataset.from_generator(
+        lambda: fs.cat_stream(names), output_signature=tf.TensorSpec((), tf.string)
+    )
+    firsts = [int(tf.io.decode_raw(data, tf.int32)[0]) for data in dataset]
+    assert firsts == list(range(20))
