@@ -102,3 +102,24 @@ def test_kept_answers_are_forgotten(namespace: Namespace, clock: Clock) -> None:
     clock.advance(120)
     assert job.run_all(clock()) == 1250
     assert rows(namespace, RETRY) == 0
+
+
+class Cautious(Counting):
+    """As those that delete or move data."""
+
+    interval_seconds = 0.01
+    waits_in_safe_mode = True
+
+
+def test_safe_mode_holds_jobs_up_that_delete_or_move(namespace: Namespace) -> None:
+    namespace.safe_mode(ROOT, "enter")
+    cautious, other = Cautious(namespace, 3), Counting(namespace, 3)
+    runner = JobRunner([cautious, other])
+    runner.start()
+    try:
+        assert other.idle.wait(10), "the other job should have come to its end"
+        assert cautious.left == 3
+        namespace.safe_mode(ROOT, "leave")
+        assert cautious.idle.wait(10), "the job should have come to its end after safe mode"
+    finally:
+        runner.stop()
