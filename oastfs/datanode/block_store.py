@@ -271,7 +271,8 @@ class BlockStore:
         with replica.volume.guard():
             replica.data_path.unlink(missing_ok=True)
             replica.meta_path.unlink(missing_ok=True)
-            replica.journal_path.unlink(missing_ok=True)
+            if not replica.final:
+                replica.journal_path.unlink(missing_ok=True)
 
     def announce_received(self, replica: Replica) -> None:
         """Report a copy that became final here."""

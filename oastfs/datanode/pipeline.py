@@ -317,7 +317,8 @@ class BlockReceiver:
         first = self._request.pipelineSize - len(self._request.targets) <= 1
         stamp = writer.replica.generation_stamp
         staged = first and small_blocks.offer(self._block_id, stamp, writer.content())
-        sync = sync or (self._context.config.sync_on_close and not staged)
+        # What is staged is durable already. Should it have to be a block in the end, it is synced then.
+        sync = not staged and (sync or self._context.config.sync_on_close)
         writer.finalize(sync=sync)
         small_blocks.watch(writer.replica, synced=sync)
 

@@ -49,6 +49,11 @@ class _Watched:
     due: float
     pause_seconds: float
 
+    @property
+    def reference(self) -> pb.BlockRef:
+        """As namenodes are asked about it."""
+        return pb.BlockRef(block_id=self.replica.block_id, generation_stamp=self.stamp)
+
 
 class SmallBlocks:
     """What a datanode does about them. Safe to use from many threads."""
@@ -57,6 +62,8 @@ class SmallBlocks:
         self._store = store
         self._namenodes = namenodes
         self._watched: dict[int, _Watched] = {}
+        self._synced: list[pb.BlockRef] = []
+        """Blocks that were synced because they are to be kept, to be told to a namenode."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="small blocks", daemon=True)
@@ -164,7 +171,8 @@ class SmallBlocks:
             now = time.monotonic()
             with self._lock:
                 due = [one for one in self._watched.values() if one.due <= now]
-            for start in range(0, len(due), SETTLE_BATCH):
+            # Also with nothing due, if there is something to tell.
+            for start in range(0, max(len(due), bool(self._synced)), SETTLE_BATCH):
                 try:
                     self._settle(due[start : start + SETTLE_BATCH])
                 except OSError as error:
@@ -180,7 +188,9 @@ class SmallBlocks:
             if outcome == pb.SettleInlineResponse.DISCARD:
                 self._discard(one)
             elif outcome == pb.SettleInlineResponse.KEEP:
-                self._sync(one)
+                if not one.synced:
+                    self._sync(one)
+                    self._synced.append(one.reference)
                 self._forget(one)
             else:
                 one.due = time.monotonic() + one.pause_seconds
@@ -190,14 +200,16 @@ class SmallBlocks:
         for namenode in self._namenodes():
             request = pb.SettleInlineRequest(
                 datanode_id=namenode.datanode_id,
-                blocks=[
-                    pb.BlockRef(block_id=one.replica.block_id, generation_stamp=one.stamp) for one in batch
-                ],
+                blocks=[one.reference for one in batch],
+                synced=self._synced,
             )
             try:
-                return namenode.stub.SettleInline(request, timeout=CALL_SECONDS).outcomes
+                outcomes = namenode.stub.SettleInline(request, timeout=CALL_SECONDS).outcomes
             except grpc.RpcError as error:
                 _note(namenode, "a namenode was asked in vain about small replicas", error)
+            else:
+                self._synced.clear()
+                return outcomes
         return None
 
     def _discard(self, one: _Watched) -> None:

@@ -153,6 +153,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     def _settle_inline(self, request: pb.SettleInlineRequest) -> pb.SettleInlineResponse:
         replicas = [(_positive(one.block_id, "block id"), one.generation_stamp) for one in request.blocks]
+        synced = [(one.block_id, one.generation_stamp) for one in request.synced]
+        if synced:
+            self._write(lambda tx, _: inline.unstage_synced(tx, synced))
         outcomes = self._read(lambda tx, _: inline.settle(tx, replicas))
         return pb.SettleInlineResponse(outcomes=[int(one) for one in outcomes])  # type: ignore[misc]
 

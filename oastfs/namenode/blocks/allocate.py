@@ -67,8 +67,8 @@ def begin_update(
 ) -> LocatedBlock:
     """A new stamp for an existing block, and the replicas to write to. Raises BlockNotFound.
 
-    What was staged stays: a block is staged when it has ended, and under a newer stamp its writer only
-    makes sure of that. (Some HDFS clients ask for a stamp and then do without it.)
+    What was staged of a new block stays: it is staged when it has ended, and under a newer stamp its writer
+    only makes sure of that. (Some HDFS clients ask for a stamp and then do without it.)
     """
     block = tx.get(BLOCK, (inode.id, offset), Lock.EXCLUSIVE)
     if block is None or block.block_id != block_id:
@@ -85,7 +85,8 @@ def begin_update(
         commands.withdraw(tx, view, block_id, commands.COPY)
     stamp = max(block.generation_stamp, block.pending_stamp) + 1
     storage_ids = tuple(view.storage_id for view in targets)
-    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids, block.staged)
+    staged = b"" if block.staged and block.generation_stamp else block.staged
+    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids, staged)
     tx.put(BLOCK, (inode.id, offset), changed)
     return LocatedBlock(
         block_id, stamp, offset, block.length, locations(targets), True, block.generation_stamp

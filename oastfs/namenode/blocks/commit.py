@@ -34,7 +34,7 @@ def apply_commits(
                 path=path,
             )
         if block.pending_stamp == 0 and block.length == one.length:
-            if block.staged is not None:
+            if block.staged == b"":
                 tx.put(BLOCK, (inode.id, one.offset), msgspec.structs.replace(block, staged=None))
             continue  # made again, or nothing was written since
         _check(tx, inode, block, one, context.info.block_size, path)
@@ -69,7 +69,11 @@ def commit_block(tx: Transaction, context: Context, inode: Inode, one: BlockComm
     """Write the committed block, its replicas, and what has to become of replicas that are left behind."""
     named = _trusted(tx, one)
     _leave_behind(tx, context, one, named, block)
-    tx.put(BLOCK, (inode.id, one.offset), Block(block.block_id, one.length, one.generation_stamp))
+    committed = Block(block.block_id, one.length, one.generation_stamp)
+    if block.staged and len(block.staged) == one.length:
+        # Another block follows: until the datanode that relied on the staged bytes has synced its own.
+        committed = msgspec.structs.replace(committed, staged=block.staged)
+    tx.put(BLOCK, (inode.id, one.offset), committed)
     replica = Replica(one.generation_stamp)
     for storage_id in named:
         tx.put(REPLICA, (block.block_id, storage_id), replica)

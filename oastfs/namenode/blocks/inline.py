@@ -32,7 +32,9 @@ from oastfs.store.schema import (
     BLOCK_OWNER,
     CONTENT,
     COUNTER,
+    OPEN_FILE,
     Block,
+    BlockOwner,
     Content,
     Inode,
 )
@@ -101,8 +103,27 @@ def settle(tx: Transaction, replicas: Sequence[tuple[int, int]]) -> list[Outcome
         if block is None or block.block_id != block_id:
             outcomes.append(Outcome.DISCARD if was_given_out(tx, block_id) else Outcome.KEEP)
         else:
-            outcomes.append(Outcome.WAIT if block.pending_stamp or block.staged else Outcome.KEEP)
+            outcomes.append(Outcome.WAIT if _may_become_inline(tx, owner, block) else Outcome.KEEP)
     return outcomes
+
+
+def _may_become_inline(tx: Transaction, owner: BlockOwner | None, block: Block) -> bool:
+    if block.pending_stamp or not block.staged or owner is None:
+        return block.pending_stamp != 0
+    rows = tx.scan(BLOCK, (owner.inode_id,), limit=2)
+    is_open = any(True for _ in tx.scan(OPEN_FILE, (owner.inode_id,), limit=1))
+    return is_open and sum(1 for _ in rows) == 1
+
+
+def unstage_synced(tx: Transaction, replicas: Sequence[tuple[int, int]]) -> None:
+    """Datanodes have synced blocks whose staged bytes they relied on: these are no longer needed."""
+    for block_id, stamp in replicas:
+        owner = tx.get(BLOCK_OWNER, (block_id,))
+        block = None if owner is None else tx.get(BLOCK, (owner.inode_id, owner.offset), Lock.EXCLUSIVE)
+        if owner is None or block is None or block.block_id != block_id or not block.staged:
+            continue
+        if block.generation_stamp == stamp and not _may_become_inline(tx, owner, block):
+            tx.put(BLOCK, (owner.inode_id, owner.offset), msgspec.structs.replace(block, staged=None))
 
 
 def was_given_out(tx: Transaction, block_id: int) -> bool:

@@ -646,18 +646,24 @@ class SettleInlineRequest(_message.Message):
 
     DATANODE_ID_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
+    SYNCED_FIELD_NUMBER: _builtins.int
     datanode_id: _builtins.int
     @_builtins.property
     def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockRef]: ...
+    @_builtins.property
+    def synced(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockRef]:
+        """were to be kept, and are on the disk now"""
+
     def __init__(
         self,
         *,
         datanode_id: _builtins.int = ...,
         blocks: _abc.Iterable[Global___BlockRef] | None = ...,
+        synced: _abc.Iterable[Global___BlockRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "datanode_id", b"datanode_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "datanode_id", b"datanode_id", "synced", b"synced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,6 +33,7 @@ class RecordingNamenode(ControlServicer):
         """Content that blocks stand for."""
         self.outcomes: dict[int, pb.SettleInlineResponse.Outcome.ValueType] = {}
         self.asked: list[int] = []
+        self.synced: list[tuple[int, int]] = []
         self._lock = threading.Lock()
         self._server: grpc.Server | None = None
         self.port = 0
@@ -117,6 +118,7 @@ class RecordingNamenode(ControlServicer):
     ) -> pb.SettleInlineResponse:
         assert request.datanode_id == 7
         self.asked.extend(one.block_id for one in request.blocks)
+        self.synced.extend((one.block_id, one.generation_stamp) for one in request.synced)
         wait = pb.SettleInlineResponse.WAIT
         return pb.SettleInlineResponse(
             outcomes=[self.outcomes.get(one.block_id, wait) for one in request.blocks]

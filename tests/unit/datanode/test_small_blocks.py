@@ -65,8 +65,22 @@ def test_a_block_that_it_has_to_be_stays(namenode: RecordingNamenode, start: Run
     node = start()
     write_block([node.target], BLOCK, SMALL)
     wait_until(lambda: not node.datanode.small_blocks.watched, "the replica's fate to be known")
+    assert not namenode.synced, "it was synced before it was acknowledged"
     assert node.store.get(1024, 5).final
     assert read_block(node.target, BLOCK, 0, len(SMALL)) == SMALL
+
+
+def test_a_staged_block_that_becomes_a_block_is_synced(namenode: RecordingNamenode, start: Run) -> None:
+    """Its writer goes on with another one. Only then the bytes need not be staged any more."""
+    node = start()
+    pipeline = Pipeline([node.target], BLOCK)
+    assert pipeline.put(0, SMALL) == [pb.SUCCESS]
+    assert pipeline.put(len(SMALL), b"", last=True, sync=True) == [pb.SUCCESS]
+    pipeline.close()
+    assert namenode.staged == {1024: (5, SMALL)} and not namenode.synced
+    namenode.outcomes[1024] = KEEP
+    wait_until(lambda: namenode.synced == [(1024, 5)], "the namenode to be told")
+    assert node.store.get(1024, 5).final and node.datanode.small_blocks.watched == 0
 
 
 def test_without_an_answer_it_is_a_block(namenode: RecordingNamenode, start: Run) -> None:

@@ -42,6 +42,10 @@ def read_inline(
     return hdfs.namespace.store.read(lambda tx: inline.read(tx, context, datanode_id, block.b.blockId))
 
 
+def staged_bytes(hdfs: Hdfs) -> list[bytes | None]:
+    return [row.staged for _, row in hdfs.namespace.store.read(lambda tx: list(tx.scan(BLOCK)))]
+
+
 def settle(hdfs: Hdfs, *blocks: types.ExtendedBlock) -> list[Outcome]:
     asked = [(block.blockId, block.generationStamp) for block in blocks]
     return hdfs.namespace.store.read(lambda tx: inline.settle(tx, asked))
@@ -157,6 +161,10 @@ def test_a_staged_block_that_another_one_follows(hdfs: Hdfs, fleet: Fleet, names
     complete(hdfs, fill(fleet, second, 7))
     assert extents(hdfs) == [(0, len(BYTES)), (len(BYTES), 7)]
     assert settle(hdfs, block.b, second.b) == [Outcome.KEEP] * 2
+    assert staged_bytes(hdfs) == [BYTES, None], "the datanode has not synced its replica yet"
+    for _ in range(2):
+        hdfs.namespace.store.write(lambda tx: inline.unstage_synced(tx, [(block.b.blockId, 1)]))
+        assert staged_bytes(hdfs) == [None, None]
 
 
 def test_blocks_of_native_clients_are_blocks(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
@@ -251,6 +259,8 @@ def test_a_small_file_that_was_synced_ends_inline(hdfs: Hdfs, fleet: Fleet, name
     assert namespace.stat(ROOT, "/f").length == 40 and content(namespace) is None
     assert not stage(hdfs, block.b, BYTES[:39])
     assert stage(hdfs, block.b, BYTES) and settle(hdfs, block.b) == [Outcome.WAIT]
+    hdfs.namespace.store.write(lambda tx: inline.unstage_synced(tx, [(block.b.blockId, 1)]))
+    assert staged_bytes(hdfs) == [BYTES], "its writer may complete the file"
     assert namespace.stat(ROOT, "/f").length == 40
     complete(hdfs, fill(fleet, block, len(BYTES)))
     assert content(namespace) == BYTES and settle(hdfs, block.b) == [Outcome.DISCARD]
