@@ -1,13 +1,38 @@
-"""Kills servers with -9 and starts them again, one at a time, while something else goes on."""
+"""Kills servers with -9 and starts them again, one at a time, while something else goes on.
+
+The next one dies only when the last one serves again.
+"""
 
 from __future__ import annotations
 
 import random
+import socket
 import threading
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Protocol
 
-from tests.harness.process import Server
+from tests.harness.waiting import wait_until
+
+START_SECONDS = 120.0
+
+
+class Listening(Protocol):
+    """A server process with a port."""
+
+    name: str
+    port: int
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def start_again(server: Listening) -> None:
+    """Start it, and wait until it listens."""
+    server.start()
+    address = "127.0.0.1", server.port
+    wait_until(lambda: socket.create_connection(address, 5).close() is None, server.name, START_SECONDS)
 
 
 class Disturbance:
@@ -15,7 +40,7 @@ class Disturbance:
 
     def __init__(
         self,
-        servers: Sequence[Server],
+        servers: Sequence[Listening],
         seed: int,
         *,
         interval_seconds: float = 3.0,
@@ -49,6 +74,6 @@ class Disturbance:
                 server.kill()
                 self.kills.append(server.name)
                 self._stop.wait(self._down_seconds)
-                server.start()
+                start_again(server)
         except BaseException as error:
             self._errors.append(error)

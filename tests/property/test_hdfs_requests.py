@@ -215,6 +215,8 @@ WEIGHTS: Final = {
     "append": 4,
     "mkdirs": 4,
     "updateBlockForPipeline": 3,
+    "setSafeMode": 0.05,
+    "setQuota": 0.2,
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import filecmp
 import os
 import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,15 +16,20 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cluster import HOST, Cluster, Datanode
-from tests.harness.disturbance import Disturbance
+from tests.harness.cluster import HOST, Cluster
+from tests.harness.disturbance import Disturbance, start_again
 from tests.harness.java import Jvm, client_jars
+from tests.harness.logs import tail
 from tests.harness.waiting import wait_until
 
 MIB = 1024 * 1024
 BLOCK_BYTES = 16 * MIB
 STEP_BYTES = 4 * MIB
-BEST_EFFORT = {"dfs.client.block.write.replace-datanode-on-failure.best-effort": "true"}
+CLIENT_SETTINGS = {
+    "dfs.client.block.write.replace-datanode-on-failure.best-effort": "true",
+    # What failed a writer may be written to again: it has been started again.
+    "dfs.client.write.exclude.nodes.cache.expiry.interval.millis": "1000",
+}
 SETTLE_SECONDS = 90.0
 
 needs_java = pytest.mark.skipif(not client_jars(), reason="needs Java and Hadoop's client jars")
@@ -43,10 +47,12 @@ def jvm(tmp_path: Path) -> Iterator[Jvm]:
     with Jvm("clients", client_jars(), tmp_path) as jvm:
         jvm.login("root")
         yield jvm
+        print(tail(jvm.log, 100))
 
 
-def start(make_cluster: Callable[..., Cluster], replication: int) -> Cluster:
+def start(make_cluster: Callable[..., Cluster], replication: int, namenodes: int = 1) -> Cluster:
     cluster = make_cluster(
+        namenodes=namenodes,
         datanodes=3,
         replication=replication,
         format_options=["--block-size", str(BLOCK_BYTES)],
@@ -69,12 +75,6 @@ def check_replicas(cluster: Cluster, patiently: bool) -> None:
     cluster.fsck("--deep")
 
 
-def start_again(datanode: Datanode) -> None:
-    """Start it, and wait until it serves."""
-    datanode.start()
-    wait_until(lambda: socket.create_connection((HOST, datanode.port), 5).close() is None, datanode.name)
-
-
 class Source:
     """A local file of random bytes: what is written."""
 
@@ -91,21 +91,43 @@ class Source:
         return random.Random(f"{self._seed}/{at}").randbytes(MIB)
 
 
+def _address(cluster: Cluster) -> dict[str, str]:
+    """Settings that lead a client to the namenodes, to all of them if there are several."""
+    if len(cluster.namenodes) == 1:
+        return {"fs.defaultFS": cluster.hdfs_url}
+    names = [f"nn{number}" for number in range(len(cluster.namenodes))]
+    addresses = {
+        f"dfs.namenode.rpc-address.all.{name}": f"{HOST}:{namenode.port}"
+        for name, namenode in zip(names, cluster.namenodes, strict=True)
+    }
+    provider = "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+    return {
+        "fs.defaultFS": "hdfs://all",
+        "dfs.nameservices": "all",
+        "dfs.ha.namenodes.all": ",".join(names),
+        "dfs.client.failover.proxy.provider.all": provider,
+        **addresses,
+    }
+
+
 class JavaFiles:
     """A DistributedFileSystem in a JVM, with copies from and to local files."""
 
     def __init__(self, jvm: Jvm, cluster: Cluster, replication: int) -> None:
         self._jvm = jvm
         settings = {
-            "fs.defaultFS": cluster.hdfs_url,
+            **_address(cluster),
             "dfs.blocksize": str(BLOCK_BYTES),
             "dfs.replication": str(replication),
-            **BEST_EFFORT,
+            **CLIENT_SETTINGS,
         }
         self._fs = self.path("/").getFileSystem(jvm.configuration(settings))
 
     def path(self, text: str) -> Any:
         return self._jvm.java.org.apache.hadoop.fs.Path(text)
+
+    def rename(self, old: str, new: str) -> bool:
+        return bool(self._fs.rename(self.path(old), self.path(new)))
 
     def create(self, path: str) -> Any:
         return self._fs.create(self.path(path))
@@ -221,7 +243,7 @@ def write_and_read_by_native(
     """
     hdfs_native = pytest.importorskip("hdfs_native")
     source, chance = Source(directory / "source", seed, blocks * BLOCK_BYTES), random.Random(seed)
-    client = hdfs_native.Client(cluster.hdfs_url, BEST_EFFORT)
+    client = hdfs_native.Client(cluster.hdfs_url, CLIENT_SETTINGS)
     with client.create("/file", hdfs_native.WriteOptions(overwrite=True)) as file:
         for at in range(0, source.length, MIB):
             file.write(source.piece(at))
@@ -255,3 +277,29 @@ def test_hdfs_native_while_datanodes_die_for_long(
     make_cluster: Callable[..., Cluster], seed: int, tmp_path: Path, replication: int
 ) -> None:
     write_and_read_by_native(start(make_cluster, replication), seed, tmp_path, 64, True)
+
+
+@needs_java
+def test_java_while_namenodes_die(
+    make_cluster: Callable[..., Cluster], jvm: Jvm, seed: int, tmp_path: Path
+) -> None:
+    """Two namenodes, one or the other of them dead now and then: each file is written and renamed once."""
+    cluster = start(make_cluster, 2, namenodes=2)
+    source = Source(tmp_path / "source", seed, 24 * MIB)
+    files = JavaFiles(jvm, cluster, 2)
+    done = 0
+    with Disturbance(cluster.namenodes, seed) as disturbance:
+        while done < 20 or len(disturbance.kills) < 3:
+            stream = files.create(f"/{done}.part")
+            files.copy(source.path, done % 8 * MIB, 17 * MIB, stream)
+            stream.close()
+            assert files.rename(f"/{done}.part", f"/{done}")
+            done += 1
+    cluster.wait_for_namenodes()
+    content = source.path.read_bytes()
+    with cluster.connect(keep=False) as fs:
+        assert {entry.name for entry in fs.listdir("/")} == {str(number) for number in range(done)}
+        for number in range(done):
+            begin = number % 8 * MIB
+            assert fs.read_bytes(f"/{number}") == content[begin : begin + 17 * MIB]
+    check_replicas(cluster, False)
