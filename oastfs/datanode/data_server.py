@@ -26,8 +26,9 @@ from oastfs.wire.transfer.ops import TRANSFER_VERSION, Op
 
 log = structlog.get_logger(__name__)
 
-RECEIVE_BUFFER_BYTES = 1024 * 1024
-"""Packets that arrive together are written together. Pages of it are used only as bytes come."""
+RECEIVE_BUFFER_BYTES = 32 * 1024
+RECEIVE_BUFFER_BYTES_MAX = 1024 * 1024
+"""Packets that arrive together are written together."""
 BACKLOG = 256
 ACCEPT_PAUSE_SECONDS = 0.1
 """After a failed accept, such as for want of file descriptors."""
@@ -120,7 +121,7 @@ class DataServer:
     def _begin(self, accepted: socket.socket) -> None:
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = TransferConnection(accepted, RECEIVE_BUFFER_BYTES)
+        connection = TransferConnection(accepted, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFER_BYTES_MAX)
         thread = threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
         with self._lock:
             if self._stopping or len(self._connections) >= self._context.config.connections_max:

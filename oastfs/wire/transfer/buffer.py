@@ -26,10 +26,15 @@ _SLACK_BYTES = 4096
 
 
 class TransferBuffer:
-    """One direction of one connection. Not for several threads at once."""
+    """One direction of one connection. Not for several threads at once.
 
-    def __init__(self, capacity_bytes: int = INITIAL_BYTES) -> None:
+    It grows to ``capacity_bytes_max`` as long as each read fills it: a stream is then read in few calls, and
+    a connection for one small request costs little. What is not complete yet makes it grow beyond.
+    """
+
+    def __init__(self, capacity_bytes: int = INITIAL_BYTES, capacity_bytes_max: int = 0) -> None:
         self._memory = memoryview(bytearray(capacity_bytes))
+        self._capacity_bytes_max = capacity_bytes_max
         self._start = 0
         self._end = 0
         self._wanted_bytes = 0
@@ -40,6 +45,8 @@ class TransferBuffer:
     def writable(self) -> memoryview:
         """Room for the next read. Views taken before are no longer valid after this call."""
         memory, start, end = self._memory, self._start, self._end
+        if end == len(memory) and end < self._capacity_bytes_max:
+            return self._grown(min(2 * end, self._capacity_bytes_max))
         if start == end:
             self._start = self._end = start = end = 0
         short = start + self._wanted_bytes > len(memory) or len(memory) - end < _SLACK_BYTES
@@ -51,6 +58,13 @@ class TransferBuffer:
             self._memory[:held] = memory[start:end]
             self._start, self._end = 0, held
         return self._memory[self._end :]
+
+    def _grown(self, size: int) -> memoryview:
+        held = self._end - self._start
+        memory = memoryview(bytearray(size))
+        memory[:held] = self._memory[self._start : self._end]
+        self._memory, self._start, self._end = memory, 0, held
+        return memory[held:]
 
     def received(self, count: int) -> None:
         """``count`` bytes were read into the front of ``writable()``."""

@@ -34,9 +34,11 @@ class TransferConnection:
     ProtocolError for bytes that are not of the protocol. After any of them it is only good to close.
     """
 
-    def __init__(self, sock: socket.socket, buffer_bytes: int = INITIAL_BYTES) -> None:
+    def __init__(
+        self, sock: socket.socket, buffer_bytes: int = INITIAL_BYTES, buffer_bytes_max: int = 0
+    ) -> None:
         self.sock = sock
-        self.buffer = TransferBuffer(buffer_bytes)
+        self.buffer = TransferBuffer(buffer_bytes, buffer_bytes_max)
         self.idle = False
         """For a server: between operations, so that closing disturbs nobody."""
 

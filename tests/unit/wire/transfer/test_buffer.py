@@ -24,7 +24,7 @@ def packet_bytes(seqno: int, data: bytes) -> bytes:
 @given(st.lists(st.binary(max_size=3000), max_size=8), st.integers(1, 5000), st.integers(64, 4096))
 def test_packets_come_out_however_the_bytes_were_cut(contents: list[bytes], cut: int, capacity: int) -> None:
     stream = b"".join(packet_bytes(number, data) for number, data in enumerate(contents))
-    buffer = TransferBuffer(capacity)
+    buffer = TransferBuffer(capacity, 8 * capacity)
     found = []
     for at in range(0, len(stream), cut):
         buffer.feed(stream[at : at + cut])
@@ -78,6 +78,17 @@ def test_wrong_versions_and_operations_are_refused(prefix: bytes) -> None:
     buffer.feed(prefix + b"\x00")
     with pytest.raises(ProtocolError):
         buffer.take_request()
+
+
+def test_it_grows_while_reads_fill_it() -> None:
+    buffer = TransferBuffer(64 * 1024, 256 * 1024)
+    rooms = []
+    for _ in range(6):
+        room = buffer.writable()
+        rooms.append(len(room))
+        buffer.received(len(room))
+        assert len(buffer.take(1 << 20)) == len(room)
+    assert rooms == [64 * 1024, 128 * 1024, 256 * 1024, 256 * 1024, 256 * 1024, 256 * 1024]
 
 
 @pytest.mark.parametrize("op", [Op.READ_METADATA, Op.BLOCK_GROUP_CHECKSUM])
