@@ -12,23 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness.cluster import run_oastfs
+from tests.harness.documents import OWN_NETWORK, run_beside, script
 from tests.harness.process import OASTFS, Server
 from tests.harness.up import can_unshare
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-# The examples use the default ports: a network of its own, with loopback only, has them free.
-OWN_NETWORK = ("unshare", "--net", "bash", "-c", 'ip link set lo up && exec "$@"', "bash")
-
-
-def script(text: str) -> str:
-    """All examples as one shell script: what somebody pastes into one terminal."""
-    parts = ["set -euo pipefail"]
-    for language, code in BLOCK.findall(text):
-        parts.append(code if language == "bash" else f"python - <<'END_OF_EXAMPLE'\n{code}END_OF_EXAMPLE")
-    assert len(parts) > 6, "the README has lost its examples"
-    return "\n".join(parts)
 
 
 def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
@@ -44,15 +32,7 @@ def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
     up.start()
     try:
         assert f"mount {tmp_path / 'mnt'}" in up.wait_for_line("ready ", 90)
-        text = script((ROOT / "README.md").read_text())
-        done = subprocess.run(
-            ["nsenter", f"--net=/proc/{up.pid}/ns/net", "bash", "-c", text],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            timeout=240,
-            check=False,
-        )
+        done = run_beside(up, script((ROOT / "README.md").read_text()), tmp_path)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{up.log.read_text()}"
         assert "Golding" in done.stdout
         assert "\n10000\n" in done.stdout, "1000 files of 10 bytes"

@@ -20,29 +20,34 @@ PYTHON = Path(sys.prefix) / "tensorflow-io" / "bin" / "python"
 PROGRAM = Path(__file__).with_name("tensorflow_io_program.py")
 
 
-@pytest.mark.long
-def test_tensorflow_io(place: HdfsPlace, tmp_path: Path, hdfs_mount: Path) -> None:
-    """gfile, record files and checkpoints, in the environment that `make test-long` makes."""
+def environment_of_tensorflow_io(directory: Path) -> dict[str, str]:
+    """What a program in the environment that `make test-long` makes needs; skips if there is none."""
     has_module = [str(PYTHON), "-c", "import tensorflow_io"]
     if not PYTHON.exists() or subprocess.run(has_module, capture_output=True, check=False).returncode:
         pytest.skip(f"no TensorFlow IO in {PYTHON.parent.parent}")
     if not libhdfs.available():
         pytest.skip("no libhdfs: scripts/build_libhdfs.sh makes it")
-    environment = {
+    return {
         **os.environ,
-        **libhdfs.environment(libhdfs.write_configuration(tmp_path / "configuration", {})),
+        **libhdfs.environment(libhdfs.write_configuration(directory / "configuration", {})),
         "LD_LIBRARY_PATH": str(libhdfs.LIBRARY.parent),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
+
+
+def run_tensorflow_io(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a program there to its end, which must be success."""
     done = subprocess.run(
-        [str(PYTHON), str(PROGRAM), place.url],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
+        [str(PYTHON), *arguments], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.mark.long
+def test_tensorflow_io(place: HdfsPlace, tmp_path: Path, hdfs_mount: Path) -> None:
+    """gfile, record files and checkpoints."""
+    done = run_tensorflow_io([str(PROGRAM), place.url], environment_of_tensorflow_io(tmp_path))
     assert done.stdout.splitlines() == ["files: good", "records: good", "checkpoints: good"]
     assert len(list(Mounted(hdfs_mount).at(place / "records").iterdir())) == 10
 
