@@ -34,7 +34,7 @@ def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
         assert f"mount {tmp_path / 'mnt'}" in up.wait_for_line("ready ", 90)
         done = run_beside(up, script((ROOT / "README.md").read_text()), tmp_path)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{up.log.read_text()}"
-        assert "Golding" in done.stdout
+        assert "Golding" in done.stdout and "written by an HDFS client" in done.stdout
         assert "\n10000\n" in done.stdout, "1000 files of 10 bytes"
         assert up.terminate() == 0
     finally:
@@ -44,7 +44,7 @@ def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for name in ("README.md", "docs/operations.md", "docs/architecture.md", "CHANGELOG.md"):
+    for name in ("README.md", "docs/operations.md", "docs/architecture.md", "docs/hdfs.md", "CHANGELOG.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert (ROOT / name).parent.joinpath(target).exists(), f"{name}: {target}"
 
