@@ -121,11 +121,11 @@ def _namenode_location(server: Address) -> Location:
 
 
 def _served_here(tx: Transaction, call: Call, block_id: int, offset: int, length: int) -> types.LocatedBlock:
-    places = _namenode_locations(tx, call)
+    places = namenode_locations(tx, call)
     return encode_block(call, LocatedBlock(block_id, INLINE_STAMP, offset, length, places))
 
 
-def _namenode_locations(tx: Transaction, call: Call) -> tuple[Location, ...]:
+def namenode_locations(tx: Transaction, call: Call) -> tuple[Location, ...]:
     """This namenode as the client reached it, then others, which a reader turns to when this one is gone."""
     now_ns, here = call.context.now_ns, call.server
     found = [_namenode_location(here)]

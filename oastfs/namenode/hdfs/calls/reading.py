@@ -8,7 +8,7 @@ from oastfs.core.errors import IsADirectory, NotADirectory, NotFound, OastError
 from oastfs.core.path import split
 from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
-from oastfs.namenode.hdfs import located, status
+from oastfs.namenode.hdfs import located, small_files, status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.encoding import delimited
 from oastfs.namenode.hdfs.errors import (
@@ -70,7 +70,7 @@ def get_located_file_info(
 @read("getBlockLocations", pb.GetBlockLocationsRequest)
 def get_block_locations(
     tx: Transaction, call: Call, request: pb.GetBlockLocationsRequest
-) -> pb.GetBlockLocationsResponse:
+) -> pb.GetBlockLocationsResponse | bytes:
     """The blocks of a byte range."""
     try:
         node = located.resolve_for_reading(tx, call, request.src)
@@ -79,6 +79,9 @@ def get_block_locations(
     except IsADirectory:
         raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {request.src}") from None
     require(call.context, node.inode, READ, request.src)
+    small = small_files.answer(tx, call, node.inode, request.offset) if request.length else None
+    if small is not None:
+        return small
     found = located.located_blocks(tx, call, node, request.offset, request.length)
     return pb.GetBlockLocationsResponse(locations=found)
 
