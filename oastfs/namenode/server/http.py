@@ -87,7 +87,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except web.HTTPNotFound:
-        text = "there are /metrics, /healthz, /readyz, /status and /webhdfs/v1\n"
+        text = "there are /metrics, /healthz, /readyz, /status, /webhdfs/v1 and /fsck\n"
         return web.Response(status=404, text=text)
     except web.HTTPMethodNotAllowed:
         return web.Response(status=405, text="only GET is served here\n")

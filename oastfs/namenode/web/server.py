@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -19,7 +19,7 @@ from oastfs.namenode.hdfs.errors import describe
 from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.metrics import Metrics
-from oastfs.namenode.web import absent, redirect
+from oastfs.namenode.web import absent, fsck, redirect
 from oastfs.namenode.web.operations import JSON_NULL, OPERATIONS
 from oastfs.wire.http import no_continue
 from oastfs.wire.webhdfs import (
@@ -36,6 +36,7 @@ from oastfs.wire.webhdfs import (
 )
 
 THREADS: Final = 8
+TEXT_PIECE_CHARACTERS: Final = 16 * 1024
 _METHODS: Final = frozenset(method for method, _ in OPERATIONS)
 
 M = TypeVar("M", bound=Message)
@@ -67,10 +68,30 @@ class WebHdfs:
         """What is below ``/webhdfs/v1``. Bodies are not asked for: they go to datanodes."""
         for path in (PREFIX, PREFIX + "/{path:.*}"):
             router.add_route("*", path, self._answer, expect_handler=no_continue)
+        router.add_get("/fsck", self._fsck)
+
+    async def _fsck(self, request: web.Request) -> web.StreamResponse:
+        """The page that ``hdfs fsck`` shows, as it comes."""
+        try:
+            refuse_scripts(request.headers)
+            _, _, query = request.raw_path.partition("?")
+            asked = WebRequest("GET", f"{PREFIX}/?{query}")
+        except OastError as error:
+            return web.Response(status=400, text=str(error))
+        client = _client(request)
+        user = asked.text("ugi") or asked.user
+        calls = _UserCalls(self._handler, user, client, self._server())
+        pieces = fsck.report(asked, calls, user, client.host)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+        await response.prepare(request)
+        loop = asyncio.get_running_loop()
+        while text := await loop.run_in_executor(self._threads, _some, pieces):
+            await response.write(text.encode())
+        await response.write_eof()
+        return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        client = Address(*peer[:2]) if peer else Address("", 0)
+        client = _client(request)
         started_ns = time.perf_counter_ns()
         name = "webhdfs"
         try:
@@ -119,6 +140,23 @@ class WebHdfs:
     def _server(self) -> Address:
         host, _, port = self._address().rpartition(":")
         return Address(host.removeprefix("[").removesuffix("]"), int(port or 0))
+
+
+def _client(request: web.Request) -> Address:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return Address(*peer[:2]) if peer else Address("", 0)
+
+
+def _some(pieces: Iterator[str]) -> str:
+    """The next kilobytes of a text; '' at its end."""
+    found: list[str] = []
+    size = 0
+    for piece in pieces:
+        found.append(piece)
+        size += len(piece)
+        if size >= TEXT_PIECE_CHARACTERS:
+            break
+    return "".join(found)
 
 
 def _check(asked: WebRequest) -> None:
