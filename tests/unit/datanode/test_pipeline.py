@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from oastfs.core.errors import BlockNotFound, ConnectionLost, StaleBlock
+from oastfs.core.errors import BlockNotFound, ConnectionLost, CorruptBlock, StaleBlock
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer import (
     HEARTBEAT_SEQNO,
@@ -20,6 +21,7 @@ from oastfs.wire.transfer import (
     Target,
     TransferConnection,
     checksum_chunks,
+    write_request,
 )
 from tests.harness.ports import free_port
 from tests.harness.waiting import wait_until
@@ -148,6 +150,93 @@ def test_damage_on_the_way_is_found_by_the_last_datanode(trio: list[Node]) -> No
     pipeline.connection.send_packet(PacketHeader(0, 0, False, 4), checksums, b"came")
     statuses = list(pipeline.ack().reply)
     assert pb.ERROR_CHECKSUM in statuses
+    pipeline.close()
+
+
+class Deaf:
+    """The last datanode of a pipeline, which finds every packet damaged."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = Target("127.0.0.1", self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        accepted, _ = self._listener.accept()
+        with TransferConnection(accepted) as connection:
+            connection.receive_request()
+            connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink=""))
+            packet = connection.receive_packet()
+            connection.send_message(pb.PipelineAck(seqno=packet.header.seqno, reply=[pb.ERROR_CHECKSUM]))
+            connection.linger()
+
+    def stop(self) -> None:
+        self._thread.join(TIMEOUT_SECONDS)
+        self._listener.close()
+
+
+@pytest.mark.parametrize("damaged_before", [True, False])
+def test_who_is_blamed_for_damage(trio: list[Node], damaged_before: bool) -> None:
+    """The datanode before the one that found it looks at what it has stored: is it damaged already?"""
+    deaf = Deaf()
+    pipeline = Pipeline([trio[0].target, trio[1].target, deaf.target], BLOCK)
+    checksums = checksum_chunks(ChecksumKind.CRC32C, 512, b"sent")
+    data = b"came" if damaged_before else b"sent"
+    pipeline.connection.send_packet(PacketHeader(0, 0, False, 4), checksums, data)
+    expected = [pb.ERROR_CHECKSUM] if damaged_before else [pb.SUCCESS, pb.SUCCESS, pb.ERROR_CHECKSUM]
+    assert list(pipeline.ack().reply) == expected
+    pipeline.close()
+    deaf.stop()
+
+
+def test_ten_datanodes(tmp_path: Path) -> None:
+    with nodes(tmp_path, 10) as ten:
+        write_block(targets(ten), BLOCK, CONTENT)
+        assert_all_have(ten, BLOCK, CONTENT)
+        pipeline = Pipeline(targets(ten), BlockId(2048, 5))
+        assert pipeline.put(0, b"x" * 1000) == [pb.SUCCESS] * 10
+        ten[7].stop()
+        pipeline.send(1000, b"y")
+        assert list(pipeline.ack().reply) == [pb.SUCCESS] * 7 + [pb.ERROR]
+        pipeline.close()
+
+
+def test_what_was_not_acknowledged_is_cut_and_sent_again(trio: list[Node]) -> None:
+    """Java names the acknowledged length as minBytesRcvd, and what it sent as maxBytesRcvd."""
+    pipeline = Pipeline(targets(trio), BLOCK)
+    for offset, size in ((0, 65_024), (65_024, 65_024), (130_048, 1000)):
+        assert pipeline.put(offset, CONTENT[offset : offset + size]) == [pb.SUCCESS] * 3
+    pipeline.close()
+    wait_until(lambda: not any(node.store.get(1024).writer for node in trio), "the pipeline to end")
+    # The writer saw the first acknowledgement only.
+    block, stage = BlockId(1024, 1001, 65_024), Stage.PIPELINE_SETUP_STREAMING_RECOVERY
+    again = Pipeline(targets(trio), block, stage, new_stamp=1002)
+    assert {node.store.get(1024).length for node in trio} == {65_024}
+    assert again.put(65_024, CONTENT[65_024:131_000]) == [pb.SUCCESS] * 3
+    assert again.finish(131_000) == [pb.SUCCESS] * 3
+    assert_all_have(trio, BlockId(1024, 1002), CONTENT[:131_000])
+
+
+def test_a_replica_that_lacks_acknowledged_bytes_does_not_take_part(trio: list[Node]) -> None:
+    write_block([trio[0].target], BLOCK, CONTENT[:5000])
+    for stage in (Stage.PIPELINE_SETUP_STREAMING_RECOVERY, Stage.PIPELINE_CLOSE_RECOVERY):
+        with pytest.raises(CorruptBlock):
+            Pipeline([trio[0].target], BlockId(1024, 1001, 5001), stage, new_stamp=1002)
+    assert trio[0].store.get(1024).length == 5000
+
+
+def test_a_block_is_ended_again_before_the_answer(trio: list[Node]) -> None:
+    """The writer of a block whose last acknowledgement was lost waits for nothing but the set-up."""
+    write_block(targets(trio)[:2], BLOCK, CONTENT[:5000])
+    pipeline = Pipeline([trio[2].target], BLOCK)
+    assert pipeline.put(0, CONTENT[:5000]) == [pb.SUCCESS]  # this one has not seen the last packet
+    block, stage = BlockId(1024, 1001, 5000), Stage.PIPELINE_CLOSE_RECOVERY
+    with TransferConnection.open("127.0.0.1", trio[0].server.data_port, TIMEOUT_SECONDS) as connection:
+        request = write_request(block, targets(trio), stage, client_name="test", new_stamp=1002)
+        connection.send(request)
+        assert connection.receive_message(pb.BlockOpResponse).status == pb.SUCCESS
+        assert_all_have(trio, BlockId(1024, 1002), CONTENT[:5000])
     pipeline.close()
 
 
