@@ -6,7 +6,7 @@ from oastfs.core.errors import OastError
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer.connection import TransferConnection
 from oastfs.wire.transfer.ops import Op, encode_request
-from oastfs.wire.transfer.packet import Packet
+from oastfs.wire.transfer.packet import Packet, PacketHeader
 
 CONNECT_SECONDS = 10.0
 SECONDS_PER_DATANODE = 5.0
@@ -51,6 +51,13 @@ class Mirror:
         """Send packets as they came."""
         try:
             self.connection.send_all([packet.raw for packet in packets])
+        except OastError as error:
+            raise MirrorFailed(self.address, error.message) from None
+
+    def forward_last(self, header: PacketHeader) -> None:
+        """Send the empty packet that ends a block."""
+        try:
+            self.connection.send_packet(header, b"", b"")
         except OastError as error:
             raise MirrorFailed(self.address, error.message) from None
 

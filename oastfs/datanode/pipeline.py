@@ -38,7 +38,7 @@ from oastfs.wire.transfer.checksum import ChecksumKind, first_bad_chunk
 from oastfs.wire.transfer.connection import TransferConnection
 from oastfs.wire.transfer.messages import Stage, refusal, status_of
 from oastfs.wire.transfer.ops import encode_delimited
-from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, check_chunks
+from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, PacketHeader, check_chunks
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +81,7 @@ class BlockReceiver:
         self._mirror: Mirror | None = None
         self._pending: deque[_Unacknowledged] = deque()
         self._last_seen = False
+        self._staged = False
         self._acknowledged_seqno = -1
         self._mirror_fault: MirrorFailed | None = None
         self._mirror_heard = time.monotonic()
@@ -113,7 +114,8 @@ class BlockReceiver:
             self._mirror = Mirror(self._request, self._context.config.connection_timeout_seconds)
             self._mirror.set_up(expect_response=not self._transfer)
         if self._stage == Stage.PIPELINE_CLOSE_RECOVERY:
-            self._make_durable(last=True)  # the answer is all that the writer waits for
+            # The answer is all that the writer waits for.
+            self._make_durable(PacketHeader(self._request.minBytesRcvd, 0, True, 0))
         if not self._transfer:
             self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink=""))
 
@@ -228,8 +230,9 @@ class BlockReceiver:
         """Pass on, write and acknowledge what came."""
         if self._mirror_fault:
             raise self._mirror_fault
+        held = self._held_back(packets)
         if self._mirror is not None:
-            self._mirror.forward(packets)
+            self._mirror.forward(packets[:-1] if held else packets)
         run: list[Packet] = []
         for packet in packets:
             header = packet.header
@@ -245,9 +248,18 @@ class BlockReceiver:
             if header.last or header.sync:
                 self._write(run)
                 run = []
-                self._make_durable(last=header.last, sync=header.sync)
+                self._make_durable(header)
         self._write(run)
+        if held and self._mirror is not None:
+            self._mirror.forward_last(held._replace(staged=self._staged))
         self._acknowledge(packets)
+
+    def _held_back(self, packets: list[Packet]) -> PacketHeader | None:
+        """The end of a block that may be staged: whether it is, the mirrors are told with it."""
+        header = packets[-1].header
+        if self._mirror is None or not header.last or header.data_bytes or not self._is_first:
+            return None
+        return header if self._may_be_inline(header.offset) else None
 
     @property
     def _storable(self) -> bool:
@@ -287,15 +299,15 @@ class BlockReceiver:
             writer.write(run[0].header.offset, data, checksums)
         self._context.metrics.bytes_written.inc(sum(map(len, data)))
 
-    def _make_durable(self, *, last: bool, sync: bool = False) -> None:
+    def _make_durable(self, header: PacketHeader) -> None:
         with self._open().replica.volume.guard():
-            if last:
+            if header.last:
                 self._last_seen = True
-                self._settle(sync)
+                self._settle(header)
             else:
                 self._open().sync()
 
-    def _settle(self, sync: bool) -> None:
+    def _settle(self, header: PacketHeader) -> None:
         writer = self._open()
         config, store = self._context.config, self._context.store
         if self._stage == Stage.TRANSFER_RBW:
@@ -303,24 +315,33 @@ class BlockReceiver:
         elif self._transfer:
             writer.finalize(sync=config.sync_on_close)
             store.announce_received(writer.replica)
-        elif self._request.header.clientName and self._context.small_blocks.may_be_inline(
-            writer.replica.length
-        ):
-            self._settle_small(writer, sync)
+        elif self._may_be_inline(writer.replica.length):
+            self._settle_small(writer, header)
         else:
-            writer.finalize(sync=sync or config.sync_on_close)
+            writer.finalize(sync=header.sync or config.sync_on_close)
 
-    def _settle_small(self, writer: ReplicaWriter, sync: bool) -> None:
+    def _settle_small(self, writer: ReplicaWriter, header: PacketHeader) -> None:
         """End a block that may become inline content; then its bytes are made durable by a namenode."""
         small_blocks = self._context.small_blocks
-        # HDFS's clients in Go leave the first out of the size; with them the second may think it is first.
-        first = self._request.pipelineSize - len(self._request.targets) <= 1
         stamp = writer.replica.generation_stamp
-        staged = first and small_blocks.offer(self._block_id, stamp, writer.content())
+        self._staged = header.staged or (
+            self._is_first and small_blocks.offer(self._block_id, stamp, writer.content())
+        )
         # What is staged is durable already. Should it have to be a block in the end, it is synced then.
-        sync = not staged and (sync or self._context.config.sync_on_close)
+        sync = not self._staged and (header.sync or self._context.config.sync_on_close)
         writer.finalize(sync=sync)
         small_blocks.watch(writer.replica, synced=sync)
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether the writer is a client. (Clients in Go do not count the first datanode of a pipeline.)"""
+        return self._request.pipelineSize - len(self._request.targets) <= 1
+
+    def _may_be_inline(self, length: int) -> bool:
+        """Whether a client writes a block of this length that may end in the metadata."""
+        if self._transfer or not self._request.header.clientName:
+            return False
+        return self._context.small_blocks.may_be_inline(length)
 
     def _open(self) -> ReplicaWriter:
         if self._writer is None:

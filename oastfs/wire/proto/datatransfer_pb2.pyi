@@ -858,12 +858,15 @@ class PacketHeader(_message.Message):
     LASTPACKETINBLOCK_FIELD_NUMBER: _builtins.int
     DATALEN_FIELD_NUMBER: _builtins.int
     SYNCBLOCK_FIELD_NUMBER: _builtins.int
+    STAGED_FIELD_NUMBER: _builtins.int
     offsetInBlock: _builtins.int
     """All fields have a fixed width, so that the header's length is known before its content."""
     seqno: _builtins.int
     lastPacketInBlock: _builtins.bool
     dataLen: _builtins.int
     syncBlock: _builtins.bool
+    staged: _builtins.bool
+    """ours, between datanodes: a namenode has the whole block"""
     def __init__(
         self,
         *,
@@ -872,10 +875,11 @@ class PacketHeader(_message.Message):
         lastPacketInBlock: _builtins.bool | None = ...,
         dataLen: _builtins.int | None = ...,
         syncBlock: _builtins.bool | None = ...,
+        staged: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "seqno", b"seqno", "syncBlock", b"syncBlock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "seqno", b"seqno", "staged", b"staged", "syncBlock", b"syncBlock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "seqno", b"seqno", "syncBlock", b"syncBlock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "seqno", b"seqno", "staged", b"staged", "syncBlock", b"syncBlock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

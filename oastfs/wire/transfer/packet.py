@@ -29,6 +29,7 @@ _LENGTHS = struct.Struct(">IH")
 _PLAIN = struct.Struct("<BqBqBBBi")
 _TAGS = (0x09, 0x11, 0x18, 0x25)
 _SYNC = b"\x28\x01"
+_STAGED = b"\x78\x01"
 _WHOLE = struct.Struct("<BqBqBBBi2s")
 
 PREFIX_BYTES = _LENGTHS.size
@@ -38,7 +39,8 @@ class PacketHeader(NamedTuple):
     """What a packet says of itself.
 
     ``seqno`` counts from 0 in a block; -1 is a heartbeat. ``last`` marks the empty packet that ends
-    a block. ``sync`` asks for durability before the acknowledgement.
+    a block. ``sync`` asks for durability before the acknowledgement. ``staged`` is for a last packet between
+    our datanodes: a namenode has the whole block, so that they need not sync it.
     """
 
     offset: int
@@ -46,6 +48,7 @@ class PacketHeader(NamedTuple):
     last: bool
     data_bytes: int
     sync: bool = False
+    staged: bool = False
 
 
 class Packet(NamedTuple):
@@ -60,8 +63,10 @@ class Packet(NamedTuple):
 
 def encode_header(header: PacketHeader) -> bytes:
     """The PacketHeader message alone."""
-    offset, seqno, last, data_bytes, sync = header
+    offset, seqno, last, data_bytes, sync, staged = header
     plain = _PLAIN.pack(0x09, offset, 0x11, seqno, 0x18, last, 0x25, data_bytes)
+    if staged:
+        return plain + (_SYNC if sync else b"") + _STAGED
     return plain + _SYNC if sync else plain
 
 
@@ -98,6 +103,7 @@ def _decode_any_header(data: bytes | memoryview) -> PacketHeader:
             message.lastPacketInBlock,
             message.dataLen,
             message.syncBlock,
+            message.staged,
         )
     )
 

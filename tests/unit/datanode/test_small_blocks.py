@@ -121,6 +121,18 @@ def test_the_longest_block_that_is_kept_inline(namenode: RecordingNamenode, star
     assert namenode.staged == {1024: (5, bytes(LIMIT))}
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_mirrors_sync_what_is_not_staged(namenode: RecordingNamenode, start: Run, takes: bool) -> None:
+    namenode.takes_inline = takes
+    namenode.outcomes[1024] = KEEP
+    nodes = [start(name=f"dn{number}") for number in range(3)]
+    write_block([node.target for node in nodes], BLOCK, SMALL)
+    wait_until(lambda: not any(node.datanode.small_blocks.watched for node in nodes), "all to be settled")
+    wait_until(lambda: len(namenode.synced) == (3 if takes else 0), "those to tell that synced it late")
+    for node in nodes:
+        assert read_block(node.target, BLOCK, 0, len(SMALL)) == SMALL
+
+
 def test_every_datanode_of_a_pipeline_asks(namenode: RecordingNamenode, start: Run) -> None:
     nodes = [start(name=f"dn{number}") for number in range(3)]
     write_block([node.target for node in nodes], BLOCK, SMALL)

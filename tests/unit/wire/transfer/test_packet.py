@@ -38,6 +38,8 @@ def test_header_is_what_protobuf_writes(header: PacketHeader) -> None:
     )
     if header.sync:
         message.syncBlock = True
+    if header.staged:
+        message.staged = True
     assert encode_header(header) == message.SerializeToString()
     assert decode_header(encode_header(header)) == header
 
