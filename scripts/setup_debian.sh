@@ -22,6 +22,7 @@ if [ "$purpose" = test ]; then
     need ip iproute2
     need java default-jre-headless
     need make make
+    [ -n "$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" ] || missing+=(postgresql)
     need rclone rclone
     need rsync rsync
     need setfacl acl

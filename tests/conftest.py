@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from oastfs.client import Filesystem
     from oastfs.namenode.namespace import Namespace
     from oastfs.store.transaction import Store
+    from tests.harness.postgresql import PostgresServer
 
 
 MEMORY = Path("/dev/shm")
@@ -40,6 +41,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     directory = config.stash.get(MEMORY_KEY, None)
     if directory is not None:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the whole run."""
+    from tests.harness.postgresql import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def database(postgresql: PostgresServer) -> Iterator[str]:
+    """The address of a new database with an empty store in it."""
+    name = postgresql.create_database(with_store=True)
+    yield postgresql.url(name)
+    postgresql.drop_database(name)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from oastfs.core.errors import InvalidArgument, Unsupported
+from oastfs.core.errors import InvalidArgument
 from oastfs.store.transaction import Store
 
 __all__ = ["open_store"]
@@ -18,7 +18,9 @@ def _open_lmdb(urls: list[str], **options: Any) -> Store:
 
 
 def _open_postgresql(urls: list[str], **options: Any) -> Store:
-    raise Unsupported("stores on PostgreSQL are not supported yet: use lmdb:///path")
+    from oastfs.store.sql_driver import open_postgresql
+
+    return open_postgresql(urls, **options)
 
 
 _DRIVERS: dict[str, Callable[..., Store]] = {"lmdb": _open_lmdb, "postgresql": _open_postgresql}
@@ -26,7 +28,9 @@ _DRIVERS: dict[str, Callable[..., Store]] = {"lmdb": _open_lmdb, "postgresql": _
 
 
 def open_store(url: str | list[str], *, create: bool = False, **options: Any) -> Store:
-    """Open the store at ``url``, ``lmdb:///path``; several URLs are the shards of one store.
+    """Open the store at ``url``, ``lmdb:///path`` or ``postgresql+psycopg2://user@host/database``.
+
+    Several URLs are the shards of one store, for which there is no driver yet.
 
     ``create`` makes it if there is none. ``options`` are the driver's. Raises WrongStore for what is not a
     store, InvalidArgument for what is not a URL, Unsupported.

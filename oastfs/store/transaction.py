@@ -61,7 +61,7 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, operation: Callable[[Transaction], T]) -> T:
-        """Run on a consistent snapshot."""
+        """Run on a consistent snapshot, taken between the call and its first look at a row."""
 
     @abstractmethod
     def write(self, operation: Callable[[Transaction], T]) -> T:

@@ -1,8 +1,8 @@
-"""The stores that every contract test runs on. A new driver adds one line to FACTORIES."""
+"""The stores that every contract test runs on: an embedded one and a PostgreSQL database, each empty."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,7 @@ import pytest
 from oastfs.store import open_store
 from oastfs.store.transaction import Store
 
-FACTORIES: dict[str, Callable[[Path], str]] = {
-    "lmdb": lambda directory: f"lmdb://{directory}/store",
-}
-"""By driver: the URL of a fresh store of one test, given the test's directory."""
+DRIVERS = ("lmdb", "postgresql")
 
 
 class StoreFactory:
@@ -33,9 +30,17 @@ class StoreFactory:
             store.close()
 
 
-@pytest.fixture(params=sorted(FACTORIES))
-def store_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreFactory]:
-    factory = StoreFactory(FACTORIES[request.param](tmp_path))
+@pytest.fixture(params=DRIVERS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the one store of a test is. A new driver adds a case here."""
+    if request.param == "lmdb":
+        return f"lmdb://{tmp_path}/store"
+    return str(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+def store_factory(store_url: str) -> Iterator[StoreFactory]:
+    factory = StoreFactory(store_url)
     yield factory
     factory.close()
 

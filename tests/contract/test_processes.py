@@ -238,6 +238,7 @@ def test_snapshots_of_the_parent_survive_its_children(store: Store) -> None:
     store.write(increment)
 
     def read(tx: Transaction) -> tuple[int, Any]:
+        assert tx.get(COUNTER, ("other",)) is None  # the snapshot is as of the first look at the latest
         code = in_child(lambda: store.write(increment) == 2)
         for _ in range(5):
             in_child(lambda: store.write(increment) > 2)

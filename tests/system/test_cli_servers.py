@@ -104,7 +104,7 @@ def test_port_in_use(part: str, cluster: Cluster, tmp_path: Path) -> None:
     [
         (["namenode", "lmdb:///nowhere/at/all", "--port", "0"], 1, "/nowhere/at/all"),
         (["namenode", "lmdb:///etc", "--port", "0"], 1, "/etc"),
-        (["namenode", "postgresql+psycopg2://h/db", "--port", "0"], 1, "not supported yet"),
+        (["namenode", "postgresql+psycopg2://u@127.0.0.1:9/db", "--port", "0"], 1, "does not answer"),
         (["namenode", "lmdb:///x", "--host", "0.0.0.0"], 2, "--insecure"),
         (["datanode", "/tmp/x", "--host", "::"], 2, "--insecure"),
         (["datanode", "/proc/nowhere", "--port", "0"], 1, "/proc/nowhere"),

@@ -148,10 +148,9 @@ def test_several_addresses(tmp_path: Path) -> None:
             open_store(urls)
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/x", "postgresql+psycopg2://localhost/x"])
-def test_postgresql_is_not_there_yet(url: str) -> None:
-    with pytest.raises(Unsupported, match="PostgreSQL"):
-        open_store(url)
+def test_shards_are_not_there_yet() -> None:
+    with pytest.raises(Unsupported, match="several PostgreSQL servers"):
+        open_store(["postgresql://localhost/x", "postgresql://localhost/y"])
 
 
 def test_an_unknown_option(tmp_path: Path) -> None:

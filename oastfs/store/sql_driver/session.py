@@ -1,0 +1,132 @@
+"""One connection: prepared statements, and as few trips to the server as can be.
+
+A trip takes longer than the work at its end, so several commands share one where that is possible: BEGIN
+goes with a transaction's first statement, COMMIT with all its writes. A transaction that changed
+nothing is left open when it is over and ended by whatever the connection sends next; if nothing comes
+within LINGER_SECONDS, the store's reaper ends it, so that no snapshot holds up the server's vacuum.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from oastfs.store.sql_driver.failures import translate
+from oastfs.store.sql_driver.statements import Statement
+
+LINGER_SECONDS: Final = 0.02
+
+READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+WRITE: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ; "
+
+Call = tuple[Statement, tuple[Any, ...]]
+
+
+class Traffic:
+    """Trips to the server, counted for measurements; an increment may be lost between threads."""
+
+    __slots__ = ("trips",)
+
+    def __init__(self) -> None:
+        self.trips = 0
+
+
+class Session:
+    """A connection of the pool and what it was told. One thread at a time has it."""
+
+    def __init__(self, connection: Any, database: str, traffic: Traffic) -> None:
+        self.lock = threading.Lock()
+        self.made_at = time.monotonic()
+        self.left_at = 0.0
+        """When a transaction was left open; 0: none is."""
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._next_result = getattr(self._cursor, "nextset", None) if _is_psycopg3(connection) else None
+        self._database = database
+        self._traffic = traffic
+        self._prepared: set[str] = set()
+        self._before = ""
+        self._open = False
+        self._in_doubt = False
+        self.lost = False
+
+    def begin(self, how: str) -> None:
+        """A transaction, once there is a statement for it."""
+        self.lock.acquire()
+        self._before = ("ROLLBACK; " if self._open else "") + how
+        if self._in_doubt:
+            # A string of commands failed somewhere behind a PREPARE: start from nothing.
+            self._before = f"ROLLBACK; {how}DEALLOCATE ALL; "
+            self._prepared.clear()
+            self._in_doubt = False
+
+    def fetch(self, statement: Statement, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Execute one statement that gives rows."""
+        self._send({statement.name: statement}, statement.execute, arguments)
+        try:
+            return self._cursor.fetchall()  # type: ignore[no-any-return]
+        except Exception as error:
+            raise self._failure(error, False) from error
+
+    def commit(self, calls: Sequence[Call]) -> None:
+        """Execute these and commit: one trip."""
+        parts: list[str] = []
+        arguments: list[Any] = []
+        used: dict[str, Statement] = {}
+        for statement, values in calls:
+            used[statement.name] = statement
+            parts.append(statement.execute)
+            arguments.extend(values)
+        self._send(used, f"{'; '.join(parts)}; COMMIT", arguments, committing=True)
+        self._open = False
+
+    def end(self) -> None:
+        """The transaction is over, and what it changed is committed or to be forgotten."""
+        self._before = ""
+        self.left_at = time.monotonic() if self._open else 0.0
+        self.lock.release()
+
+    def tidy(self, now: float) -> bool:
+        """End a transaction that was left open. False: there is none, or somebody is using it."""
+        if not self.left_at or now - self.left_at < LINGER_SECONDS or not self.lock.acquire(False):
+            return False
+        try:
+            if self._open and not self.lost:
+                self._cursor.execute("ROLLBACK")
+                self._open = False
+            self.left_at = 0.0
+        except Exception:
+            self.lost = True  # the next who has it will find out
+        finally:
+            self.lock.release()
+        return True
+
+    def _send(
+        self, used: dict[str, Statement], text: str, arguments: Sequence[Any], committing: bool = False
+    ) -> None:
+        """Execute what uses these statements, which are prepared on the way if they have to be."""
+        fresh = used.keys() - self._prepared
+        preparing = "".join([used[name].prepare for name in fresh])
+        before, self._before = self._before, ""
+        self._traffic.trips += 1
+        self._open = True
+        try:
+            self._cursor.execute(before + preparing + text, arguments)
+            if self._next_result is not None:
+                while self._next_result():
+                    pass
+        except Exception as error:
+            if fresh:
+                self._in_doubt = True
+            raise self._failure(error, committing) from error
+        self._prepared |= fresh
+
+    def _failure(self, error: Exception, committing: bool) -> Exception:
+        self.lost = bool(self._connection.closed)
+        return translate(error, lost=self.lost, committing=committing, database=self._database)
+
+
+def _is_psycopg3(connection: Any) -> bool:
+    return type(connection).__module__.partition(".")[0] == "psycopg"

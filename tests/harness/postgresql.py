@@ -1,0 +1,182 @@
+"""Real PostgreSQL servers for tests: made from Debian's packages, on a loopback port, stopped by their pid.
+
+The server refuses to run as root, so root starts it as another user. Each test gets a database of its own,
+copied from an empty one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.harness.logs import tail
+from tests.harness.ports import free_port
+from tests.harness.waiting import wait_until
+
+_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "max_prepared_transactions": "50",
+    "shared_buffers": "64MB",
+    "fsync": "on",
+    "deadlock_timeout": "100ms",
+    "autovacuum_naptime": "10s",
+}
+
+
+class PostgresServer:
+    """One cluster in a directory of its own. ``start`` may be called again after ``stop`` or ``kill``."""
+
+    def __init__(self) -> None:
+        if not _BINARIES:
+            raise AssertionError("PostgreSQL is missing: run scripts/setup_debian.sh test")
+        self._binaries = _BINARIES[-1]
+        # Not below pytest's directory, which is closed to the user that the server runs as.
+        self._directory = Path(tempfile.mkdtemp(prefix="oastfs-postgresql-", dir=_place()))
+        self._user = _user()
+        if self._user is not None:
+            os.chown(self._directory, self._user.pw_uid, self._user.pw_gid)
+        self.port = free_port()
+        self._numbers = itertools.count(1)
+        self._has_template = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = self._directory / "log"
+        data = str(self._directory / "data")
+        made = self._run(["initdb", "-D", data, "-U", "oastfs", "-E", "UTF8", "--locale=C", "-A", "trust"])
+        assert made.returncode == 0, made.stdout.decode(errors="replace")
+        self.start()
+
+    @property
+    def log(self) -> Path:
+        return self._log
+
+    def url(self, database: str, driver: str = "psycopg2") -> str:
+        return f"postgresql+{driver}://oastfs@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, with_store: bool = False) -> str:
+        """A new database, empty or with an empty store in it (a copy, which is quick); its name."""
+        name = f"test_{next(self._numbers)}"
+        if with_store and not self._has_template:
+            from oastfs.store import open_store
+
+            self.execute("CREATE DATABASE oastfs_template")
+            open_store(self.url("oastfs_template"), create=True).close()
+            self._has_template = True
+        template = " TEMPLATE oastfs_template" if with_store else ""
+        self.execute(f"CREATE DATABASE {name}{template}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run a statement as the superuser, in no transaction; its rows."""
+        import psycopg2
+
+        connection = psycopg2.connect(host="127.0.0.1", port=self.port, user="oastfs", dbname=database)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall()) if cursor.description else []
+        finally:
+            connection.close()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        command = [str(self._binaries / "postgres"), "-D", str(self._directory / "data"), f"-p{self.port}"]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*command, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **self._identity(),
+            )
+        wait_until(self._answers, f"PostgreSQL on port {self.port}", 60, tolerate=(OSError, Exception))
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT ends sessions and stops; SIGQUIT is a crash of the server."""
+        if self._process is not None:
+            os.kill(self._process.pid, how)
+            self._process.wait(60)
+            self._process = None
+
+    @contextmanager
+    def demanding_passwords(self, role: str) -> Iterator[None]:
+        """Have the server ask this user for a password."""
+        file = self._directory / "data" / "pg_hba.conf"
+        before = file.read_text()
+        file.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{before}")
+        self.execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            self.execute("SELECT pg_reload_conf()")
+
+    def kill_sessions(self, database: str) -> int:
+        """End every session on a database, as an administrator would; how many there were."""
+        return len(
+            self.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+            )
+        )
+
+    def remove(self) -> None:
+        """Stop it and remove its files."""
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, tail(self._log)
+        socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        return bool(self.execute("SELECT 1"))
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [str(self._binaries / command[0]), *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            cwd=self._directory,
+            **self._identity(),
+        )
+
+    def _identity(self) -> dict[str, object]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+
+def _place() -> str | None:
+    """Memory where there is room: tests kill processes, not machines."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30 else None
+
+
+def _user() -> pwd.struct_passwd | None:
+    """Whom the server runs as, if we are root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise AssertionError("there is neither a user postgres nor a user nobody to run PostgreSQL as")
