@@ -171,6 +171,29 @@ def test_hard_links(readers: list[Face], mounted: Mounted, hdfs_native: Face, pl
         check(readers, place / f"two-{length}", data + b"more")
 
 
+def test_symbolic_links(readers: list[Face], mounted: Mounted, hdfs_native: Face, place: HdfsPlace) -> None:
+    """Namenodes follow them; in listings a link to a file is that file."""
+    hdfs_native.mkdir(place / "tree/below")
+    os.symlink("below", mounted.at(place / "tree/to-directory"))
+    os.symlink("/nowhere", mounted.at(place / "tree/to-nothing"))
+    for length in (500, 2 * BLOCK_BYTES):
+        data = content(length)
+        hdfs_native.write(place / f"tree/below/{length}", data)
+        os.symlink(f"below/{length}", mounted.at(place / f"tree/to-{length}"))
+        for face in readers:
+            assert face.read(place / f"tree/to-{length}") == data, face.name
+            assert face.read(place / f"tree/to-directory/{length}") == data, face.name
+            assert face.sizes(place / "tree/to-directory")[f"{length}"] == length, face.name
+        assert hdfs_native.sizes(place / "tree")[f"to-{length}"] == length
+        hdfs_native.append(place / f"tree/to-{length}", b"more")
+        check(readers, place / f"tree/below/{length}", data + b"more")
+    # Deleting takes the links, and leaves what they lead to.
+    hdfs_native.remove(place / "tree/to-500")
+    hdfs_native.rename(place / "tree/below", place / "kept")
+    hdfs_native.remove_tree(place / "tree")
+    assert sorted(hdfs_native.sizes(place / "kept")) == sorted(["500", str(2 * BLOCK_BYTES)])
+
+
 def test_changes_are_seen_by_readers_that_looked_before(
     readers: list[Face], faces: Any, place: HdfsPlace
 ) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -135,6 +138,37 @@ def test_concurrently(client: Face, place: HdfsPlace) -> None:
     assert sorted(client.sizes(place.path)) == sorted(f"{n}-{t}.done" for n in range(8) for t in (1, 2))
 
 
+WRITE_MANY = """
+import sys
+from hdfs_native import Client
+url, directory, number = sys.argv[1:]
+client = Client(url)
+for turn in range(100):
+    path = f"{directory}/{number}-{turn}"
+    with client.create(path) as file:
+        file.write(path.encode() * (1 + turn % 10 * 1000))
+    client.rename(path, f"{path}.done")
+    assert client.read(f"{path}.done").read(len(path)) == path.encode()
+"""
+
+
+def test_several_processes(hdfs_address: str, hdfs_native: Native, place: HdfsPlace, faces: Any) -> None:
+    """Processes of HDFS clients in one directory, while the mount lists it."""
+    command = [sys.executable, "-c", WRITE_MANY, f"hdfs://{hdfs_address}", place.path]
+    processes = [subprocess.Popen([*command, str(number)]) for number in range(4)]
+    seen = 0
+    while any(process.poll() is None for process in processes):
+        sizes = faces("mount").sizes(place.path)
+        assert len(sizes) >= seen, "what was there is there"
+        seen = len(sizes)
+    assert [process.returncode for process in processes] == [0] * 4
+    found = hdfs_native.sizes(place.path)
+    assert sorted(found) == sorted(f"{number}-{turn}.done" for number in range(4) for turn in range(100))
+    for name, length in found.items():
+        path = place / name.removesuffix(".done")
+        assert length == len(path) * (1 + int(path.rpartition("-")[2]) % 10 * 1000), name
+
+
 def test_many_readers_of_one_file(client: Face, place: HdfsPlace) -> None:
     data = content(2 * BLOCK_BYTES)
     client.write(place / "file", data)
@@ -142,7 +176,7 @@ def test_many_readers_of_one_file(client: Face, place: HdfsPlace) -> None:
         assert all(read == data for read in threads.map(client.read, [place / "file"] * 12))
 
 
-def test_clients_at_once(hdfs_native: Native, faces: object, place: HdfsPlace) -> None:
+def test_clients_at_once(hdfs_native: Native, faces: Any, place: HdfsPlace) -> None:
     """Different clients work in one directory at the same time."""
     from tests.compat.hdfs.conftest import CLIENTS, OWN
 
@@ -153,7 +187,7 @@ def test_clients_at_once(hdfs_native: Native, faces: object, place: HdfsPlace) -
             face.write(place / f"{name}-{turn}", data)
             assert face.read(place / f"{name}-{turn}") == data
 
-    made = {name: faces(name) for name in CLIENTS + OWN}  # type: ignore[operator]
+    made = {name: faces(name) for name in CLIENTS + OWN}
     with ThreadPoolExecutor(len(made)) as threads:
         list(threads.map(work, made))
     assert len(hdfs_native.sizes(place.path)) == 4 * len(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import Final
 
 from oastfs.core.errors import IsADirectory, NotADirectory, NotFound, OastError
@@ -22,6 +23,7 @@ from oastfs.namenode.hdfs.errors import (
 from oastfs.namenode.hdfs.methods import read
 from oastfs.namenode.ops.listdir import listdir, page_of
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, allows, require
+from oastfs.namenode.tree import Node
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
@@ -114,13 +116,31 @@ def _page(
     after = start_after.decode(errors="replace")
     if node.is_directory and not need_location:
         nodes, more = page_of(tx, context, node, path, after, limit)
-        return status.encode_page(tx, call, nodes), more
+        return status.encode_page(tx, call, [_shown(tx, call, path, one) for one in nodes]), more
     page = listdir(tx, context, path, after, limit)
-    encoded = (_one(tx, call, entry, node.is_directory, need_location) for entry in page.entries)
+    encoded = (_one(tx, call, path, entry, node.is_directory, need_location) for entry in page.entries)
     return [delimited(b"", one) for one in encoded], page.more
 
 
-def _one(tx: Transaction, call: Call, entry: FileStatus, named: bool, located_too: bool) -> bytes:
+def _shown(tx: Transaction, call: Call, directory: str, entry: Node) -> Node:
+    """What a listing has of an entry: of a link to a file, the file, by the name of the link.
+
+    Clients open what they list, and take from it how much there is to read. Links to directories remain
+    links: some clients delete and copy trees entry by entry, and must not leave the tree by a link.
+    """
+    if not stat.S_ISLNK(entry.inode.mode):
+        return entry
+    try:
+        target = tree.resolve(tx, call.context, f"{directory.rstrip('/')}/{entry.name}")
+    except OastError:
+        return entry
+    return Node(target.parent_id, entry.name, target.inode) if target.is_file else entry
+
+
+def _one(tx: Transaction, call: Call, path: str, entry: FileStatus, named: bool, located_too: bool) -> bytes:
+    if entry.is_symlink and named:
+        link = Node(entry.parent_id, entry.name, tree.resolve_id(tx, entry.inode_id).inode)
+        entry = tree.status_of(tx, call.context, _shown(tx, call, path, link))
     encoded = status.encode_bytes(tx, call, entry, entry.name if named else "")
     if not entry.is_file or not located_too:
         return encoded

@@ -164,6 +164,18 @@ def test_links_are_followed(hdfs: Hdfs, namespace: Namespace) -> None:
         hdfs.call("getLinkTarget", path="/d")
 
 
+@pytest.mark.parametrize("located", [False, True])
+def test_listings_show_what_links_to_files_lead_to(hdfs: Hdfs, namespace: Namespace, located: bool) -> None:
+    namespace.mkdirs(ROOT, "/links", 0o755)
+    for name, target in {"to-dir": "/d", "to-file": "/d/f", "to-none": "/none", "to-self": "to-self"}.items():
+        namespace.symlink(ROOT, f"/links/{name}", target)
+    listing = hdfs.call("getListing", src="/links", startAfter=b"", needLocation=located).dirList
+    kinds = {one.path.decode(): (one.fileType, one.length) for one in listing.partialListing}
+    link = (types.HdfsFileStatus.IS_SYMLINK, 0)
+    file = (types.HdfsFileStatus.IS_FILE, 4)
+    assert kinds == {"to-dir": link, "to-file": file, "to-none": link, "to-self": link}
+
+
 def test_owner_and_times(hdfs: Hdfs, namespace: Namespace) -> None:
     hdfs.call("setOwner", src="/f", username="somebody", groupname="somegroup")
     found = hdfs.call("getFileInfo", src="/f").fs
