@@ -46,6 +46,8 @@ def report(asked: WebRequest, calls: Calls, user: str, client: str) -> Iterator[
     try:
         if asked.text("move") or asked.text("delete"):
             raise OastError("this check neither moves nor removes files")
+        if asked.text("blockid"):
+            raise OastError("blocks are not looked up by their ids here: oastfs fsck checks all of them")
         answer = calls("getFileInfo", pb.GetFileInfoRequest(src=path), pb.GetFileInfoResponse)
         if not answer.HasField("fs"):
             yield f"\n\nPath '{path}' does not exist"

@@ -114,6 +114,8 @@ def test_fsck_shows_what_hdfs_shows(fsck: Callable[..., Done], fs: Filesystem) -
     assert "/fs/small 6 bytes, replicated: replication=1, 1 block(s):  OK" in done.out
     assert "[metadata]" in done.out and done.out.rstrip().endswith("is HEALTHY")
     assert "does not exist" in fsck("/none").err + fsck("/none").out
+    for refused in (("/fs", "-delete"), ("-blockId", "blk_1")):
+        assert fsck(*refused).out.rstrip().endswith("FAILED")
     assert "has 0 CORRUPT files" in fsck("/", "-list-corruptfileblocks").out
 
 

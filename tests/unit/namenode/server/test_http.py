@@ -7,6 +7,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,8 +16,8 @@ from oastfs.client.remote import RemoteMetadata
 from oastfs.core.errors import NotFound
 from oastfs.core.types import SUPERUSER
 from oastfs.namenode.server.metrics import Metrics, VerbMetrics
-from oastfs.namenode.server.process import Endpoints
-from tests.unit.namenode.server.conftest import HOST
+from oastfs.namenode.server.process import Endpoints, Namenode
+from tests.unit.namenode.server.conftest import HOST, make_config
 
 ROOT = SUPERUSER
 
@@ -117,3 +118,16 @@ def test_garbage(endpoints: Endpoints, request_bytes: bytes, code: int) -> None:
             assert len(request_bytes) > 16384  # refused before it was read to its end
     assert not answer or re.match(rb"HTTP/1.[01] %d " % code, answer)
     assert get(endpoints, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "address"),
+    [
+        ("127.0.0.1", 8020, "127.0.0.1:8020"),
+        ("::1", 8020, "[::1]:8020"),
+        ("0.0.0.0", 8020, f"{socket.gethostname()}:8020"),
+        ("127.0.0.1", 0, ""),  # known once it listens
+    ],
+)
+def test_how_a_namenode_names_itself_in_redirects(tmp_path: Path, host: str, port: int, address: str) -> None:
+    assert Namenode(make_config(tmp_path, host=host, port=port)).client_address() == address
