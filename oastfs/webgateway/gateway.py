@@ -15,7 +15,7 @@ from oastfs.client.session import Session
 from oastfs.client.url import Address
 from oastfs.core.errors import OastError
 from oastfs.webgateway.calls import UserCalls
-from oastfs.webgateway.checksum import file_checksum
+from oastfs.webgateway.checksum import block_digest, file_checksum
 from oastfs.webgateway.namenodes import FindNamenode, Namenodes
 from oastfs.webgateway.reading import Reading
 from oastfs.webgateway.writing import Writing
@@ -113,12 +113,7 @@ class WebGateway:
         def work() -> bytes:
             with UserCalls(address, asked.user) as calls:
                 located = calls.located_blocks(asked.path)
-            blocks = [(block.offset, block.b.numBytes) for block in located.blocks]
-            reading = Reading(self._session(address), address, asked.user, asked.path, 0, -1)
-            try:
-                return file_checksum(reading.at, blocks)
-            finally:
-                reading.close()
+            return file_checksum(block_digest(block) for block in located.blocks)
 
         return web.Response(body=await self._run(work), content_type=JSON_TYPE)
 

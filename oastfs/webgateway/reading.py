@@ -43,10 +43,6 @@ class Reading:
         self._at += len(piece)
         return piece
 
-    def at(self, offset: int, length: int) -> bytes:
-        """Bytes from anywhere."""
-        return self._file.pread(offset, length)
-
     def close(self) -> None:
         """Let the file go."""
         self._file.close()

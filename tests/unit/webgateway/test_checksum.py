@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 
 from oastfs.webgateway.checksum import file_checksum
+from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer.answers import BlockDigest
+from oastfs.wire.transfer.checksum import ChecksumKind, checksum_chunks
 
 
 def checksum(content: bytes, block_size: int) -> tuple[str, str]:
-    blocks = [(at, min(block_size, len(content) - at)) for at in range(0, len(content), block_size)]
-    found = json.loads(file_checksum(lambda offset, length: content[offset : offset + length], blocks))
-    fields = found["FileChecksum"]
+    digests = []
+    for at in range(0, len(content), block_size):
+        block = content[at : at + block_size]
+        digest = BlockDigest(pb.BlockChecksumOptions())
+        digest.add(block, checksum_chunks(ChecksumKind.CRC32C, 512, block))
+        answer = pb.BlockOpResponse.FromString(digest.answer()[1:])
+        digests.append(answer.checksumResponse)
+    fields = json.loads(file_checksum(digests))["FileChecksum"]
     assert fields["length"] == 28 and len(fields["bytes"]) == 64
     return fields["algorithm"], fields["bytes"][:56]
 
