@@ -17,6 +17,7 @@ from oastfs.datanode.block_store import BlockStore, Change
 from oastfs.datanode.copier import copy_replica
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.reporter import Reporter
+from oastfs.datanode.small_blocks import SmallBlocks
 from oastfs.wire.proto import control_pb2 as pb
 from oastfs.wire.transfer.messages import Target
 
@@ -34,12 +35,14 @@ class Commands:
         store: BlockStore,
         reporter: Reporter,
         verify_soon: Callable[[Replica], None],
+        small_blocks: SmallBlocks,
         timeout_seconds: float,
         sync: bool,
     ) -> None:
         self._store = store
         self._reporter = reporter
         self._verify_soon = verify_soon
+        self._small_blocks = small_blocks
         self._timeout_seconds = timeout_seconds
         self._sync = sync
         self._under_way: set[tuple[str, int]] = set()
@@ -150,6 +153,7 @@ class Commands:
 
     def _recover(self, command: pb.Recover) -> None:
         block = command.block
+        self._small_blocks.make_if_inline(block.block_id, block.generation_stamp)
         try:
             replica = self._store.recover(
                 block.block_id, block.length, command.new_generation_stamp, sync=self._sync
@@ -163,3 +167,6 @@ class Commands:
             log.info("not recovered", block_id=block.block_id, error=str(error))
         else:
             self._reporter.changed(Change.RECOVERED, replica)
+            if self._small_blocks.may_be_inline(replica.length):
+                # Should a namenode still keep the bytes for want of a replica, it may let go of them.
+                self._small_blocks.watch(replica, synced=False)

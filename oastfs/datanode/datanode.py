@@ -58,14 +58,15 @@ class Datanode:
             self.scrubber = Scrubber(
                 self.store, self.metrics, config.scrub_bytes_per_second, config.scrub_period_seconds
             )
+            self.small_blocks = SmallBlocks(self.store, self._registered)
             self.commands = Commands(
                 self.store,
                 self.reporter,
                 self.scrubber.check_soon,
+                self.small_blocks,
                 config.connection_timeout_seconds,
                 config.sync_on_close,
             )
-            self.small_blocks = SmallBlocks(self.store, self._registered)
             self.server = DataServer(
                 DataContext(
                     self.store,

@@ -25,18 +25,23 @@ import msgspec
 from oastfs.core.errors import StaleHandle
 from oastfs.core.types import Flag
 from oastfs.namenode import leases, tree
+from oastfs.namenode.blocks import commands
 from oastfs.namenode.blocks.drop import drop_block
+from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.store.schema import (
     BLOCK,
     BLOCK_OWNER,
     CONTENT,
     COUNTER,
+    DATANODE_COMMAND,
     OPEN_FILE,
+    REPLICA,
     Block,
     BlockOwner,
     Content,
     Inode,
+    Replica,
 )
 from oastfs.store.table import PARTITION_BITS, Lock
 from oastfs.store.transaction import Transaction
@@ -78,18 +83,12 @@ def stage(tx: Transaction, context: Context, block_id: int, stamp: int, data: by
 def read(tx: Transaction, context: Context, datanode_id: int, block_id: int) -> tuple[bytes, int] | None:
     """Content that a block stands for, and which of the datanode's storages it belongs to; else None."""
     found = _find(tx, block_id)
-    if found is None or found[1].generation_stamp:
+    if found is None:
         return None
     inode, block = found
     storage_id = _storage_on(tx, context, block, datanode_id)
-    if not storage_id:
-        return None
-    if block.staged:
-        return block.staged, storage_id
-    row = tx.get(CONTENT, (inode.id,)) if inode.length else None
-    if row is None or inode.length > context.info.inline_limit:
-        return None
-    return row.data[: inode.length].ljust(inode.length, b"\0"), storage_id
+    data = block.staged or _content(tx, context, inode)
+    return (data, storage_id) if storage_id and data else None
 
 
 def settle(tx: Transaction, replicas: Sequence[tuple[int, int]]) -> list[Outcome]:
@@ -177,6 +176,39 @@ def adopt(tx: Transaction, context: Context, inode: Inode, block: Block, length:
     )
 
 
+def expel(
+    tx: Transaction, context: Context, inode: Inode, holder: str, block_id: int, length: int
+) -> Inode | None:
+    """Make inline content a file's first block, because another is to follow it; the inode as it is then.
+
+    None if the block does not stand for the content, or holds more by now. The bytes stay staged until a
+    datanode has fetched them: all of its targets are told to.
+    """
+    found = _find(tx, block_id)
+    if found is None or found[0].id != inode.id or length != inode.length:
+        return None
+    block, data = found[1], _content(tx, context, inode)
+    if not stands_for_content(inode, 0, block) or block.staged or block.holder != holder or not data:
+        return None
+    stamp = block.pending_stamp
+    tx.delete(CONTENT, (inode.id,))
+    tx.put(BLOCK, (inode.id, 0), Block(block_id, length, stamp, staged=data))
+    for storage_id in block.targets:
+        view = context.cluster.find(tx, context.now_ns, storage_id)
+        if view is not None:
+            tx.put(REPLICA, (block_id, storage_id), Replica(stamp))
+            commands.order_recover(tx, view, block_id, stamp, length, stamp)
+    commands.need_check(tx, block_id, inode.id, 0, context.now_ns)
+    return tree.with_attributes(inode, flags=inode.flags | int(Flag.BLOCKS), ctime_ns=context.now_ns)
+
+
+def fetched(tx: Transaction, view: StorageView, block_id: int, stamp: int) -> None:
+    """A datanode has made its replica of an expelled block final."""
+    command = tx.get(DATANODE_COMMAND, (view.datanode_id, block_id, commands.RECOVER))
+    if command is not None and command.new_stamp == stamp:
+        commands.withdraw(tx, view, block_id, commands.RECOVER)
+
+
 def keep_open(tx: Transaction, inode: Inode, offset: int, before: Block) -> None:
     """A block was committed by a sync, and its writer goes on: it may end inline all the same."""
     block = tx.get(BLOCK, (inode.id, offset))
@@ -226,8 +258,17 @@ def _is_only_block(tx: Transaction, inode: Inode) -> bool:
 
 
 def _storage_on(tx: Transaction, context: Context, block: Block, datanode_id: int) -> int:
-    for storage_id in block.targets:
+    storage_ids = block.targets or tuple(int(key[1]) for key, _ in tx.scan(REPLICA, (block.block_id,)))
+    for storage_id in storage_ids:
         view = context.cluster.find(tx, context.now_ns, storage_id)
         if view is not None and view.datanode_id == datanode_id:
             return storage_id
     return 0
+
+
+def _content(tx: Transaction, context: Context, inode: Inode) -> bytes:
+    """Inline content, whole; nothing of a file that is not inline, or was extended beyond what may be."""
+    if inode.flags & Flag.BLOCKS or inode.length > context.info.inline_limit:
+        return b""
+    row = tx.get(CONTENT, (inode.id,)) if inode.length else None
+    return b"" if row is None else row.data[: inode.length].ljust(inode.length, b"\0")

@@ -134,6 +134,9 @@ def settled(
     """A datanode reports that it made its replica final; whether that was still wanted."""
     found = _in_recovery(tx, block_id)
     if found is None or found[2].pending_stamp != stamp or found[2].targets[:1] != (storage_id,):
+        view = context.cluster.find(tx, context.now_ns, storage_id)
+        if view is not None:
+            inline.fetched(tx, view, block_id, stamp)
         return False
     node, offset, block = found
     inode = node.inode

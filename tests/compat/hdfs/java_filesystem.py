@@ -29,6 +29,11 @@ class Java:
     def append(self, path: str) -> Any:
         return self.fs.append(self._path(path))
 
+    def append_in_new_block(self, path: str) -> Any:
+        flags = self.jvm.java.org.apache.hadoop.fs.CreateFlag
+        chosen = self.jvm.java.java.util.EnumSet.of(flags.APPEND, flags.NEW_BLOCK)
+        return self.fs.append(self._path(path), chosen, 4096, None)
+
     def read(self, path: str) -> bytes:
         return self.jvm.read_all(self.fs.open(self._path(path)))
 

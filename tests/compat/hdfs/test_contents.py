@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,32 @@ def test_appending_grows_a_file_out_of_the_metadata(
         written += piece
         assert fs.read(path) == written
     assert len(written) > 64 * KIB
+
+
+def test_a_new_block_behind_inline_content(java: Callable[..., Java], cluster: Cluster, path: str) -> None:
+    """CreateFlag.NEW_BLOCK: the content has to become a block, and datanodes fetch it."""
+    fs = java()
+    with cluster.connect(keep=False) as native:
+        native.write_bytes(path, b"inline")
+    stream = fs.append_in_new_block(path)
+    put(stream, b"behind")
+    stream.hflush()
+    assert fs.read(path) == b"inlinebehind"
+    stream.close()
+    assert fs.read(path) == b"inlinebehind" and fs.replicas(path) == [1, 1]
+    with cluster.connect(keep=False) as native:
+        assert native.read_bytes(path) == b"inlinebehind"
+    heads = wait_until(
+        lambda: _files_with(cluster, b"inline", 3), "the datanodes to have fetched the content"
+    )
+    assert len(heads) == 1
+
+
+def _files_with(cluster: Cluster, data: bytes, count: int) -> list[str]:
+    """Replicas with this content, if there are so many."""
+    found = [file for file in replica_files(cluster) if not file.endswith((".meta", ".open"))]
+    found = [file for file in found if Path(file).read_bytes() == data]
+    return found if len(found) == count else []
 
 
 @pytest.mark.parametrize("kind", ["CRC32", "CRC32C", "NULL"])

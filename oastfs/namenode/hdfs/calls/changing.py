@@ -57,11 +57,6 @@ def _stand_in(tx: Transaction, call: Call, inode: Inode, request: pb.AppendReque
             f"{path} is inline and was extended far beyond what is: no block can stand for it. "
             "Append to it through OastFS",
         )
-    if request.flag & _NEW_BLOCK:
-        raise HdfsError(
-            "java.lang.UnsupportedOperationException",
-            f"{path} has no block that another could follow, it is inline: append without NEW_BLOCK",
-        )
     try:
         return blocks.begin_append(tx, call.context, inode, request.clientName, call.client_host, path)
     except NoDatanodes as error:

@@ -53,7 +53,9 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
     inode = node.inode
     if request.HasField("previous"):
         _take_back_stamps(tx, inode, holder, request.previous)
-        inode = _commit(tx, call, inode, holder, request.previous, path)
+        previous = request.previous
+        expelled = blocks.expel(tx, context, inode, holder, previous.blockId, previous.numBytes)
+        inode = expelled or _commit(tx, call, inode, holder, previous, path)
         inode = _reach(inode, _end_of_blocks(tx, inode), context.now_ns)
         tree.save(tx, node, inode)
     exclude = _datanode_ids(tx, call, (node.id for node in request.excludeNodes))

@@ -409,9 +409,47 @@ def test_a_writer_that_died_when_it_had_appended(hdfs: Hdfs, fleet: Fleet, names
     assert content(namespace) == BYTES + MORE
 
 
-def test_a_new_block_cannot_follow_inline_content(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+# --- a block behind inline content --------------------------------------------------------------------
+
+
+def test_a_new_block_follows_inline_content(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    """CreateFlag.NEW_BLOCK: the content becomes a block, which datanodes have to fetch."""
     namespace.write_file(ROOT, "/f", BYTES)
-    with pytest.raises(OastError) as error:
-        hdfs.call("append", src="/f", clientName="writer", flag=4 | 0x20)
-    assert java_class(error) == "UnsupportedOperationException"
-    assert content(namespace) == BYTES
+    head = hdfs.call("append", src="/f", clientName="writer", flag=4 | 0x20).block
+    for _ in range(2):  # the answer was lost
+        second = add_block(hdfs, "/f", previous=head.b)
+    assert second.offset == len(BYTES)
+    assert read_inline(hdfs, head, fleet) == (BYTES, _storage_of(fleet, head.storageIDs[0]))
+    complete(hdfs, fill(fleet, second, 7))
+    assert extents(hdfs) == [(0, len(BYTES)), (len(BYTES), 7)] and content(namespace) is None
+    assert settle(hdfs, head.b) == [Outcome.KEEP] and staged_bytes(hdfs) == [BYTES, None]
+    fill(fleet, head, len(BYTES))  # what the datanodes do when they are told to settle the block
+    fleet.carry_out_all()
+    assert rows(namespace, DATANODE_COMMAND) == 0
+    hdfs.namespace.store.write(lambda tx: inline.unstage_synced(tx, [(head.b.blockId, 1)]))
+    assert staged_bytes(hdfs) == [None, None]
+
+
+def test_content_that_was_expelled_may_come_back(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    namespace.write_file(ROOT, "/f", BYTES)
+    head = hdfs.call("append", src="/f", clientName="writer", flag=4 | 0x20).block
+    second = add_block(hdfs, "/f", previous=head.b)
+    hdfs.call("abandonBlock", b=second.b, src="/f", holder="writer")
+    complete(hdfs, head.b)
+    assert content(namespace) == BYTES and rows(namespace, BLOCK) == rows(namespace, REPLICA) == 0
+
+
+def test_a_writer_that_died_behind_expelled_content(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    namespace.write_file(ROOT, "/f", BYTES)
+    head = hdfs.call("append", src="/f", clientName="writer", flag=4 | 0x20).block
+    second = add_block(hdfs, "/f", previous=head.b)
+    fill(fleet, second, 7)
+    fill(fleet, head, len(BYTES))
+    hdfs.call("recoverLease", src="/f", clientName="other")
+    fleet.carry_out_all()
+    assert hdfs.call("recoverLease", src="/f", clientName="other").result
+    assert extents(hdfs) == [(0, len(BYTES)), (len(BYTES), 7)]
+
+
+def _storage_of(fleet: Fleet, uuid: str) -> int:
+    return next(node.storage_id for node in fleet.nodes if node.report.uuid == uuid)
