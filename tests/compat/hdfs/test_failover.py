@@ -20,7 +20,7 @@ from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
-TURNS = 15
+TURNS = 10
 """Rounds of the loop that have to go well before and after each change."""
 
 
