@@ -17,7 +17,7 @@ import structlog
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
-from oastfs.core.errors import InvalidArgument, NoSuchVerb, OastError, PermissionDenied
+from oastfs.core.errors import InvalidArgument, LeaseConflict, NoSuchVerb, OastError, PermissionDenied
 from oastfs.core.types import Caller
 from oastfs.namenode.hdfs import calls, safe_mode
 from oastfs.namenode.hdfs.call import Address, Call
@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 PROTOCOL: Final = "org.apache.hadoop.hdfs.protocol.ClientProtocol"
 _CLIENT_ID_BYTES: Final = 16
+_PATIENCE_NS: Final = 1_000_000_000
+_PAUSE_SECONDS: Final = 0.01
 _MAKING: Final = ("create", "createSymlink", "mkdirs", "rename", "rename2")
 """Here HDFS refuses paths with doubled slashes."""
 _clock_ns = time.perf_counter_ns
@@ -69,7 +71,8 @@ class ClientProtocolHandler(Handler):
         self._reads_inline = namespace.store.reads_inline
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hdfs-read")
         self._stalls = StallWatch()
-        self._completions = Completions(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._completions = Completions(self._loop)
         self.names = Names()
 
     def close(self) -> None:
@@ -169,11 +172,42 @@ class ClientProtocolHandler(Handler):
             retry = RetryKey(request.client_id.hex(), request.call_id, again)
         later.begin()
         operation: Callable[[Transaction], bytes] = lambda tx: carry_out(method, tx, call, message)  # noqa: E731
+        done = later.done
+        submit = partial(self._namespace.submit_call, call.context, operation)
+        if method.name == "append":
+            done = lambda result, error: self._try_again(submit, retry, later, result, error)  # noqa: E731
         try:
-            self._namespace.submit_call(call.context, operation, later.done, retry, _same, _same)
+            submit(done, retry, _same, _same)
         except BaseException:
             later.cancel()
             raise
+
+    def _try_again(
+        self,
+        submit: Callable[..., None],
+        retry: RetryKey | None,
+        later: Deferred,
+        result: bytes | None,
+        error: BaseException | None,
+    ) -> None:
+        """Wait a little for a writer on a mount: the kernel lets go of a file when ``close`` has returned."""
+        if not isinstance(error, LeaseConflict) or _clock_ns() - later.started_ns > _PATIENCE_NS:
+            later.done(result, error)
+            return
+
+        def again() -> None:
+            def done(result: bytes | None, error: BaseException | None) -> None:
+                self._try_again(submit, retry, later, result, error)
+
+            try:
+                submit(done, retry, _same, _same)
+            except Exception as error:
+                later.done(None, error)
+
+        try:
+            self._loop.call_soon_threadsafe(self._loop.call_later, _PAUSE_SECONDS, again)
+        except RuntimeError:
+            pass  # the loop is closed: nobody is left to be answered
 
     def _defer(
         self,

@@ -13,7 +13,6 @@ from tests.compat.hdfs.conftest import CLIENTS, OWN, HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, CommandFace, Face, Mounted
 from tests.compat.hdfs.test_files import content
 from tests.harness.cluster import Cluster
-from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -142,6 +141,21 @@ def test_append_after_a_hole(
         check(readers, place / "file", expected)
 
 
+def test_append_right_after_the_mount(hdfs_native: Face, mounted: Mounted, place: HdfsPlace) -> None:
+    """The kernel tells the mount of the last close a moment after it. An open file of blocks is refused."""
+    for turn in range(30):
+        mounted.write(place / f"{turn}", b"x" * 1000)
+        hdfs_native.append(place / f"{turn}", b"y")
+        assert mounted.read(place / f"{turn}") == b"x" * 1000 + b"y"
+    with mounted.at(place / "open").open("wb") as file:
+        file.write(content(200_000))
+        file.flush()
+        with pytest.raises(FileExistsError):
+            hdfs_native.append(place / "open", b"y")
+    hdfs_native.append(place / "open", b"y")
+    assert mounted.read(place / "open") == content(200_000) + b"y"
+
+
 def test_append_that_is_refused(hdfs_native: Face, mounted: Mounted, place: HdfsPlace) -> None:
     """Inline content with a long hole behind it: the one thing that no block can stand for."""
     mounted.write(place / "file", b"start")
@@ -149,13 +163,7 @@ def test_append_that_is_refused(hdfs_native: Face, mounted: Mounted, place: Hdfs
     with pytest.raises(RuntimeError, match="no block can stand for it"):
         hdfs_native.append(place / "file", b"end")
     mounted.append(place / "file", b"end")
-
-    def append() -> bool:
-        hdfs_native.append(place / "file", b" and more")
-        return True
-
-    # The kernel tells the mount of the last close a moment after it.
-    wait_until(append, "the mount to be done with the file", tolerate=(FileExistsError,))
+    hdfs_native.append(place / "file", b" and more")
     assert mounted.read(place / "file") == b"start".ljust(BLOCK_BYTES, b"\0") + b"end and more"
 
 
