@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from datetime import UTC, datetime, timedelta
 
 _DATE = re.compile(r"\b(\d{4}-\d{2}-\d{2} \d{2}:\d{2})(:\d{2}([,.]\d+)?)?\b")
@@ -38,14 +37,15 @@ class Evener:
 
     def __init__(self, local: str, namenode: str, datanode: str) -> None:
         self._local = local
-        host = re.escape(socket.gethostname())
         port, data_port = (address.rpartition(":")[2] for address in (namenode, datanode))
         self._rules = [
             *_RULES,
             (re.compile(rf"\b[\w.-]+(/[\d.]+)?:{port}\b"), "NAMENODE"),
             (re.compile(rf"\b[\w.-]+(/[\d.]+)?:{data_port}\b"), "ADDRESS"),
             (re.compile(r"\b127\.0\.0\.1:\d{4,5}\b"), "ADDRESS"),
-            (re.compile(rf"\b{host}\b"), "HOST"),
+            # What a machine's resolver makes of addresses.
+            (re.compile(r"\bADDRESS \([\w.-]+\)"), "ADDRESS (NAME)"),
+            (re.compile(r"\bCall From \S+ to [\w.-]+:1 "), "Call From HOST to ADDRESS "),
             (re.compile(rf"\bipc\.{port}\b"), "ipc.PORT"),
         ]
 
