@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import rpc_load
+from bench import rpc_load, transfer_load
 from oastfs.client.remote import RemoteMetadata
 from oastfs.core.types import SUPERUSER, FileStatus, WriteRequest
 from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_response
@@ -132,3 +132,15 @@ def test_64_connections(benchmark: BenchmarkFixture, namenode: Namenode, verb: s
     )
     benchmark.extra_info.update(result._asdict())
     print(f"{verb}: {result}", file=sys.stderr)
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["new-connections", "kept-connections"])
+def test_16_readers_of_inline_blocks(benchmark: BenchmarkFixture, namenode: Namenode, keep: bool) -> None:
+    def measure() -> rpc_load.Result:
+        return transfer_load.run(
+            HOST, namenode.port, size=1024, readers=16, keep=keep, seconds=3.0, pid=namenode.pid
+        )
+
+    result = benchmark.pedantic(measure, rounds=1, iterations=1)
+    benchmark.extra_info.update(result._asdict())
+    print(f"1 KiB blocks, {'kept' if keep else 'new'} connections: {result}", file=sys.stderr)

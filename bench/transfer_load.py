@@ -126,6 +126,17 @@ class Load:
         return Result(reads / elapsed, server_us, client_us)
 
 
+def run(
+    host: str, port: int, *, size: int, readers: int, keep: bool, seconds: float, pid: int | None
+) -> Result:
+    """Make the files and measure, on an event loop of its own."""
+    import uvloop
+
+    load = Load(host, port, size, readers, keep)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(load.measure(seconds, pid))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("address", help="HOST:PORT of a namenode")
@@ -135,12 +146,18 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="read all files over one connection per reader")
     parser.add_argument("--pid", type=int, help="of the namenode, to tell its processor time")
     options = parser.parse_args()
-    import uvloop
-
     host, port = parse_addresses(f"oastfs://{options.address}")[0]
-    load = Load(host, port, options.size, options.readers, options.keep)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(runner.run(load.measure(options.seconds, options.pid)))
+    print(
+        run(
+            host,
+            port,
+            size=options.size,
+            readers=options.readers,
+            keep=options.keep,
+            seconds=options.seconds,
+            pid=options.pid,
+        )
+    )
 
 
 if __name__ == "__main__":
