@@ -34,23 +34,25 @@ UNREAD_BYTES_MAX: Final = 2 * REQUEST_BYTES_MAX
 _STEPS_PER_TURN: Final = 32
 """Pieces sent or messages taken before other connections have their turn."""
 
+_NAMES: Final = {op: op.name for op in Op}
 _clock_ns = time.perf_counter_ns
 
 
 class DataConnection(Peer):
     """In the middle of an operation ``in_flight`` is 1."""
 
+    _answer: Iterator[bytes] | None = None
+    """What is left to send of the operation under way."""
+    _verdict_due = False
+    _read_no_further = False
+    _op = Op.READ_BLOCK
+    _data_bytes = 0
+    _started_ns = 0
+
     def __init__(self, server: RpcServer, transport: asyncio.Transport) -> None:
         super().__init__(server)
         self._transport = transport
         self._session = ServingSession()
-        self._answer: Iterator[bytes] | None = None
-        """What is left to send of the operation under way."""
-        self._verdict_due = False
-        self._read_no_further = False
-        self._op = Op.READ_BLOCK
-        self._data_bytes = 0
-        self._started_ns = 0
         transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
 
     # --- called by the event loop -----------------------------------------------------------------
@@ -139,9 +141,9 @@ class DataConnection(Peer):
 
     def _set_out(self, message: pb.OpReadBlock | pb.OpBlockChecksum, block: MemoryBlock) -> None:
         if isinstance(message, pb.OpReadBlock):
-            self._answer = read_answer(block, message)
             self._verdict_due = True
             self._data_bytes = message.len
+            self._answer = read_answer(block, message)
         else:
             self._answer = checksum_answer(block, message)
             self._data_bytes = 0
@@ -172,7 +174,11 @@ class DataConnection(Peer):
         self.in_flight = 0
         metrics = self._server.metrics
         metrics.transferred_bytes += self._data_bytes
-        metrics.transfer(self._op.name).observe(_clock_ns() - self._started_ns)
+        # As VerbMetrics.observe, without its call.
+        elapsed_ns = _clock_ns() - self._started_ns
+        figures = metrics.transfer(_NAMES[self._op])
+        figures.total_ns += elapsed_ns
+        figures.buckets[elapsed_ns.bit_length()] += 1
 
     def _refuse(self, error: Exception) -> None:
         """Say why not, and close once that is sent."""

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 class Peer(asyncio.Protocol):
     """The server's end of one connection; lives on the event loop's thread only."""
 
+    # Set in the class: many connections live for one short operation.
+    _choked = False
+    _refused = False
+    lost = False
+    in_flight = 0
+    """Weight of what is under way and answered later."""
+
     def __init__(self, server: RpcServer) -> None:
         self._server = server
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._choked = False
-        self._refused = False
-        self.lost = False
-        self.in_flight = 0
-        """Weight of what is under way and answered later."""
         self.heard_tick = server.tick
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -54,11 +54,11 @@ def read_answer(block: MemoryBlock, request: pb.OpReadBlock) -> Iterator[bytes]:
 
 
 def _single_packet(block: MemoryBlock, start: int, end: int) -> bytes:
-    data = block.bytes_of(start, end)
-    checksums = checksum_chunks(ChecksumKind.CRC32C, BYTES_PER_CHECKSUM, data)
     head = read_head(ChecksumKind.CRC32C, start) if start else _FIRST_HEAD
     if start == end:
         return head + _last_packet(end, 0)
+    data = block.bytes_of(start, end)
+    checksums = checksum_chunks(ChecksumKind.CRC32C, BYTES_PER_CHECKSUM, data)
     first = encode_prefix(PacketHeader(start, 0, False, len(data)), len(checksums))
     return b"".join((head, first, checksums, data, _last_packet(end, 1)))
 

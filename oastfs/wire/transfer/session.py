@@ -13,6 +13,7 @@ from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer.ops import (
     REQUEST_PREFIX_BYTES,
     REQUESTS,
+    TRANSFER_VERSION,
     Op,
     Request,
     decode_message,
@@ -25,6 +26,8 @@ REQUEST_BYTES_MAX: Final = 64 * 1024
 
 _VERDICTS: Final = {b"\x02\x08\x00": pb.SUCCESS, b"\x02\x08\x06": pb.CHECKSUM_OK}
 """What readers nearly always say, as it is encoded."""
+_KINDS: Final = {TRANSFER_VERSION.to_bytes(2, "big") + bytes((op,)): (op, REQUESTS.get(op)) for op in Op}
+"""Operations and their messages by what they begin with."""
 
 
 class ServingSession:
@@ -33,7 +36,8 @@ class ServingSession:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        # Nearly always one whole message, or nothing: joining pieces may cost something.
+        self._held = b""
 
     def __len__(self) -> int:
         """Bytes held that are not yet taken."""
@@ -41,40 +45,45 @@ class ServingSession:
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they came from the client."""
-        self._held += data
+        self._held = self._held + data if self._held else data
 
     def next_request(self) -> tuple[Op, Request | None] | None:
         """The next operation, or None until it is complete. Its message is None if we know none for it."""
-        if len(self._held) < REQUEST_PREFIX_BYTES:
+        held = self._held
+        if len(held) < REQUEST_PREFIX_BYTES:
             self._check_version()
             return None
-        op = decode_op(bytes(self._held[:REQUEST_PREFIX_BYTES]))
-        kind = REQUESTS.get(op)
+        found = _KINDS.get(held[:REQUEST_PREFIX_BYTES])
+        if found is None:
+            return decode_op(held[:REQUEST_PREFIX_BYTES]), None
+        op, kind = found
         if kind is None:
-            self._held.clear()
+            self._held = b""
             return op, None
         body = self._take_delimited(REQUEST_PREFIX_BYTES)
         return None if body is None else (op, decode_message(kind, body))
 
     def next_verdict(self) -> pb.Status.ValueType | None:
         """What a reader says of the packets that it got, or None until it is complete."""
-        verdict = _VERDICTS.get(bytes(self._held[:3]))
+        held = self._held
+        if not held:
+            return None
+        verdict = _VERDICTS.get(held[:3])
         if verdict is not None:
-            del self._held[:3]
+            self._held = held[3:]
             return verdict
         body = self._take_delimited(0)
         return None if body is None else decode_message(pb.ClientReadStatus, body).status
 
     def _check_version(self) -> None:
         """Refuse what cannot become an operation as soon as that shows."""
-        expected = b"\x00\x1c"[: len(self._held)]
-        if not self._held.startswith(expected):
+        if not b"\x00\x1c".startswith(self._held[:2]):
             raise ProtocolError("the client does not speak the data transfer protocol")
 
     def _take_delimited(self, skip: int) -> bytes | None:
         """The message behind its length, ``skip`` bytes from here, if it is complete."""
         held = self._held
-        decoded = decode_varint(bytes(held[skip : skip + 5]))
+        decoded = decode_varint(held[skip : skip + 5])
         if decoded is None:
             return None
         length, after = decoded
@@ -84,6 +93,5 @@ class ServingSession:
         end = begin + length
         if end > len(held):
             return None
-        body = bytes(held[begin:end])
-        del held[:end]
-        return body
+        self._held = held[end:]
+        return held[begin:end]
