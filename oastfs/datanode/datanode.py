@@ -58,7 +58,7 @@ class Datanode:
             self.scrubber = Scrubber(
                 self.store, self.metrics, config.scrub_bytes_per_second, config.scrub_period_seconds
             )
-            self.small_blocks = SmallBlocks(self.store, self._registered)
+            self.small_blocks = SmallBlocks(self.store, self._registered, self.metrics)
             self.commands = Commands(
                 self.store,
                 self.reporter,

@@ -27,6 +27,12 @@ class Metrics:
         self.bytes_read = self._counter("bytes_read", "Bytes of blocks sent.")
         self.bytes_scrubbed = self._counter("bytes_scrubbed", "Bytes of blocks checked in the background.")
         self.corrupt = self._counter("corrupt_replicas", "Replicas found not to match their checksums.")
+        self.offers = Counter(
+            "oastfs_datanode_small_blocks",
+            "Small blocks of HDFS clients: taken inline by a namenode, refused, or not answered for.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.connections = Gauge(
             "oastfs_datanode_connections", "Open data connections.", registry=self.registry
         )

@@ -23,6 +23,7 @@ import structlog
 from oastfs.core.errors import AlreadyExists, BlockNotFound, StaleBlock
 from oastfs.datanode import layout
 from oastfs.datanode.block_store import BlockStore
+from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.reader import ReplicaReader
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.reporter import Registered
@@ -58,8 +59,11 @@ class _Watched:
 class SmallBlocks:
     """What a datanode does about them. Safe to use from many threads."""
 
-    def __init__(self, store: BlockStore, namenodes: Callable[[], list[Registered]]) -> None:
+    def __init__(
+        self, store: BlockStore, namenodes: Callable[[], list[Registered]], metrics: Metrics
+    ) -> None:
         self._store = store
+        self._offers = metrics.offers
         self._namenodes = namenodes
         self._watched: dict[int, _Watched] = {}
         self._synced: list[pb.BlockRef] = []
@@ -93,9 +97,13 @@ class SmallBlocks:
                 datanode_id=namenode.datanode_id, block_id=block_id, generation_stamp=stamp, data=data
             )
             try:
-                return bool(namenode.stub.StoreInline(request, timeout=CALL_SECONDS).accepted)
+                accepted = bool(namenode.stub.StoreInline(request, timeout=CALL_SECONDS).accepted)
             except grpc.RpcError as error:
                 _note(namenode, "a small block could not be offered", error)
+                continue
+            self._offers.labels("taken" if accepted else "refused").inc()
+            return accepted
+        self._offers.labels("unanswered").inc()
         return False
 
     def recreate(

@@ -53,7 +53,7 @@ class Node:
             self.config,
             self.metrics,
             lambda replica: self.complaints.append(replica.block_id),
-            SmallBlocks(self.store, list),
+            SmallBlocks(self.store, list, self.metrics),
             lambda incremental: self.asked.append("incremental report" if incremental else "full report"),
             lambda: self.asked.append("stop"),
         )

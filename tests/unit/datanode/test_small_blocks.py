@@ -45,13 +45,19 @@ def start(namenode: RecordingNamenode, run: Run) -> Run:
     return started
 
 
+def offers(node: Running) -> dict[str, int]:
+    """What the datanode counts."""
+    samples = [one for metric in node.datanode.metrics.offers.collect() for one in metric.samples]
+    return {one.labels["outcome"]: int(one.value) for one in samples if one.name.endswith("_total")}
+
+
 def test_a_small_block_is_staged_before_it_is_acknowledged(namenode: RecordingNamenode, start: Run) -> None:
     node = start()
     pipeline = Pipeline([node.target], BLOCK)
     assert pipeline.put(0, SMALL) == [pb.SUCCESS]
     assert not namenode.staged
     assert pipeline.finish(len(SMALL)) == [pb.SUCCESS]
-    assert namenode.staged == {1024: (5, SMALL)}
+    assert namenode.staged == {1024: (5, SMALL)} and offers(node) == {"taken": 1}
     wait_until(lambda: len(namenode.asked) > 1, "the datanode to ask what has become of it")
     assert read_block(node.target, BLOCK, 0, len(SMALL)) == SMALL, "readers have it meanwhile"
     namenode.outcomes[1024] = DISCARD
@@ -65,6 +71,7 @@ def test_a_block_that_it_has_to_be_stays(namenode: RecordingNamenode, start: Run
     node = start()
     write_block([node.target], BLOCK, SMALL)
     wait_until(lambda: not node.datanode.small_blocks.watched, "the replica's fate to be known")
+    assert offers(node) == {"refused": 1}
     assert not namenode.synced, "it was synced before it was acknowledged"
     assert node.store.get(1024, 5).final
     assert read_block(node.target, BLOCK, 0, len(SMALL)) == SMALL
@@ -87,7 +94,7 @@ def test_without_an_answer_it_is_a_block(namenode: RecordingNamenode, start: Run
     node = start()
     namenode.stop()
     write_block([node.target], BLOCK, SMALL)
-    assert node.store.get(1024, 5).final
+    assert node.store.get(1024, 5).final and offers(node) == {"unanswered": 1}
     namenode.outcomes[1024] = KEEP
     namenode.start()
     wait_until(lambda: not node.datanode.small_blocks.watched, "the replica's fate to be known")
