@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _filesystems: list[Any] = []
+_open_files: list[Any] = []
 
 
 def start(environment: Mapping[str, str], host: str, port: int) -> None:
@@ -68,3 +69,17 @@ def sizes(path: str) -> dict[str, int]:
 
 def modified_ns(path: str) -> int:
     return int(filesystem().get_file_info(path).mtime_ns)
+
+
+def open_to_read(paths: list[str]) -> None:
+    """Open files, for ``read_open``."""
+    _open_files.extend(filesystem().open_input_file(path) for path in paths)
+
+
+def read_open() -> list[bytes]:
+    """What is in the files that were opened."""
+    contents = [bytes(file.read()) for file in _open_files]
+    for file in _open_files:
+        file.close()
+    _open_files.clear()
+    return contents

@@ -158,35 +158,36 @@ class Arrow(Face):
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    def _run(self, function: Any, *arguments: Any) -> Any:
+    def run(self, function: Any, *arguments: Any) -> Any:
+        """Call a function of ``arrow_process`` there."""
         return self._executor.submit(function, *arguments).result(120)
 
     def write(self, path: str, data: bytes) -> None:
-        self._run(arrow_process.write, path, data)
+        self.run(arrow_process.write, path, data)
 
     def append(self, path: str, data: bytes) -> None:
-        self._run(arrow_process.append, path, data)
+        self.run(arrow_process.append, path, data)
 
     def read(self, path: str) -> bytes:
-        return bytes(self._run(arrow_process.read, path))
+        return bytes(self.run(arrow_process.read, path))
 
     def read_range(self, path: str, offset: int, length: int) -> bytes:
-        return bytes(self._run(arrow_process.read_range, path, offset, length))
+        return bytes(self.run(arrow_process.read_range, path, offset, length))
 
     def mkdir(self, path: str) -> None:
-        self._run(arrow_process.mkdir, path)
+        self.run(arrow_process.mkdir, path)
 
     def rename(self, path: str, new_path: str) -> None:
-        self._run(arrow_process.rename, path, new_path)
+        self.run(arrow_process.rename, path, new_path)
 
     def remove(self, path: str) -> None:
-        self._run(arrow_process.remove, path)
+        self.run(arrow_process.remove, path)
 
     def remove_tree(self, path: str) -> None:
-        self._run(arrow_process.remove_tree, path)
+        self.run(arrow_process.remove_tree, path)
 
     def sizes(self, path: str) -> dict[str, int]:
-        return dict(self._run(arrow_process.sizes, path))
+        return dict(self.run(arrow_process.sizes, path))
 
 
 class CommandFace(Face):

@@ -94,7 +94,7 @@ def test_times(hdfs_native: Native, place: HdfsPlace, mounted: Mounted, faces: A
     os.utime(mounted.at(place / "file"), ns=(MOMENT * 10**9, MOMENT * 10**9 + 7_000_000))
     assert hdfs_native.client.get_file_info(place / "file").modification_time == MOMENT * 1000 + 7
     arrow = faces("pyarrow")
-    assert arrow._run(arrow_process.modified_ns, place / "file") // 10**9 == MOMENT
+    assert arrow.run(arrow_process.modified_ns, place / "file") // 10**9 == MOMENT
 
 
 def test_rclone_keeps_times(faces: Any, place: HdfsPlace, tmp_path: Path, fs: Filesystem) -> None:

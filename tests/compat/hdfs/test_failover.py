@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.compat.hdfs import arrow_process
-from tests.compat.hdfs.faces import BLOCK_BYTES, Arrow, Face, Native
+from tests.compat.hdfs.faces import BLOCK_BYTES, Arrow, Face, GoHdfs, Native
 from tests.harness import libhdfs
 from tests.harness.cluster import HOST, Cluster
 from tests.harness.waiting import wait_until
@@ -48,7 +48,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def native(pair: Cluster) -> Face:
+def native(pair: Cluster) -> Native:
     """hdfs-native with the settings as options."""
     hdfs_native = pytest.importorskip("hdfs_native")
     made = Native(f"{HOST}:{pair.namenodes[0].port}")
@@ -57,7 +57,7 @@ def native(pair: Cluster) -> Face:
 
 
 @pytest.fixture
-def arrow(pair: Cluster, tmp_path: Path) -> Iterator[Face]:
+def arrow(pair: Cluster, tmp_path: Path) -> Iterator[Arrow]:
     """Java's client, by PyArrow, with the settings in a core-site.xml."""
     pytest.importorskip("pyarrow")
     if not libhdfs.available():
@@ -180,3 +180,33 @@ def test_either_namenode_serves(kind: str, pair: Cluster, request: pytest.Fixtur
         namenode.start()
         pair.wait_for_namenodes()
         pair.wait_for_datanodes(1)
+
+
+def test_files_that_are_open_when_a_namenode_dies(pair: Cluster, native: Native, arrow: Arrow) -> None:
+    """Inline content and holes, which namenodes serve, as well as blocks."""
+    contents = {"/small": b"s" * 1000, "/large": b"l" * (2 * BLOCK_BYTES), "/hole": bytes(2 * BLOCK_BYTES)}
+    for path, data in contents.items():
+        native.write(path, data.rstrip(b"\0"))
+    with pair.connect().open("/hole", "r+b") as file:
+        file.truncate(len(contents["/hole"]))
+    for namenode in pair.namenodes:
+        readers = [native.client.read(path) for path in contents]
+        arrow.run(arrow_process.open_to_read, list(contents))
+        namenode.kill()
+        assert [reader.read() for reader in readers] == list(contents.values())
+        assert arrow.run(arrow_process.read_open) == list(contents.values())
+        namenode.start()
+        pair.wait_for_namenodes()
+
+
+def test_hdfs_cli_finds_a_namenode_that_serves(pair: Cluster, tmp_path: Path) -> None:
+    """It looks for one when it starts."""
+    libhdfs.write_configuration(tmp_path / "configuration", ha_settings(pair))
+    hdfs = GoHdfs("")
+    hdfs.environment["HADOOP_CONF_DIR"] = str(tmp_path / "configuration")
+    for namenode in pair.namenodes:
+        namenode.kill()
+        hdfs.write("/by-go", namenode.name.encode())
+        assert hdfs.read("/by-go") == namenode.name.encode()
+        namenode.start()
+        pair.wait_for_namenodes()
