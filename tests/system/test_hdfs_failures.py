@@ -201,11 +201,11 @@ def test_java_while_datanodes_die_for_long(
 
 
 @needs_java
-@pytest.mark.parametrize("replication", [3, 2])
+@pytest.mark.parametrize(("replication", "with_servers"), [(3, False), (2, True)])
 def test_what_was_synced_outlives_its_writer(
-    make_cluster: Callable[..., Cluster], tmp_path: Path, seed: int, replication: int
+    make_cluster: Callable[..., Cluster], tmp_path: Path, seed: int, replication: int, with_servers: bool
 ) -> None:
-    """A JVM writes and syncs while datanodes die, then is killed itself in the middle of a write."""
+    """A JVM writes and syncs while datanodes die; then it is killed while it writes, or everything is."""
     cluster = start(make_cluster, replication)
     source = Source(tmp_path / "source", seed, 40 * MIB)
     with Jvm("writer", client_jars(), tmp_path) as jvm:
@@ -222,7 +222,13 @@ def test_what_was_synced_outlives_its_writer(
                 with cluster.connect(keep=False) as fs:
                     assert fs.stat("/file").length <= synced
         files.copy(source.path, synced, MIB + 1000, stream)
+        servers = [*cluster.datanodes, *cluster.namenodes] if with_servers else []
+        for server in servers:
+            server.kill()
         jvm.kill()
+        for server in servers:
+            start_again(server)
+    cluster.wait_for_namenodes()
     cluster.wait_for_datanodes(3)
     with cluster.connect(keep=False) as fs:
         wait_until(
