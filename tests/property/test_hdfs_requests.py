@@ -69,6 +69,18 @@ ODD_NUMBERS: Final = (
     -(1 << 63),
     (1 << 64) - 1,
 )
+LIKELY: Final[dict[str, tuple[int, ...]]] = {
+    "createFlag": (1, 2, 3, 5),
+    "replication": (1, 2, 3),
+    "blockSize": (4096, 8192),
+    "perm": (0o644, 0o755, 0o777, 0o700),
+    "fileId": (0,),
+    "newLength": (0, 100, 3000, 5000),
+    "lastBlockLength": (0, 100, 4096),
+    "numBytes": (0, 100, 3000, 4096),
+    "srcFileId": (0,),
+}
+"""Numbers without which most calls of a kind would be refused for one reason."""
 _RANGES: Final = {
     Field.TYPE_INT32: (-(1 << 31), (1 << 31) - 1),
     Field.TYPE_SINT32: (-(1 << 31), (1 << 31) - 1),
@@ -150,6 +162,8 @@ class Requests:
             return chance.choice(
                 (0.0, 1.0, -1.0, float("nan"), 1e300 if field.type == Field.TYPE_DOUBLE else 1e30)
             )
+        if field.name in LIKELY and chance.random() < 0.7:
+            return chance.choice(LIKELY[field.name])
         numbers = [one for one in known or () if type(one) is int]
         pool = (
             numbers if numbers and chance.random() < 0.6 else chance.choice((NUMBERS, NUMBERS, ODD_NUMBERS))
