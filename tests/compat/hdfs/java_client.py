@@ -85,18 +85,20 @@ class JavaClient:
         """Begin a file and let readers see what is written; it stays open."""
         out = self._begin(path, False, True)
         self._streams[path] = out
-        return self._flush(out, content)
+        return self._flush(out, content, "hflush")
 
-    def do_reopen(self, path: str, content: bytes) -> Any:
-        """The same with a file that is there."""
-        out = self.fs.append(self._path(path))
+    def do_reopen(self, path: str, content: bytes, new_block: bool) -> Any:
+        """The same with a file that is there, in its last block or a new one."""
+        flags = self._java.org.apache.hadoop.fs.CreateFlag
+        chosen = [flags.APPEND, *([flags.NEW_BLOCK] if new_block else [])]
+        out = self.fs.append(self._path(path), self._java.java.util.EnumSet.of(*chosen), 4096, None)
         self._streams[path] = out
-        return self._flush(out, content)
+        return self._flush(out, content, "hflush")
 
-    def do_more(self, path: str, content: bytes) -> Any:
-        """Go on with an open file."""
+    def do_more(self, path: str, content: bytes, how: str) -> Any:
+        """Go on with an open file; ``how`` what is written gets to readers and disks."""
         out = self._stream(path)
-        return "not open" if out is None else self._flush(out, content)
+        return "not open" if out is None else self._flush(out, content, how)
 
     def do_close(self, path: str) -> Any:
         """End an open file."""
@@ -132,6 +134,17 @@ class JavaClient:
     def do_read(self, path: str) -> Any:
         return self._jvm.read_all(self.fs.open(self._path(path))).hex()
 
+    def do_pread(self, path: str, offset: int, length: int) -> Any:
+        """Bytes from the middle of a file."""
+        stream = self.fs.open(self._path(path))
+        try:
+            stream.seek(offset)
+            taken = self._java.java.io.ByteArrayOutputStream()
+            self._java.org.apache.hadoop.io.IOUtils.copyBytes(stream, taken, length, False)
+            return self._jvm.bytes_of(taken).hex()
+        finally:
+            stream.close()
+
     def do_checksum(self, path: str) -> Any:
         return self.fs.getFileChecksum(self._path(path))
 
@@ -142,9 +155,15 @@ class JavaClient:
         args = (self._path(path), self._mode(0o644), enum_set.of(*chosen), 4096, 1, 1024 * 1024, None)
         return self.fs.create(*args) if parents else self.fs.createNonRecursive(*args)
 
-    def _flush(self, out: Any, content: bytes) -> str:
+    def _flush(self, out: Any, content: bytes, how: str) -> str:
         out.write(content)
-        out.hflush()
+        flags = self._java.org.apache.hadoop.hdfs.client.HdfsDataOutputStream.SyncFlag
+        if how == "hflush":
+            out.hflush()
+        elif how == "hsync":
+            out.hsync()
+        else:
+            out.hsync(self._java.java.util.EnumSet.of(getattr(flags, how)))
         return ""
 
     def _write(self, out: Any, content: bytes) -> str:

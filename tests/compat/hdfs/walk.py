@@ -26,6 +26,7 @@ ACL_SPECS = (
     "user::rwx,user:alice:r-x,group::r-x,other::---",
 )
 REMOVED_SPECS = ("user:alice", "user:bob,group:staff", "default:user:alice", "mask:", "group:nosuch")
+SYNCS = ("hflush", "hsync", "UPDATE_LENGTH", "END_BLOCK")
 # Not COLD: without archives, HDFS then refuses blocks, and small files need none here.
 POLICIES = ("HOT", "WARM", "ALL_SSD", "ONE_SSD", "NOSUCH")
 
@@ -95,7 +96,11 @@ class Walk:
     def _open(self) -> Call:
         """What concerns files that stay open: few files and two users, who get into each other's way."""
         verb = self._random.choice(("open", "reopen", "more", "more", "close", "close", "recover_lease"))
-        more = () if verb in ("close", "recover_lease") else (self._content(),)
+        more: tuple[Any, ...] = () if verb in ("close", "recover_lease") else (self._content(),)
+        if verb == "reopen":
+            more = (*more, self._random.random() < 0.2)
+        elif verb == "more":
+            more = (*more, self._random.choice(SYNCS))
         path = self._random.choice((f"{ROOT}/a", f"{ROOT}/b", f"{ROOT}/b/a"))
         return self._random.choice(("root", "alice")), verb, (path, *more)
 
@@ -107,7 +112,10 @@ class Walk:
 
     def _look(self) -> Call:
         verbs = ("status", "list", "summary", "locations", "read", "closed", "block_size", "access")
-        verb = self._random.choice((*verbs, "located", "batched"))
+        verb = self._random.choice((*verbs, "located", "batched", "pread"))
+        if verb == "pread":
+            offset, length = self._random.choice((0, 5, 511, 4_000, 1_000_000)), self._random.choice((1, 600))
+            return self._user(), verb, (self._path(), offset, length)
         if verb == "batched":
             return self._user(), verb, tuple(self._path() for _ in range(3))
         more = (self._random.randrange(8),) if verb == "access" else ()
