@@ -242,7 +242,8 @@ def _unstage(inode_id: int, offset: int) -> Repair:
     def mend_it(tx: Transaction, context: Context) -> None:
         block = tx.get(BLOCK, (inode_id, offset))
         if block is not None and block.staged:
-            tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, staged=b""))
+            staged = None if block.generation_stamp or offset else b""
+            tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, staged=staged))
 
     return mend_it
 

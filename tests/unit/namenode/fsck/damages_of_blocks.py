@@ -96,6 +96,18 @@ def writer_left_in_a_committed_block(tx: Transaction, w: Whole) -> None:
 
 
 @damage("bad-block")
+def staged_bytes_behind_the_beginning(tx: Transaction, w: Whole) -> None:
+    tx.put(BLOCK, (w.blocks, 4096), _replace(block_at(tx, w, 4096), staged=b"x" * 100))
+
+
+@damage("bad-block")
+def more_staged_than_may_be_inline(tx: Transaction, w: Whole) -> None:
+    row = tx.get(BLOCK, (w.open, 0))
+    assert row is not None
+    tx.put(BLOCK, (w.open, 0), _replace(row, staged=bytes(1025)))
+
+
+@damage("bad-block")
 def block_neither_new_nor_committed(tx: Transaction, w: Whole) -> None:
     tx.put(BLOCK, (w.blocks, 8192), Block(700 << 10, 0, 0))
     tx.put(BLOCK_OWNER, (700 << 10,), BlockOwner(w.blocks, 8192))
