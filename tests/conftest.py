@@ -55,10 +55,9 @@ def postgresql() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def database(postgresql: PostgresServer) -> Iterator[str]:
-    """The address of a new database with an empty store in it."""
-    name = postgresql.create_database(with_store=True)
-    yield postgresql.url(name)
-    postgresql.drop_database(name)
+    """The address of a database with an empty store in it."""
+    with postgresql.empty_store() as name:
+        yield postgresql.url(name)
 
 
 @pytest.fixture

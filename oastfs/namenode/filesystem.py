@@ -20,7 +20,19 @@ from oastfs.core.limits import (
 from oastfs.core.types import FilesystemInfo
 from oastfs.core.version import VERSION
 from oastfs.namenode.tree import ROOT_KEY
-from oastfs.store.schema import DIRECTORY, INODE, ROOT_ID, SCHEMA_VERSION, SETTING, Directory, Inode, Setting
+from oastfs.store.schema import (
+    COUNTER,
+    DIRECTORY,
+    INODE,
+    RENAME_MUTEX,
+    ROOT_ID,
+    SCHEMA_VERSION,
+    SETTING,
+    Counter,
+    Directory,
+    Inode,
+    Setting,
+)
 from oastfs.store.transaction import Store, Transaction
 
 
@@ -76,6 +88,7 @@ def format_store(store: Store, options: FormatOptions | None = None) -> Filesyst
         mode = _stat.S_IFDIR | 0o755
         tx.put(INODE, ROOT_KEY, Inode(ROOT_ID, mode, uid, os.getgid(), 0, now_ns, now_ns, now_ns))
         tx.put(DIRECTORY, (ROOT_ID,), Directory(now_ns, now_ns))
+        tx.put(COUNTER, RENAME_MUTEX, Counter(0))
 
     store.write(write)
     return load_info(store)

@@ -18,6 +18,7 @@ from oastfs.core.types import Flag
 from oastfs.namenode import tree
 from oastfs.namenode.context import Context
 from oastfs.store.schema import BLOCK, LEASE, OPEN_FILE, Inode, Lease, OpenFile
+from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
 RECOVERY: Final = "/recovery"
@@ -60,7 +61,10 @@ def release(tx: Transaction, inode: Inode, holder: str) -> Inode:
 
 def holds(tx: Transaction, inode: Inode, holder: str) -> bool:
     """Whether the holder writes the file."""
-    return bool(holder and inode.flags & _OPEN) and tx.get(OPEN_FILE, (inode.id, holder)) is not None
+    if not holder or not inode.flags & _OPEN:
+        return False
+    # Locked: whoever goes on as its writer must not overlap with one who ends the claim.
+    return tx.get(OPEN_FILE, (inode.id, holder), Lock.EXCLUSIVE) is not None
 
 
 def require(tx: Transaction, inode: Inode, holder: str, path: str) -> None:

@@ -131,9 +131,14 @@ class Namespace(Metadata):
             self.store.submit(operation, done)
             return
 
+        begun = False
+
         def once(tx: Transaction) -> Any:
-            # After a long wait the client may have given up on us, and asked another namenode.
-            again = retry.again or self._clock_ns() - context.now_ns > RETRY_WAIT_NS
+            nonlocal begun
+            # After a long wait the client may have given up on us, and asked another namenode; and what
+            # this transaction was in conflict with, if it is run again, may be just that.
+            again = retry.again or begun or self._clock_ns() - context.now_ns > RETRY_WAIT_NS
+            begun = True
             if again and (kept := _find_kept(tx, retry, context.now_ns)) is not None:
                 return decode(kept.response)
             result = operation(tx)

@@ -28,6 +28,7 @@ from oastfs.store.schema import (
     OpenFile,
     Place,
 )
+from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
 _NEEDS_RECLAIM = int(Flag.BLOCKS | Flag.OPEN)
@@ -95,7 +96,8 @@ def purge(tx: Transaction, inode: Inode) -> None:
 def release_orphan(tx: Transaction, inode_id: int, holder: str) -> None:
     """End a holder's claim on an orphan; the last claim lets it go. Other ids are ignored."""
     key = (ORPHANS_ID, str(inode_id))
-    inode = tx.get(INODE, key)
+    # Locked: of two holders who let go at once, each must see the other's claim or its end.
+    inode = tx.get(INODE, key, Lock.EXCLUSIVE)
     if inode is None:
         return  # it may have names still, and the holder may be writing it
     tx.delete(OPEN_FILE, (inode_id, holder))

@@ -3,8 +3,18 @@
 Everything about how an inode is laid out over ``inode``, ``linked_inode``, ``directory`` and ``place``
 rows is here; operations compose these functions and do not touch those tables themselves.
 
-Lock order (for engines with row locks): ancestors are read without locks; then the last parent's
-``directory`` row, then its entries, each exclusively; two parents in order of their ids.
+Locks (for engines that run transactions at the same time): each sees a snapshot, and two that change the
+same row do not overlap. So two that must not overlap change or lock a row in common. What stands for what:
+
+* A directory's ``directory`` row: its entries. Whoever puts or takes one changes it, and whoever removes
+  the directory because it is empty removes it. Not of the hidden directories, whose names are ids.
+* An inode's own row (its entry, or ``linked_inode``): all of its attributes, and that it is there.
+* A writer's ``open_file`` row: its claim on the file. A writer's calls lock it, the claim's end removes it.
+* A ``block`` row: the block's state and its replicas.
+* The counter ``rename_mutex``: where directories are. Who moves one to another parent locks it.
+
+Ancestors are read without locks: a path that was there when the call came is good enough. Two parents are
+locked in order of their ids.
 """
 
 from __future__ import annotations

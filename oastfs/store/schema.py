@@ -31,6 +31,9 @@ ORPHANS_ID: Final = 3
 """Hidden directory of files that were unlinked while open. Entry name: the inode id."""
 FIRST_INODE_ID: Final = 1024
 
+RENAME_MUTEX: Final = ("rename_mutex",)
+"""Key of a counter that counts nothing: its row is there for renames of directories to lock."""
+
 SCHEMA_VERSION: Final = 1
 
 

@@ -28,7 +28,7 @@ from oastfs.namenode.namespace import Namespace, RetryKey
 from oastfs.namenode.server.audit import AuditLog
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
-from oastfs.namenode.server.deferred import Audit, Deferred
+from oastfs.namenode.server.deferred import Audit, Deferred, read_threads
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.stalls import StallWatch
@@ -61,7 +61,7 @@ class ClientProtocolHandler(Handler):
         audit: AuditLog | None = None,
         *,
         long_weight: int,
-        threads: int = 2,
+        threads: int = 0,
     ) -> None:
         self._namespace = namespace
         self._read = namespace.store.read
@@ -69,6 +69,7 @@ class ClientProtocolHandler(Handler):
         self._audit = audit
         self._long_weight = long_weight
         self._reads_inline = namespace.store.reads_inline
+        threads = threads or read_threads(self._reads_inline)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hdfs-read")
         self._stalls = StallWatch()
         self._loop = asyncio.get_running_loop()

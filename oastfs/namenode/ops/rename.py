@@ -16,7 +16,7 @@ from oastfs.namenode import removal, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import WRITE, require, require_sticky
 from oastfs.namenode.tree import Node, Slot
-from oastfs.store.schema import COUNTER, LINK, ROOT_ID, Link
+from oastfs.store.schema import COUNTER, LINK, RENAME_MUTEX, ROOT_ID, Link
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
@@ -62,9 +62,10 @@ def _slots(
     if mode is RenameMode.HDFS:
         to_slot, target = _inside(tx, context, from_slot, to_slot, target)
     across = from_slot.parent.id != to_slot.parent.id
-    if across and from_slot.node is not None and from_slot.node.is_directory:
+    moving = (from_slot.node, to_slot.node if mode is RenameMode.EXCHANGE else None)
+    if across and any(node is not None and node.is_directory for node in moving):
         # Directories that change parents go one at a time: two of them could make a cycle.
-        tx.get(COUNTER, ("rename_mutex",), Lock.EXCLUSIVE)
+        tx.get(COUNTER, RENAME_MUTEX, Lock.EXCLUSIVE)
     slots = {}
     for which in sorted((0, 1), key=lambda which: (from_slot, to_slot)[which].parent.id):
         slot, path = ((from_slot, source), (to_slot, target))[which]

@@ -14,6 +14,12 @@ from oastfs.wire.hadoop_rpc import Request
 
 _clock_ns = time.perf_counter_ns
 
+
+def read_threads(reads_inline: bool) -> int:
+    """How many threads read: a few for what would hold up the event loop, more if each waits on a network."""
+    return 2 if reads_inline else 8
+
+
 Audit = Callable[[int, BaseException | None], None]
 """Has a line written about a call, given the nanoseconds that it took and its error."""
 

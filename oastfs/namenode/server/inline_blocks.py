@@ -15,6 +15,7 @@ from oastfs.core.inline_blocks import inode_of, is_hole, is_inline
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.namenode.content import read_inline
 from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.server.deferred import read_threads
 from oastfs.wire.transfer.memory import MemoryBlock
 
 T = TypeVar("T")
@@ -23,9 +24,10 @@ T = TypeVar("T")
 class InlineBlocks:
     """Reads them from the store. ``reads_at_once``: without waiting, so that the event loop may do it."""
 
-    def __init__(self, namespace: Namespace, threads: int = 2) -> None:
+    def __init__(self, namespace: Namespace, threads: int = 0) -> None:
         self._read = namespace.store.read
         self.reads_at_once = namespace.store.reads_inline
+        threads = threads or read_threads(self.reads_at_once)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="inline-read")
 
     def close(self) -> None:

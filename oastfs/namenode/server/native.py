@@ -20,7 +20,7 @@ from oastfs.namenode.namespace import Namespace, RetryKey
 from oastfs.namenode.server.audit import AUDITED, AuditLog
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
-from oastfs.namenode.server.deferred import Audit, Deferred
+from oastfs.namenode.server.deferred import Audit, Deferred, read_threads
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.metrics import Metrics, VerbMetrics
 from oastfs.namenode.server.stalls import StallWatch
@@ -71,7 +71,7 @@ class MetadataHandler(Handler):
         audit: AuditLog | None = None,
         *,
         long_weight: int,
-        threads: int = 2,
+        threads: int = 0,
     ) -> None:
         self._namespace = namespace
         self._call = namespace.call
@@ -80,6 +80,7 @@ class MetadataHandler(Handler):
         self._methods: dict[str, _Method] = {}
         self._reads_inline = namespace.store.reads_inline
         self._long_weight = long_weight
+        threads = threads or read_threads(self._reads_inline)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="long-read")
         self._stalls = StallWatch()
         self._completions = Completions(asyncio.get_running_loop())

@@ -1,4 +1,4 @@
-"""A namespace on a real LMDB store, with users; every test ends with fsck."""
+"""A namespace on a real store, with users; every test ends with fsck."""
 
 from __future__ import annotations
 
@@ -41,8 +41,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(f"lmdb://{tmp_path}/store", create=True)
+def store_url(tmp_path: Path) -> str:
+    """Where the store of a test is; tests of operations have it elsewhere, too."""
+    return f"lmdb://{tmp_path}/store"
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    store = open_store(store_url, create=True)
     format_store(store, FormatOptions(block_size=4096, replication=2, inline_limit=1024))
     yield store
     store.close()

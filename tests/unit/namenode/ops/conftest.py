@@ -1,0 +1,15 @@
+"""Operations are tested on every store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(params=["lmdb", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An embedded store, or a database."""
+    if request.param == "lmdb":
+        return f"lmdb://{tmp_path}/store"
+    return str(request.getfixturevalue("database"))
