@@ -60,5 +60,6 @@ class CpuMeter:
         """Seconds by part, summed over its processes."""
         total: dict[str, float] = {}
         for pid, part in self._parts.items():
-            total[part] = total.get(part, 0.0) + cpu_seconds(pid) - self._before[pid]
+            # One that ended meanwhile tells nothing any more.
+            total[part] = total.get(part, 0.0) + max(0.0, cpu_seconds(pid) - self._before[pid])
         return {part: seconds for part, seconds in total.items() if seconds}
