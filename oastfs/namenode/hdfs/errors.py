@@ -52,13 +52,6 @@ def parent_not_directory(tx: Transaction, call: Call, path: str) -> HdfsError:
     return HdfsError(PARENT_NOT_DIRECTORY, f"{_obstacle(tx, call, path)} (is not a directory)")
 
 
-def reserved_name(*paths: str) -> HdfsError | None:
-    """HDFS keeps the name of its snapshots' directories to itself; the error of using it."""
-    if any(path.endswith("/.snapshot") for path in paths):
-        return HdfsError(ILLEGAL_ARGUMENT, '".snapshot" is a reserved name.')
-    return None
-
-
 def worded(tx: Transaction, call: Call, error: OastError) -> OastError:
     """An error as HDFS words it, which takes names and the path of the inode it is about."""
     if isinstance(error, NotADirectory):

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.compat.hdfs.evening import Evener, numbers, sizes
+from tests.compat.hdfs.evening import Evener, ends, numbers, sizes
 from tests.compat.hdfs.local_files import LocalFiles, local_owner
 from tests.harness.java import Done, Jvm
 
@@ -43,6 +43,7 @@ TOOLS = {
 }
 
 FILTERS: dict[str, Callable[[str], str]] = {
+    "ends": ends,
     "numbers": numbers,
     "sizes": sizes,
     "sort": lambda text: "".join(sorted(text.splitlines(keepends=True))),

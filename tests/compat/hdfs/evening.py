@@ -83,3 +83,11 @@ def numbers(text: str) -> str:
     """Without any numbers, nor the width of the columns that hold them."""
     text = re.sub(r"\b\d[\d.,]*( [KMGTP]?B?\b)?", "N", text)
     return re.sub(r" +", " ", text)
+
+
+def ends(text: str) -> str:
+    """The first and the last lines of many, and how many there are."""
+    lines = text.splitlines()
+    if len(lines) < 10:
+        return text
+    return "\n".join([*lines[:3], f"... {len(lines)} lines ...", *lines[-3:]]) + "\n"

@@ -47,6 +47,12 @@ class LocalFiles:
         """A file of numbered lines."""
         Path(path).write_text("".join(f"line {number}\n" for number in range(int(count))))
 
+    def do_many(self, path: str, count: str) -> None:
+        """A directory of files, with a few bytes each."""
+        Path(path).mkdir()
+        for number in range(int(count)):
+            Path(path, f"f{number:05}").write_text(f"{number}\n")
+
     def do_gzip(self, path: str, text: str) -> None:
         """A compressed file."""
         Path(path).write_bytes(gzip.compress(text.encode(), mtime=0))

@@ -15,7 +15,7 @@ from oastfs.core.types import FileStatus
 from oastfs.namenode import leases, removal, storage_policies, tree
 from oastfs.namenode.hdfs import status
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.checks import authorize
+from oastfs.namenode.hdfs.checks import authorize, check_new
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
@@ -24,7 +24,6 @@ from oastfs.namenode.hdfs.errors import (
     PARENT_NOT_DIRECTORY,
     HdfsError,
     parent_not_directory,
-    reserved_name,
 )
 from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.ops import create as create_op
@@ -43,9 +42,7 @@ _ALREADY_BEING_CREATED: Final = "org.apache.hadoop.hdfs.protocol.AlreadyBeingCre
 @write("create", pb.CreateRequest, at_most_once=True)
 def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateResponse:
     """An empty file under construction. Overwriting replaces the file, owner and permissions included."""
-    reserved = reserved_name(request.src)
-    if reserved is not None:
-        raise reserved
+    check_new("create", request.src)
     if request.replication > REPLICATION_MAX:
         problem = f"exceeds maximum of {REPLICATION_MAX} for {request.src}, clientName={call.client_host}"
         raise HdfsError(IO, f"Requested replication factor of {request.replication} {problem}")

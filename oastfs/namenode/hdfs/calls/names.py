@@ -5,6 +5,7 @@ from __future__ import annotations
 from oastfs.core.errors import (
     AlreadyExists,
     InvalidArgument,
+    NameTooLong,
     NotADirectory,
     NotEmpty,
     NotFound,
@@ -16,7 +17,7 @@ from oastfs.core.path import join
 from oastfs.core.types import RenameMode
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.checks import authorize
+from oastfs.namenode.hdfs.checks import authorize, check_new
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
@@ -25,7 +26,6 @@ from oastfs.namenode.hdfs.errors import (
     HdfsError,
     file_not_found,
     parent_not_directory,
-    reserved_name,
 )
 from oastfs.namenode.hdfs.located import exclusive_writer
 from oastfs.namenode.hdfs.methods import write
@@ -46,7 +46,7 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
     """A directory, and with ``createParent`` those above it. One that is there already is fine."""
     path = request.src
     mode = request.masked.perm & PERMISSION_MASK
-    _check_reserved(path)
+    check_new("mkdirs", path)
     try:
         mkdirs_op(tx, call.context, path, mode, request.createParent, True, unmasked_mode(request))
     except AlreadyExists:
@@ -64,8 +64,9 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
 def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameResponse:
     """HDFS's first rename: into a directory that is the target, and false for whatever is not possible."""
     source, target = request.src, request.dst
-    _check_reserved(target)
     node = _source(tx, call, source)
+    if node is not None:
+        check_new("rename", target)
     there = _target(tx, call, target)
     if there is not None and there.is_directory and source != "/":
         target = join(target, source.rpartition("/")[2])
@@ -108,7 +109,7 @@ def _target(tx: Transaction, call: Call, path: str) -> tree.Node | None:
     """What is at the target of a rename."""
     try:
         return tree.resolve(tx, call.context, path)
-    except NotFound:
+    except (NameTooLong, NotFound):
         return None
     except NotADirectory:
         raise parent_not_directory(tx, call, path) from None
@@ -118,8 +119,9 @@ def _target(tx: Transaction, call: Call, path: str) -> tree.Node | None:
 def rename2(tx: Transaction, call: Call, request: pb.Rename2Request) -> pb.Rename2Response:
     """HDFS's second rename: never into a directory, replaces on demand, and says why it is not possible."""
     source, target = request.src, request.dst
-    _check_reserved(target)
     node = _source(tx, call, source)
+    if node is not None:
+        check_new("rename", target)
     there = _target(tx, call, target)
     try:
         if node is None:
@@ -155,12 +157,6 @@ def _check_rename2(
             raise HdfsError(FILE_ALREADY_EXISTS, f"rename destination {target} already exists")
 
 
-def _check_reserved(path: str) -> None:
-    error = reserved_name(path)
-    if error is not None:
-        raise error
-
-
 def _is_below(path: str, directory: str) -> bool:
     return path.startswith(directory.rstrip("/") + "/")
 
@@ -173,7 +169,7 @@ def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> pb.DeleteR
         return pb.DeleteResponse(result=False)
     try:
         delete_op(tx, call.context, path, request.recursive)
-    except NotFound:
+    except (NameTooLong, NotFound):
         authorize(tx, call, path, parent=WRITE)
         return pb.DeleteResponse(result=False)
     except (NotPermitted, PermissionDenied):

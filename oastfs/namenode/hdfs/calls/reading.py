@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from typing import Final
 
-from oastfs.core.errors import IsADirectory, NotADirectory, NotFound, OastError
+from oastfs.core.errors import IsADirectory, NameTooLong, NotADirectory, NotFound, OastError
 from oastfs.core.path import split
 from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
@@ -93,7 +93,7 @@ def get_listing(tx: Transaction, call: Call, request: pb.GetListingRequest) -> b
     """A page of a directory, or the one entry of a file; an empty answer where there is nothing."""
     try:
         entries, more = _page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
-    except NotFound:
+    except (NameTooLong, NotFound):
         return b""
     return delimited(_FIRST, _listing(entries, more))
 
@@ -254,7 +254,7 @@ def get_enclosing_root(
 def _if_there(tx: Transaction, call: Call, path: str, follow: bool = True) -> tree.Node | None:
     try:
         return tree.resolve(tx, call.context, path, follow)
-    except NotFound:
+    except (NameTooLong, NotFound):
         return None
     except NotADirectory:
         # Odd, but so does HDFS: only superusers are told that there is nothing below a file.
