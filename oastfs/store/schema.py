@@ -100,6 +100,9 @@ class Block(Row, frozen=True):
 
     ``staged`` is not None while a writer is at it that knows only blocks: what it writes may end inline
     (``namenode/blocks/inline.py``). Not empty, it is all of the block's content under the pending stamp.
+
+    ``shortened``: replicas may hold more than ``length`` bytes, which were cut off or never committed. What
+    they say of their length is then not to be believed, until a pipeline has been set up on them.
     """
 
     block_id: int
@@ -109,6 +112,7 @@ class Block(Row, frozen=True):
     holder: str = ""
     targets: tuple[int, ...] = ()
     staged: bytes | None = None
+    shortened: bool = False
 
 
 class BlockOwner(Row, frozen=True):

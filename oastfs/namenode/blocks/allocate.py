@@ -86,7 +86,9 @@ def begin_update(
     stamp = max(block.generation_stamp, block.pending_stamp) + 1
     storage_ids = tuple(view.storage_id for view in targets)
     staged = b"" if block.staged and block.generation_stamp else block.staged
-    changed = Block(block_id, block.length, block.generation_stamp, stamp, holder, storage_ids, staged)
+    changed = msgspec.structs.replace(
+        block, pending_stamp=stamp, holder=holder, targets=storage_ids, staged=staged
+    )
     tx.put(BLOCK, (inode.id, offset), changed)
     return LocatedBlock(
         block_id, stamp, offset, block.length, locations(targets), True, block.generation_stamp
@@ -186,7 +188,7 @@ def retarget(
         view = context.cluster.find(tx, context.now_ns, storage_id)
         if view is not None:
             commands.order_delete(tx, view, block.block_id, block.pending_stamp - 1)
-    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets))
+    tx.put(BLOCK, (inode_id, offset), msgspec.structs.replace(block, targets=targets, shortened=False))
 
 
 def take_back_stamps(

@@ -65,11 +65,18 @@ def is_applied(tx: Transaction, inode: Inode, commits: Sequence[BlockCommit]) ->
     )
 
 
-def commit_block(tx: Transaction, context: Context, inode: Inode, one: BlockCommit, block: Block) -> None:
+def commit_block(
+    tx: Transaction,
+    context: Context,
+    inode: Inode,
+    one: BlockCommit,
+    block: Block,
+    shortened: bool = False,
+) -> None:
     """Write the committed block, its replicas, and what has to become of replicas that are left behind."""
     named = _trusted(tx, one)
     _leave_behind(tx, context, one, named, block)
-    committed = Block(block.block_id, one.length, one.generation_stamp)
+    committed = Block(block.block_id, one.length, one.generation_stamp, shortened=shortened)
     if block.staged and len(block.staged) == one.length:
         # Another block follows: until the datanode that relied on the staged bytes has synced its own.
         committed = msgspec.structs.replace(committed, staged=block.staged)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from oastfs.core.types import Flag
 from oastfs.namenode.blocks import commands
 from oastfs.namenode.context import Context
@@ -123,4 +125,6 @@ def _shortened(block: Block, length: int) -> Block:
     pending_stamp = block.pending_stamp
     if pending_stamp and block.holder != RECOVERY:
         pending_stamp += 1
-    return Block(block.block_id, length, block.generation_stamp, pending_stamp, block.holder, block.targets)
+    return msgspec.structs.replace(
+        block, length=length, pending_stamp=pending_stamp, staged=None, shortened=True
+    )

@@ -120,9 +120,12 @@ def begin_block(
     # The one that was told first: the others are those that remain, should it fail.
     order = (target.storage_id,) if target is not None else ()
     others = tuple(storage_id for storage_id in block.targets if storage_id not in order)
-    staged = None if block.staged is None else b""
-    changed = Block(
-        block.block_id, block.length, block.generation_stamp, stamp, leases.RECOVERY, order + others, staged
+    changed = msgspec.structs.replace(
+        block,
+        pending_stamp=stamp,
+        holder=leases.RECOVERY,
+        targets=order + others,
+        staged=None if block.staged is None else b"",
     )
     tx.put(BLOCK, (inode.id, offset), changed)
     return tree.with_attributes(inode, flags=inode.flags | int(Flag.OPEN))
@@ -145,7 +148,7 @@ def settled(
         drop.drop_block(tx, context, inode.id, offset, block)
     else:
         one = BlockCommit(block_id, stamp, offset, final_length, (storage_id,))
-        commit.commit_block(tx, context, inode, one, block)
+        commit.commit_block(tx, context, inode, one, block, shortened=length > final_length)
         inode = tree.with_attributes(
             inode,
             length=max(inode.length, offset + final_length),
@@ -218,6 +221,8 @@ def _final_length(
     recovering = tx.get(OPEN_FILE, (inode.id, leases.RECOVERY))
     if block.generation_stamp and not (recovering is not None and recovering.exclusive):
         # Of a shared file only what was committed: the rest may be what a truncation cut off.
+        return block.length
+    if block.shortened:
         return block.length
     limit = inode.block_size or context.info.block_size
     following = first_after(tx, inode.id, offset)

@@ -234,6 +234,8 @@ def _tail(tx: Transaction, call: Call, inode: Inode) -> Tail | None:
     if blocks.stands_for_content(inode, offset, block):
         # Without a live datanode readers get what the file was before it was appended to.
         return Tail(offset, block) if live_targets(tx, call.context, block) else None
+    if block.shortened:
+        return None
     full = block.length >= (inode.block_size or call.context.info.block_size)
     if offset + block.length < inode.length or (full and not block.pending_stamp):
         return None

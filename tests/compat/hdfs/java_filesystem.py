@@ -34,6 +34,9 @@ class Java:
         chosen = self.jvm.java.java.util.EnumSet.of(flags.APPEND, flags.NEW_BLOCK)
         return self.fs.append(self._path(path), chosen, 4096, None)
 
+    def truncate(self, path: str, length: int) -> bool:
+        return bool(self.fs.truncate(self._path(path), length))
+
     def read(self, path: str) -> bytes:
         return self.jvm.read_all(self.fs.open(self._path(path)))
 

@@ -93,6 +93,22 @@ def test_readers_see_what_is_appended_and_flushed(
         assert fs.read_bytes(path) == written
 
 
+def test_readers_do_not_see_what_was_cut_off(java: Callable[..., Java], cluster: Cluster, path: str) -> None:
+    writer, reader = java(), java()
+    data = random.Random(3).randbytes(300_000)
+    stream = writer.create(path)
+    put(stream, data)
+    stream.close()
+    writer.truncate(path, 100_001)
+    stream = writer.append(path)
+    assert reader.read(path) == data[:100_001]
+    put(stream, b"more")
+    stream.hflush()
+    assert reader.read(path) == data[:100_001] + b"more"
+    stream.close()
+    assert reader.read(path) == data[:100_001] + b"more"
+
+
 # --- small files --------------------------------------------------------------------------------------
 
 

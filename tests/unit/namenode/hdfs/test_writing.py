@@ -374,3 +374,43 @@ def test_other_namenodes_serve_inline_files_too(hdfs: Hdfs, namespace: Namespace
     assert len(set(block.storageIDs)) == 2
     clock.advance(60)
     assert len(hdfs.locations("/small").blocks[0].locs) == 1
+
+
+def test_what_was_cut_off_does_not_come_back(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
+    """Replicas hold it until a pipeline has been set up on them, and readers of open files ask replicas."""
+    write(hdfs, fleet, "/f", [4096, 100])
+    hdfs.call("truncate", src="/f", newLength=4100, clientName="writer")
+    block = hdfs.call("append", src="/f", clientName="writer", flag=4).block
+    updated = hdfs.call("updateBlockForPipeline", block=block.b, clientName="writer").block
+    found = hdfs.locations("/f")
+    assert found.fileLength == 4100 and found.isLastBlockComplete and extents(found) == [(0, 4096), (4096, 4)]
+    hdfs.call(
+        "updatePipeline",
+        clientName="writer",
+        oldBlock=block.b,
+        newBlock=updated.b,
+        newNodes=[place.id for place in block.locs],
+        storageIDs=list(block.storageIDs),
+    )
+    found = hdfs.locations("/f")
+    assert found.fileLength == 4096 and not found.isLastBlockComplete
+    block.b.generationStamp = updated.b.generationStamp
+    hdfs.call("complete", src="/f", clientName="writer", last=fill(fleet, block, 10))
+    assert hdfs.locations("/f").fileLength == 4106
+
+
+@pytest.mark.parametrize("new_stamp", [True, False])
+def test_what_was_cut_off_does_not_come_back_by_recovery(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace, new_stamp: bool
+) -> None:
+    write(hdfs, fleet, "/f", [100])
+    for length in (40, 30):
+        hdfs.call("truncate", src="/f", newLength=length, clientName="writer")
+        block = hdfs.call("append", src="/f", clientName="writer", flag=4).block
+        if new_stamp:
+            hdfs.call("updateBlockForPipeline", block=block.b, clientName="writer")
+        hdfs.call("recoverLease", src="/f", clientName="other")
+        fleet.carry_out_all()
+        assert hdfs.call("recoverLease", src="/f", clientName="other").result
+        assert namespace.stat(ROOT, "/f").length == length
+        assert extents(hdfs.locations("/f")) == [(0, length)]
