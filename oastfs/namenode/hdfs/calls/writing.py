@@ -27,7 +27,7 @@ from oastfs.namenode.hdfs.errors import (
     HdfsError,
     file_not_found,
 )
-from oastfs.namenode.hdfs.methods import read, write
+from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.ops.abandon_block import abandon_block
 from oastfs.namenode.ops.recover_lease import recover_lease
 from oastfs.namenode.ops.renew_lease import renew_lease
@@ -107,7 +107,7 @@ def abandon(tx: Transaction, call: Call, request: pb.AbandonBlockRequest) -> pb.
     return pb.AbandonBlockResponse()
 
 
-@read("getAdditionalDatanode", pb.GetAdditionalDatanodeRequest)
+@write("getAdditionalDatanode", pb.GetAdditionalDatanodeRequest)
 def get_additional_datanode(
     tx: Transaction, call: Call, request: pb.GetAdditionalDatanodeRequest
 ) -> pb.GetAdditionalDatanodeResponse:
