@@ -100,6 +100,23 @@ def test_overwritten_through_the_mount(
         check(readers, place / "file", data)
 
 
+def test_changed_through_the_mount_right_after_it_was_replaced(
+    hdfs_native: Face, mounted: Mounted, place: HdfsPlace
+) -> None:
+    """The kernel still knows the file that was there before, by the name: it must not be changed instead."""
+    path, data = place / "file", content(2 * BLOCK_BYTES)
+    for _ in range(10):
+        hdfs_native.write(path, data)
+        mounted.at(path).stat()
+        hdfs_native.write(path, data[:10])
+        with mounted.at(path).open("r+b") as file:
+            file.write(data[:100_000])
+        assert hdfs_native.read(path) == data[:100_000]
+        hdfs_native.write(path, data)
+        os.truncate(mounted.at(path), 5)
+        assert hdfs_native.read(path) == data[:5]
+
+
 def test_truncated_and_extended_through_the_mount(
     readers: list[Face], mounted: Mounted, hdfs_native: Face, place: HdfsPlace
 ) -> None:

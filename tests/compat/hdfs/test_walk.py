@@ -1,97 +1,149 @@
-"""Random calls of Hadoop's Java client on OastFS and on a real HDFS, whose address is OASTFS_REFERENCE_HDFS.
-
-What each call answers or raises must be the same, and in the end both hold the same files. The seed is
-printed; OASTFS_WALK_SEED replays one, OASTFS_WALK_STEPS says how long. The reference is as for ``record``.
-"""
+"""Random changes of a few files by random faces, compared with what the files should hold after each."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.compat.hdfs.java_client import JavaClient
-from tests.compat.hdfs.walk import ROOT, USERS, Call, Walk
-from tests.harness.cluster import HOST, Cluster
-from tests.harness.java import Jvm, client_jars
+from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.faces import BLOCK_BYTES, Face, GoHdfs, Mounted
 
-REFERENCE = os.environ.get("OASTFS_REFERENCE_HDFS", "").removeprefix("hdfs://").rstrip("/")
-STEPS = int(os.environ.get("OASTFS_WALK_STEPS", "2000"))
+pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.system,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(not (REFERENCE and client_jars()), reason="needs Java and OASTFS_REFERENCE_HDFS"),
-]
+FACES = ["hdfs-native", "hdfs-fsspec", "pyarrow", "mount", "oastfs-fsspec"]
+LENGTHS = [0, 1, 511, 512, 5_000, 64 << 10, (64 << 10) + 1, 300_000, BLOCK_BYTES, BLOCK_BYTES + 1, 2_500_000]
+FILES = 4
+LENGTH_MAX = 6 * BLOCK_BYTES
+INLINE_LIMIT = 64 << 10
 
 
-class Side:
-    """One of the two filesystems, for all users."""
+class Walk:
+    """The files, and what they should hold."""
 
-    def __init__(self, jvm: Jvm, address: str) -> None:
-        self._clients = {user: JavaClient(jvm, address, user) for user in USERS}
-        self.do(("root", "delete", (ROOT, True)))
-        # Its group is in the texts of what is denied.
-        self.do(("root", "chown", ("/", "root", "supergroup")))
-        self.do(("root", "mkdirs", (ROOT, 0o777, True)))
-        self.do(("root", "chmod", (ROOT, 0o777)))
-        self.do(("root", "chown", (ROOT, "root", "supergroup")))
+    def __init__(self, seed: int, faces: Callable[[str], Face], mounted: Mounted, place: HdfsPlace) -> None:
+        self.chance = random.Random(seed)
+        self.faces = [faces(name) for name in FACES]
+        self.go: Any = faces("gohdfs")
+        self.mounted = mounted
+        self.place = place
+        self.contents: dict[str, bytes] = {}
+        self.told: list[str] = []
 
-    def do(self, call: Call) -> str:
-        """What a call answers."""
-        user, verb, arguments = call
-        return self._clients[user].do(verb, *arguments)
+    def step(self) -> None:
+        """One change by one face, then a look by another."""
+        kinds = [self.write, self.append, self.append, self.overwrite, self.truncate, self.cut, self.rename]
+        path = self.place / str(self.chance.randrange(FILES))
+        face = self.chance.choice(self.faces)
+        if path not in self.contents:
+            self.write(path, face)
+        else:
+            self.chance.choice(kinds)(path, face)
+        self.check(self.chance.choice(list(self.contents)), self.chance.choice(self.faces))
 
-    def close(self) -> None:
-        for client in self._clients.values():
-            client.close()
+    def tell(self, what: str, path: str, face: Face | None, more: object = "") -> None:
+        name = "" if face is None else face.name
+        self.told.append(f"{what} {path} {name} {more}")
+
+    def data(self) -> bytes:
+        return self.chance.randbytes(self.chance.choice(LENGTHS))
+
+    def write(self, path: str, face: Face) -> None:
+        data = self.data()
+        self.tell("write", path, face, len(data))
+        face.write(path, data)
+        self.contents[path] = data
+
+    def append(self, path: str, face: Face) -> None:
+        data = self.data()
+        before = self.contents[path]
+        if len(before) + len(data) > LENGTH_MAX or self.is_extended(path):
+            return
+        self.tell("append", path, face, len(data))
+        face.append(path, data)
+        self.contents[path] = before + data
+
+    def is_extended(self, path: str) -> bool:
+        """Whether HDFS clients cannot append: inline, but longer than what is inline."""
+        found = os.stat(self.mounted.at(path))
+        return bool(found.st_size > INLINE_LIMIT and found.st_blocks * 512 <= INLINE_LIMIT + 4096)
+
+    def overwrite(self, path: str, face: Face) -> None:
+        content = bytearray(self.contents[path])
+        offset = self.chance.randrange(len(content) + 1)
+        data = self.chance.randbytes(self.chance.choice([1, 100, 5_000, 100_000]))
+        self.tell("overwrite", path, self.mounted, (offset, len(data)))
+        with self.mounted.at(path).open("r+b") as file:
+            file.seek(offset)
+            file.write(data)
+        content[offset : offset + len(data)] = data
+        self.contents[path] = bytes(content)
+
+    def truncate(self, path: str, face: Face) -> None:
+        """To any length, by the mount."""
+        length = self.chance.choice([self.chance.randrange(LENGTH_MAX), *LENGTHS])
+        self.tell("truncate", path, self.mounted, length)
+        os.truncate(self.mounted.at(path), length)
+        self.contents[path] = self.contents[path][:length].ljust(length, b"\0")
+
+    def cut(self, path: str, face: Face) -> None:
+        """To a smaller length, by HDFS's call."""
+        length = self.chance.randrange(len(self.contents[path]) + 1)
+        self.tell("cut", path, self.go, length)
+        go: GoHdfs = self.go
+        go.run("truncate", str(length), path)
+        self.contents[path] = self.contents[path][:length]
+
+    def rename(self, path: str, face: Face) -> None:
+        new_path = f"{path}-{len(self.told)}"
+        self.tell("rename there and back", path, face)
+        face.rename(path, new_path)
+        self.check_content(new_path, self.contents[path], self.chance.choice(self.faces))
+        self.chance.choice(self.faces).rename(new_path, path)
+
+    def check(self, path: str, face: Face) -> None:
+        self.check_content(path, self.contents[path], face)
+        expected = self.contents[path]
+        offset = self.chance.randrange(len(expected) + 1)
+        if offset < len(expected):
+            length = self.chance.choice([1, 600, 70_000])
+            found = face.read_range(path, offset, length)
+            assert found == expected[offset : offset + length], (
+                f"{face.name} reads {offset}+{length} otherwise"
+            )
+        if self.chance.random() < 0.2:
+            sizes = {name.rpartition("/")[2]: len(data) for name, data in self.contents.items()}
+            assert face.sizes(self.place.path) == sizes, f"{face.name} lists otherwise"
+
+    def check_content(self, path: str, expected: bytes, face: Face) -> None:
+        found = face.read(path)
+        if found != expected:
+            first = next(
+                (at for at, (left, right) in enumerate(zip(found, expected, strict=False)) if left != right),
+                min(len(found), len(expected)),
+            )
+            lengths = f"{len(found)} bytes for {len(expected)}"
+            raise AssertionError(f"{face.name} reads {path} otherwise: {lengths}, from {first} on")
 
 
-@pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
-    directory: Path = tmp_path_factory.mktemp("walk")
-    with (
-        Cluster(directory / "cluster", replication=1) as cluster,
-        Jvm("clients", client_jars(), directory) as jvm,
-    ):
-        made = Side(jvm, f"{HOST}:{cluster.namenodes[0].port}"), Side(jvm, REFERENCE)
-        yield made
-        for side in made:
-            side.close()
+def walk(seed: int, steps: int, faces: Any, mounted: Mounted, place: HdfsPlace) -> None:
+    one = Walk(seed, faces, mounted, place)
+    try:
+        for _ in range(steps):
+            one.step()
+    except BaseException:
+        print(f"seed {seed}", *one.told[-60:], sep="\n")
+        raise
 
 
-def test_same_answers(sides: tuple[Side, Side]) -> None:
-    seed = int(os.environ.get("OASTFS_WALK_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"seed {seed}")
-    walk = Walk(seed)
-    trace: list[str] = []
-    for step in range(STEPS):
-        call = walk.next()
-        ours, theirs = (side.do(call) for side in sides)
-        trace.append(f"{step}: {told(call)} -> {theirs[:120]}")
-        recent = "\n".join(trace[-40:])
-        assert ours == theirs, f"seed {seed}, step {step}: {told(call)}\n{recent}"
-    for path in walk_tree(sides[0], ROOT):
-        for verb in ("status", "acl", "xattrs", "read"):
-            ours, theirs = (side.do(("root", verb, (path,))) for side in sides)
-            assert ours == theirs, f"seed {seed}, in the end: {verb} {path}"
+def test_short_walk(faces: Any, hdfs_mount: Any, place: HdfsPlace) -> None:
+    walk(random.SystemRandom().randrange(1 << 32), 120, faces, Mounted(hdfs_mount), place)
 
 
-def told(call: Call) -> str:
-    """A call as text, contents cut short."""
-    user, verb, arguments = call
-    short = [f"<{len(one)} bytes>" if isinstance(one, bytes) else repr(one) for one in arguments]
-    return f"{user}: {verb}({', '.join(short)})"
-
-
-def walk_tree(side: Side, path: str) -> Iterator[str]:
-    """Every path below one, and itself."""
-    yield path
-    for name in "abcd":
-        below = f"{path}/{name}"
-        if side.do(("root", "status", (below,))) != "None":
-            yield from walk_tree(side, below)
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6))
+def test_long_walk(seed: int, faces: Any, hdfs_mount: Any, place: HdfsPlace) -> None:
+    walk(seed, 1500, faces, Mounted(hdfs_mount), place)

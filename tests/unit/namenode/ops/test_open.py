@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oastfs.core.errors import InvalidArgument, IsADirectory, NotFound, PermissionDenied
+from oastfs.core.errors import InvalidArgument, IsADirectory, NotFound, PermissionDenied, StaleHandle
 from oastfs.namenode.namespace import Namespace
 from tests.unit.namenode.conftest import ALICE, EVE, ROOT
 
@@ -42,3 +42,14 @@ def test_errors(namespace: Namespace) -> None:
         namespace.open(ROOT, "/tmp/fifo")
     with pytest.raises(InvalidArgument):
         namespace.open(ROOT, "/tmp/secret", -1)
+
+
+def test_by_an_id_whose_name_was_taken_away(namespace: Namespace) -> None:
+    """It may wait to be reclaimed: whoever still knows the id must not take it for the file."""
+    status = namespace.write_file(ROOT, "/f", b"x")
+    by_id = f"/.reserved/.inodes/{status.inode_id}"
+    namespace.append(ROOT, "/f", "writer")
+    namespace.unlink(ROOT, "/f")
+    for verb, arguments in {"open": (0, 1), "stat": (), "chmod": (0o600,), "truncate": (0,)}.items():
+        with pytest.raises(StaleHandle):
+            getattr(namespace, verb)(ROOT, by_id, *arguments)
