@@ -230,7 +230,7 @@ def _start_by_id(tx: Transaction, path: str, parts: list[str]) -> tuple[Node, li
         raise NotFound("only /.reserved/.inodes/ID is known under /.reserved", path=path)
     node = resolve_id(tx, _inode_number(parts[2], path), path)
     if node.parent_id == RECLAIM_ID:
-        # Who changed it, or made something in there, would be told that it is kept; then it would be reclaimed.
+        # Who changed it, or made something in it, would be told that it is kept, and then it would be gone.
         raise StaleHandle(path=path)
     return node, parts[3:]
 
