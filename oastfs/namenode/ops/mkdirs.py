@@ -10,7 +10,8 @@ from oastfs.core.path import INODES, RESERVED, parent, split
 from oastfs.core.types import FileStatus
 from oastfs.namenode import tree
 from oastfs.namenode.context import Context
-from oastfs.namenode.tree import Node
+from oastfs.namenode.tree import Node, Slot
+from oastfs.store.schema import Inode
 from oastfs.store.transaction import Transaction
 
 AS_ABOVE: Final = -1
@@ -31,28 +32,34 @@ def mkdirs(
         if not exist_ok:
             raise AlreadyExists(path=path)
         return tree.status_of(tx, context, tree.resolve(tx, context, path))
+    above = None
     if parents:
-        make_parents(tx, context, path, mode, mode if unmasked_mode == -1 else unmasked_mode)
-    slot = tree.resolve_slot(tx, context, path, writing=False)
-    if slot.node is not None:
-        return tree.status_of(tx, context, _existing(tx, context, path, slot.node, exist_ok))
-    slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
+        above = make_parents(tx, context, path, mode, mode if unmasked_mode == -1 else unmasked_mode)
+    if above is not None:
+        # Who may make the first of them makes all: a default ACL may leave them closed to their own owner.
+        slot = Slot(above, split(path)[-1], None)
+    else:
+        slot = tree.resolve_slot(tx, context, path, writing=False)
+        if slot.node is not None:
+            return tree.status_of(tx, context, _existing(tx, context, path, slot.node, exist_ok))
+        slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
     inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFDIR | mode, unmasked_mode=unmasked_mode)
     return tree.status_of(tx, context, tree.insert(tx, context, slot.parent, slot.name, inode))
 
 
 def make_parents(
     tx: Transaction, context: Context, path: str, mode: int = 0o755, unmasked_mode: int = 0o777
-) -> None:
+) -> Inode | None:
     """Make the missing directories above ``path``; those made can be searched and changed by their owner.
 
-    With AS_ABOVE as ``mode`` they get the permissions of the directory that is there already.
+    The last one that was made, if any. With AS_ABOVE as ``mode`` they get the permissions of the directory
+    that is there already.
     """
     if path.startswith(INODES):
         # What is addressed by id exists or not: nothing is made on the way to it.
         tree.resolve(tx, context, "/".join(path.split("/", 4)[:4]), follow=False)
         if path.count("/") == 3:
-            return
+            return None
     elif path.startswith(RESERVED + "/"):
         raise NotFound("only /.reserved/.inodes/ID is known under /.reserved", path=path)
     missing: list[str] = []
@@ -71,13 +78,15 @@ def make_parents(
         mode = unmasked_mode = directory.mode
     # Sticky is the directory that was asked for, not those on the way to it.
     mode, unmasked_mode = (mode & 0o777) | 0o300, (unmasked_mode & 0o777) | 0o300
+    made: Inode | None = None
     for missing_path in reversed(missing):
         name = missing_path.rpartition("/")[2]
-        slot = tree.slot_in(tx, context, directory, name, missing_path)
-        if slot.node is not None:
+        if made is None and tree.slot_in(tx, context, directory, name, missing_path).node is not None:
             raise NotADirectory("a symbolic link to nothing is in the way", path=missing_path)
-        directory = tree.new_inode(tx, context, directory, _stat.S_IFDIR | mode, unmasked_mode=unmasked_mode)
-        tree.insert(tx, context, slot.parent, name, directory)
+        made = tree.new_inode(tx, context, directory, _stat.S_IFDIR | mode, unmasked_mode=unmasked_mode)
+        tree.insert(tx, context, directory, name, made)
+        directory = made
+    return made
 
 
 def _existing(tx: Transaction, context: Context, path: str, node: Node, exist_ok: bool) -> Node:

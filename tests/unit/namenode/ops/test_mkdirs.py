@@ -17,6 +17,7 @@ from oastfs.core.errors import (
 )
 from oastfs.core.path import by_id
 from oastfs.namenode.namespace import Namespace
+from tests.unit.namenode.acls.texts import acl
 from tests.unit.namenode.conftest import ALICE, EVE, ROOT, Clock, names
 
 
@@ -31,6 +32,14 @@ def test_parents_can_be_searched_by_their_owner(namespace: Namespace) -> None:
     namespace.mkdirs(ALICE, "/home/alice/a/b", 0o400)
     assert _stat.S_IMODE(namespace.stat(ROOT, "/home/alice/a").mode) == 0o700
     assert _stat.S_IMODE(namespace.stat(ROOT, "/home/alice/a/b").mode) == 0o400
+
+
+def test_parents_that_a_default_acl_closes(namespace: Namespace) -> None:
+    namespace.modify_acl(ALICE, "/home/alice", acl("default:user::--x"))
+    namespace.mkdirs(ALICE, "/home/alice/a/b/c")
+    assert not namespace.stat(ROOT, "/home/alice/a/b").mode & _stat.S_IWUSR
+    with pytest.raises(PermissionDenied):
+        namespace.mkdirs(ALICE, "/home/alice/a/d")
 
 
 def test_without_parents(namespace: Namespace) -> None:
