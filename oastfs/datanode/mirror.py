@@ -11,6 +11,10 @@ from oastfs.wire.transfer.packet import Packet, PacketHeader
 CONNECT_SECONDS = 10.0
 SECONDS_PER_DATANODE = 5.0
 """More patience for each datanode behind the mirror: the one next to the faulty one shall tell first."""
+PATIENCE = 0.8
+"""A mirror is waited for less long than others: before the writer gives up (HDFS: after 60 s and 5 s for
+each datanode), and takes the first datanode for the faulty one.
+"""
 
 
 class MirrorFailed(OastError):
@@ -32,7 +36,7 @@ class Mirror:
             self.connection = TransferConnection.open(node.ipAddr, node.xferPort, CONNECT_SECONDS)
         except OastError as error:
             raise MirrorFailed(self.address, error.message) from None
-        self.timeout_seconds = timeout_seconds + SECONDS_PER_DATANODE * len(request.targets)
+        self.timeout_seconds = PATIENCE * timeout_seconds + SECONDS_PER_DATANODE * len(request.targets)
         self.connection.sock.settimeout(self.timeout_seconds)
 
     def set_up(self, *, expect_response: bool) -> None:

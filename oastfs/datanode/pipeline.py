@@ -202,17 +202,20 @@ class BlockReceiver:
         poll = select.poll()
         poll.register(ours, select.POLLIN)
         poll.register(theirs, select.POLLIN)
-        timeout_seconds = mirror.timeout_seconds
-        ready = dict(poll.poll(timeout_seconds * 1000))
+        wait_seconds = mirror.timeout_seconds
+        if self._pending:
+            # What else comes, such as the writer's heartbeats, does not put this off.
+            wait_seconds = max(0.0, self._mirror_heard + wait_seconds - time.monotonic())
+        ready = dict(poll.poll(wait_seconds * 1000))
         now = time.monotonic()
         if theirs in ready:
             self._mirror_heard = now
             self._hear_mirror(mirror)
-        elif self._pending and now - self._mirror_heard > timeout_seconds:
+        elif self._pending and now - self._mirror_heard >= mirror.timeout_seconds:
             raise MirrorFailed(mirror.address, "did not acknowledge in time")
         if ours in ready:
             self._connection.fill()
-        elif not ready:
+        elif not ready and not self._pending:
             raise DeadlineExceeded("the writer sent nothing in time")
 
     def _hear_mirror(self, mirror: Mirror) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from hypothesis import strategies as st
 from oastfs.core.errors import ConnectionLost
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer import (
+    HEARTBEAT_SEQNO,
     BlockId,
     ChecksumKind,
     PacketHeader,
     Stage,
+    Target,
+    TransferConnection,
     checksum_chunks,
     encode_prefix,
     read_request,
@@ -27,7 +32,7 @@ from oastfs.wire.transfer import (
 from oastfs.wire.transfer.messages import base_header, datanode_info
 from oastfs.wire.transfer.ops import Op, encode_varint
 from tests.harness.waiting import wait_until
-from tests.unit.datanode.peer import Node, nodes, read_block, write_block
+from tests.unit.datanode.peer import Node, Pipeline, nodes, read_block, write_block
 
 BLOCK = BlockId(1024, 1001)
 CONTENT = os.urandom(8_000_000)
@@ -181,8 +186,6 @@ def test_a_silent_connection_is_closed(node: Node) -> None:
 
 
 def test_a_writer_that_falls_silent_is_given_up(node: Node) -> None:
-    from tests.unit.datanode.peer import Pipeline
-
     pipeline = Pipeline([node.target], BlockId(79 << 10, 5))
     assert pipeline.put(0, b"acknowledged") == [0]
     with pytest.raises(ConnectionLost):
@@ -211,3 +214,43 @@ def write_when_free(node: Node) -> None:
         return True
 
     wait_until(attempt, "a place for another connection")
+
+
+class HungDatanode:
+    """Takes part in a pipeline until it is set up, and then does nothing at all."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = Target("127.0.0.1", self._listener.getsockname()[1])
+        self._accepted: TransferConnection | None = None
+        self._thread = threading.Thread(target=self._set_up)
+        self._thread.start()
+
+    def _set_up(self) -> None:
+        self._accepted = TransferConnection(self._listener.accept()[0])
+        self._accepted.receive_request()
+        self._accepted.send_message(pb.BlockOpResponse(status=pb.SUCCESS))
+
+    def close(self) -> None:
+        self._thread.join()
+        self._listener.close()
+        assert self._accepted is not None
+        self._accepted.close()
+
+
+def test_a_hung_datanode_is_named_in_spite_of_heartbeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its neighbour tells, before the writer gives up and blames the first of the pipeline."""
+    monkeypatch.setattr("oastfs.datanode.mirror.SECONDS_PER_DATANODE", 0.2)
+    hung = HungDatanode()
+    with nodes(tmp_path, 1, connection_timeout_seconds=3.0) as (one,):
+        pipeline = Pipeline([one.target, hung.target], BLOCK)
+        started = time.monotonic()
+        pipeline.send(0, b"never acknowledged")
+        time.sleep(2.3)
+        pipeline.connection.send_packet(PacketHeader(0, HEARTBEAT_SEQNO, False, 0), b"", b"")
+        assert list(pipeline.ack().reply) == [pb.SUCCESS, pb.ERROR]
+        assert time.monotonic() - started < 4.2
+        pipeline.close()
+    hung.close()
