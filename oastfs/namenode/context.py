@@ -10,6 +10,7 @@ from typing import Any
 
 from oastfs.core.types import Caller, FilesystemInfo
 from oastfs.namenode.cluster import Cluster
+from oastfs.namenode.hints import Hints
 from oastfs.store.ids import IdAllocator
 from oastfs.store.table import PARTITIONS, Table
 from oastfs.store.transaction import Transaction
@@ -18,7 +19,7 @@ from oastfs.store.transaction import Transaction
 class Environment:
     """What all operations of one process share."""
 
-    __slots__ = ("block_ids", "cluster", "count", "info", "inode_ids", "random_below", "usage")
+    __slots__ = ("block_ids", "cluster", "count", "hints", "info", "inode_ids", "random_below", "usage")
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Environment:
         random_below: Callable[[int], int],
         count: Callable[[Table[Any]], int],
         usage: Callable[[], tuple[int, int]],
+        hints: Hints | None = None,
     ) -> None:
         self.info = info
         self.inode_ids = inode_ids
@@ -35,6 +37,7 @@ class Environment:
         self.random_below = random_below
         self.count = count
         self.usage = usage
+        self.hints = hints
         self.cluster = Cluster()
 
 

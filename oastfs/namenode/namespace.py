@@ -19,6 +19,7 @@ from oastfs.core.types import Caller
 from oastfs.namenode import safe_mode
 from oastfs.namenode.context import Context, Environment
 from oastfs.namenode.filesystem import load_info
+from oastfs.namenode.hints import Hints
 from oastfs.namenode.ops import READS, operation
 from oastfs.store.ids import IdAllocator
 from oastfs.store.schema import FIRST_INODE_ID, RETRY, RetryEntry
@@ -30,6 +31,9 @@ RETRY_MINUTES = 10
 RETRY_WAIT_NS = 5 * 10**8
 """A call that waited this long is taken for one that may have been carried out elsewhere. Clients wait longer
 than this before they turn to another namenode."""
+
+
+_TWO_PATHS = frozenset({"rename", "link"})
 
 
 class RetryKey(NamedTuple):
@@ -66,6 +70,7 @@ class Namespace(Metadata):
             (randomness or random.Random()).randrange,
             store.count,
             store.usage,
+            None if store.reads_inline else Hints(),
         )
         if dead_after_seconds is not None:
             self._environment.cluster.dead_after_ns = int(dead_after_seconds * 10**9)
@@ -161,6 +166,10 @@ class Namespace(Metadata):
 
 def _held_up_in_safe_mode(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(tx: Transaction, context: Context, *arguments: Any) -> Any:
+        if (hints := context.environment.hints) is not None:
+            paths = arguments[: 2 if verb in _TWO_PATHS else 1]
+            if all(isinstance(path, str) for path in paths):
+                hints.expect(tx, *paths)
         safe_mode.require_off(tx, verb, arguments[0] if arguments else "")
         return function(tx, context, *arguments)
 

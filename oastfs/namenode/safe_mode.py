@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from oastfs.core.errors import SafeMode
-from oastfs.store.schema import SETTING, Setting
+from oastfs.store.schema import SAFE_MODE, SETTING, Setting
 from oastfs.store.transaction import Transaction
-
-_KEY: Final = ("safe_mode",)
 
 ALLOWED: Final = frozenset({"safe_mode", "principal_ids", "renew_lease", "report_bad_blocks"})
 """Changing verbs that go on: they change nothing of the namespace, and writers are to outlive it."""
@@ -61,20 +59,20 @@ _DOINGS: Final = {
 
 def is_on(tx: Transaction) -> bool:
     """Whether changes are held up."""
-    return tx.get(SETTING, _KEY) is not None
+    return tx.get(SETTING, SAFE_MODE) is not None
 
 
 def switch(tx: Transaction, on: bool) -> None:
     """Hold changes up from now on, or no longer."""
     if on:
-        tx.put(SETTING, _KEY, Setting("on"))
+        tx.put(SETTING, SAFE_MODE, Setting("on"))
     else:
-        tx.delete(SETTING, _KEY)
+        tx.delete(SETTING, SAFE_MODE)
 
 
 def require_off(tx: Transaction, verb: str, subject: object = "") -> None:
     """Raise SafeMode if changes are held up; ``subject``: what ``verb`` would change."""
-    if tx.get(SETTING, _KEY) is not None:
+    if tx.get(SETTING, SAFE_MODE) is not None:
         doing = _DOINGS.get(verb, verb.replace("_", " ") + " ")
         raise SafeMode(
             f"Cannot {doing}{subject if isinstance(subject, str) else ''}. Name node is in safe mode.\n"

@@ -105,6 +105,8 @@ def resolve_slot(tx: Transaction, context: Context, path: str, writing: bool = T
     parts = split(path)
     if not parts:
         raise InvalidArgument("not possible on the root directory", path=path)
+    if context.environment.hints is not None:
+        context.environment.hints.expect(tx, path)
     if parts[0] == ".reserved" and len(parts) < 4:
         return _slot_by_id(tx, context, path, parts, writing)
     parent = _walk(tx, context, path, parts[:-1], True).inode
@@ -164,8 +166,11 @@ def _walk(
 ) -> Node:
     """The hot loop: one row a component. ``links`` are the targets that were followed so far."""
     get = tx.get
+    hints = context.environment.hints
+    if hints is not None:
+        hints.expect(tx, "/" + "/".join(parts))
     if parts and parts[0] == ".reserved":
-        node, parts = _start_by_id(tx, path, parts)
+        node, parts = _start_by_id(tx, context, path, parts)
         parent_id, name, inode = node
     else:
         parent_id, name = 0, ""
@@ -181,6 +186,8 @@ def _walk(
         entry = get(INODE, (parent_id, name))
         if entry is None:
             raise NotFound(path=path)
+        if hints is not None:
+            hints.note(parent_id, name, entry.id)
         if entry.mode & _TYPE == _SYMLINK and (follow or position != last):
             link = (parent_id, _attributes(tx, entry))
             return _walk_link(tx, context, path, link, parts[position + 1 :], follow, links or [])
@@ -225,10 +232,12 @@ def _from_id(directory_id: int, parts: list[str]) -> list[str]:
     return [".reserved", ".inodes", str(directory_id), *parts]
 
 
-def _start_by_id(tx: Transaction, path: str, parts: list[str]) -> tuple[Node, list[str]]:
+def _start_by_id(tx: Transaction, context: Context, path: str, parts: list[str]) -> tuple[Node, list[str]]:
     if len(parts) < 3 or parts[1] != ".inodes":
         raise NotFound("only /.reserved/.inodes/ID is known under /.reserved", path=path)
     node = resolve_id(tx, _inode_number(parts[2], path), path)
+    if context.environment.hints is not None:
+        context.environment.hints.note_place(node.inode.id, Place(node.parent_id, node.name))
     if node.parent_id == RECLAIM_ID:
         # Who changed it, or made something in it, would be told that it is kept, and then it would be gone.
         raise StaleHandle(path=path)
@@ -237,7 +246,7 @@ def _start_by_id(tx: Transaction, path: str, parts: list[str]) -> tuple[Node, li
 
 def _slot_by_id(tx: Transaction, context: Context, path: str, parts: list[str], writing: bool) -> Slot:
     """The slot of an inode named by id alone: where its entry is now."""
-    node, _ = _start_by_id(tx, path, parts)
+    node, _ = _start_by_id(tx, context, path, parts)
     if node.inode.id == ROOT_ID or node.parent_id in (RECLAIM_ID, ORPHANS_ID):
         raise InvalidArgument("not possible on this inode", path=path)
     return slot_in(tx, context, resolve_id(tx, node.parent_id).inode, node.name, path, writing)
@@ -399,6 +408,8 @@ def insert(tx: Transaction, context: Context, parent: Inode, name: str, inode: I
     quotas.entered(tx, parent.id, inode)
     tx.put(INODE, (parent.id, name), inode)
     tx.put(PLACE, (inode.id,), Place(parent.id, name))
+    if context.environment.hints is not None:
+        context.environment.hints.note(parent.id, name, inode.id)
     is_directory = inode.mode & _TYPE == _DIRECTORY
     if is_directory:
         tx.put(DIRECTORY, (inode.id,), Directory(inode.mtime_ns, inode.ctime_ns))

@@ -34,6 +34,9 @@ FIRST_INODE_ID: Final = 1024
 RENAME_MUTEX: Final = ("rename_mutex",)
 """Key of a counter that counts nothing: its row is there for renames of directories to lock."""
 
+SAFE_MODE: Final = ("safe_mode",)
+"""Key of the setting that is there while nothing may be changed."""
+
 SCHEMA_VERSION: Final = 1
 
 

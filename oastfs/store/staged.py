@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
 from oastfs.store.table import Index, Key, Lock, Table, V
-from oastfs.store.transaction import Transaction
+from oastfs.store.transaction import Transaction, Wanted
 
 T = TypeVar("T")
 _ABSENT: Final = object()
@@ -82,6 +82,9 @@ class StagedTransaction(Transaction):
             check_key(table, key)
         found = self._base.get_many(table, keys, lock)
         return [rows.get(key, value) for key, value in zip(keys, found, strict=True)]
+
+    def prefetch(self, wanted: Wanted) -> None:
+        self._base.prefetch(wanted)
 
     def scan(
         self,
@@ -194,7 +197,7 @@ class _Ended(Transaction):
     def _refuse(self, *arguments: object, **named: object) -> Any:
         raise TransactionMisuse("the transaction has ended")
 
-    get = get_many = scan = put = delete = _refuse
+    get = get_many = prefetch = scan = put = delete = _refuse
 
 
 ENDED: Final[Transaction] = _Ended()

@@ -7,12 +7,15 @@ transaction; ``Store.read`` and ``Store.write`` do that for it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from oastfs.store.table import Index, Key, Lock, Table, V
 
 T = TypeVar("T")
+
+Wanted = Mapping[Table[Any], Sequence[Key]]
+"""Keys of rows, by table."""
 
 
 class Transaction(ABC):
@@ -25,6 +28,13 @@ class Transaction(ABC):
     @abstractmethod
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         """Rows in the order of ``keys``: one trip to a networked engine. The workhorse."""
+
+    def prefetch(self, wanted: Wanted) -> None:
+        """Rows of several tables that are likely to be asked for: one trip to a networked engine.
+
+        A hint, which changes no answer. Nothing is done where a read costs no trip.
+        """
+        return
 
     @abstractmethod
     def scan(

@@ -312,6 +312,8 @@ def carry_out(method: Method, tx: Transaction, call: Call, message: Message) -> 
     """Run a call in a transaction; its encoded answer. Denials are worded while names can be looked up."""
     try:
         if not method.reads:
+            if (hints := call.context.environment.hints) is not None:
+                hints.expect(tx, *[getattr(message, name) for name in _path_fields(message.DESCRIPTOR)])
             safe_mode.require_off(tx, method.name, message)
         answer = method.function(tx, call, message)
     except OastError as error:

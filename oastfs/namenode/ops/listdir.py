@@ -36,6 +36,9 @@ def page_of(
     directory_id = directory.inode.id
     rows = tx.scan(INODE, (directory_id,), (after,) if after else None, limit + 1)
     nodes = [Node(directory_id, key[1], inode) for key, inode in islice(rows, limit)]  # type: ignore[arg-type]
+    if (hints := context.environment.hints) is not None:
+        for node in nodes:
+            hints.note(directory_id, node.name, node.inode.id)
     return nodes, next(rows, None) is not None
 
 

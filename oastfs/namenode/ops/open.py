@@ -18,6 +18,8 @@ def open(tx: Transaction, context: Context, path: str, offset: int, length: int)
     """One read serves a small file: its attributes and its bytes (HopsFS, Middleware'18)."""
     if offset < 0 or length < 0:
         raise InvalidArgument("offset and length may not be negative", path=path)
+    if context.environment.hints is not None:
+        context.environment.hints.expect(tx, path, content=True)
     node = tree.resolve(tx, context, path)
     if not node.is_file:
         if node.is_directory:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from oastfs.core.errors import InvalidArgument, StoreError, TransactionMisuse, Unsupported
 from oastfs.store.run import DEADLINE_SECONDS, Conflict, run
+from oastfs.store.sql_driver.batches import Batches
 from oastfs.store.sql_driver.connections import Connections
 from oastfs.store.sql_driver.layout import layouts
 from oastfs.store.sql_driver.migrations import Declared
@@ -78,6 +79,7 @@ class SqlStore(Store):
         self._tables = {
             table: Statements(layout) for table, layout in layouts(partitioned, known.tables).items()
         }
+        self._batches = Batches({table: one.layout for table, one in self._tables.items()})
         self._begin_process()
         _stores.add(self)
 
@@ -102,7 +104,7 @@ class SqlStore(Store):
     def read(self, operation: Callable[[Transaction], T]) -> T:
         def attempt() -> T:
             with self._connections.session(READ) as session:
-                tx = SqlTransaction(self._tables, session, recording=False)
+                tx = SqlTransaction(self._tables, self._batches, session, recording=False)
                 try:
                     return operation(tx)
                 finally:
@@ -133,7 +135,7 @@ class SqlStore(Store):
     def _attempt(self, operation: Callable[[Transaction], T], turn: Turn, deadline: float) -> T:
         """Run the operation once and commit what it staged."""
         with self._connections.session(WRITE) as session:
-            base = SqlTransaction(self._tables, session, recording=True)
+            base = SqlTransaction(self._tables, self._batches, session, recording=True)
             tx = StagedTransaction(base, locking=True)
             try:
                 result = operation(tx)

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
+from oastfs.store.sql_driver.batches import Batches
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.statements import Statements
 from oastfs.store.staged import Writes
 from oastfs.store.table import Index, Key, Lock, Table, V
-from oastfs.store.transaction import Transaction
+from oastfs.store.transaction import Transaction, Wanted
 
 _ABSENT: Final = object()
 _PAGE_ROWS_FIRST: Final = 64
@@ -32,8 +33,9 @@ OpenTables = dict[Table[Any], Statements]
 class SqlTransaction(Transaction):
     """One snapshot; reading only, but the base of a staged transaction with ``recording``."""
 
-    def __init__(self, tables: OpenTables, session: Session, recording: bool) -> None:
+    def __init__(self, tables: OpenTables, batches: Batches, session: Session, recording: bool) -> None:
         self._tables = tables
+        self._batches = batches
         self._session: Session | None = session
         self._recording = recording
         self._seen: dict[Table[Any], dict[Key, Any]] = {}
@@ -80,6 +82,27 @@ class SqlTransaction(Transaction):
                 value = layout.decode(row[1:]) if layout.values else layout.table.value()
                 seen[missing[row[0] - 1]] = value
         return [seen[key] for key in keys]
+
+    def prefetch(self, wanted: Wanted) -> None:
+        session = self._session or _ended()
+        missing: dict[Table[Any], list[Key]] = {}
+        for table, keys in wanted.items():
+            _opened(self._tables, table)
+            seen = self._seen.setdefault(table, {})
+            if left := [key for key in dict.fromkeys(keys) if key not in seen]:
+                missing[table] = left
+        if sum(map(len, missing.values())) < 2:
+            return  # asking for it when it is wanted takes no longer
+        batch = self._batches.of(tuple(missing))
+        arguments: list[Any] = []
+        for table, left in missing.items():
+            for key in left:
+                check_key(table, key)
+            arguments += zip(*map(batch.layouts[table].key_arguments, left), strict=True)
+            self._seen[table].update(dict.fromkeys(left))
+        for row in session.fetch(batch.statement, [list(column) for column in arguments]):
+            table, place, value = batch.decode(row)
+            self._seen[table][missing[table][place - 1]] = value
 
     def scan(
         self,
