@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.harness.skips import SkipWatch
+
 if TYPE_CHECKING:
     from oastfs.client import Filesystem
     from oastfs.namenode.namespace import Namespace
@@ -27,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Tests wait for syncs most of the time, and prove nothing by it: they kill processes, not machines.
     """
+    config.pluginmanager.register(SkipWatch())
     if config.option.basetemp or hasattr(config, "workerinput"):
         return
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES_MIN:
