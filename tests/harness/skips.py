@@ -11,7 +11,7 @@ import re
 import pytest
 
 ALLOWED = re.compile(r"torch|OASTFS_REFERENCE_HDFS")
-"""PyTorch's builds are too large to be installed for tests; a real HDFS is compared with where there is one."""
+"""PyTorch is too large to be installed for tests; a real HDFS is compared with where there is one."""
 
 
 class SkipWatch:
