@@ -64,6 +64,14 @@ def database(postgresql: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
+def empty_database(postgresql: PostgresServer) -> Iterator[str]:
+    """The address of a database without anything in it."""
+    name = postgresql.create_database()
+    yield postgresql.url(name)
+    postgresql.drop_database(name)
+
+
+@pytest.fixture
 def metadata_url(tmp_path: Path) -> str:
     """The address of an embedded store in the test's directory, with an empty filesystem."""
     from oastfs.cli.stores import FormatRequest, format_new

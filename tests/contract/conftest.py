@@ -9,8 +9,11 @@ import pytest
 
 from oastfs.store import open_store
 from oastfs.store.transaction import Store
+from tests.harness.postgresql import PostgresServer
 
 DRIVERS = ("lmdb", "postgresql")
+VARIANTS = ("psycopg3", "partitioned")
+"""Of the SQL driver, for tests of what may differ: psycopg 3, and the layout for engines that shard."""
 
 
 class StoreFactory:
@@ -30,12 +33,37 @@ class StoreFactory:
             store.close()
 
 
-@pytest.fixture(params=DRIVERS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Everything runs on every driver; rows and scans on their variants, too."""
+    if "store_url" in metafunc.fixturenames:
+        deep = metafunc.module.__name__.endswith(("test_rows", "test_scan"))
+        metafunc.parametrize("store_url", DRIVERS + VARIANTS if deep else DRIVERS, indirect=True)
+
+
+@pytest.fixture
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the one store of a test is. A new driver adds a case here."""
     if request.param == "lmdb":
         return f"lmdb://{tmp_path}/store"
-    return str(request.getfixturevalue("database"))
+    if request.param == "partitioned":
+        return str(request.getfixturevalue("partitioned_database"))
+    url = str(request.getfixturevalue("database"))
+    return url.replace("+psycopg2", "+psycopg") if request.param == "psycopg3" else url
+
+
+@pytest.fixture(scope="session")
+def partitioned_databases(postgresql: PostgresServer) -> str:
+    """The name of a database whose tables have the partition in their keys."""
+    name = postgresql.create_database()
+    open_store(postgresql.url(name), create=True, partition_column=True).close()
+    return name
+
+
+@pytest.fixture
+def partitioned_database(postgresql: PostgresServer, partitioned_databases: str) -> str:
+    """Its address, when it has been emptied."""
+    postgresql.empty(partitioned_databases)
+    return postgresql.url(partitioned_databases)
 
 
 @pytest.fixture

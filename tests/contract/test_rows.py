@@ -117,3 +117,32 @@ def test_usage(store: Store) -> None:
     used_bytes, free_bytes = store.usage()
     assert used_bytes > 1000 * 8
     assert free_bytes > 0
+
+
+@pytest.mark.parametrize("through", ["read", "write"])
+def test_prefetching_changes_no_answer(store: Store, through: str) -> None:
+    fill(store, 1, ["a", "b"])
+    store.write(lambda tx: (tx.put(LEASE, ("x",), Lease(1)), tx.put(LINK, (1, 2, "c"), Link())))
+
+    def operation(tx: Transaction) -> list[object]:
+        wanted = {INODE: [(1, "b"), (1, "no"), (1, "b")], LEASE: [("x",), ("y",)], LINK: [(1, 2, "c")]}
+        tx.prefetch(wanted)
+        tx.prefetch({})
+        tx.prefetch({INODE: [], CONTENT: [(5,)]})
+        if through == "write":
+            tx.put(LEASE, ("y",), Lease(2))
+            tx.delete(INODE, (1, "a"))
+            tx.prefetch(wanted)
+        found: list[object] = [tx.get(INODE, (1, name)) for name in ("a", "b", "no")]
+        return [*found, tx.get(LEASE, ("x",)), tx.get(LEASE, ("y",)), tx.get(LINK, (1, 2, "c"))]
+
+    written = through == "write"
+    expected = [
+        None if written else inode(0),
+        inode(1),
+        None,
+        Lease(1),
+        Lease(2) if written else None,
+        Link(),
+    ]
+    assert getattr(store, through)(operation) == expected

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from oastfs.client import connect
 from tests.harness.cluster import Cluster, run_oastfs
-from tests.harness.postgresql import PostgresServer
 from tests.harness.up import Up
 
 SMALL = b"small" * 100
 LARGE = os.urandom(3 << 20)
-
-
-@pytest.fixture
-def empty_database(postgresql: PostgresServer) -> Iterator[str]:
-    """The address of a database without anything in it."""
-    name = postgresql.create_database()
-    yield postgresql.url(name)
-    postgresql.drop_database(name)
 
 
 @pytest.mark.timeout(300)
