@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from oastfs.client import connect
 from tests.harness.cluster import Cluster, run_oastfs
+from tests.harness.postgresql import PostgresServer
 from tests.harness.up import Up
+from tests.harness.waiting import wait_until
 
 SMALL = b"small" * 100
 LARGE = os.urandom(3 << 20)
+
+
+@pytest.fixture
+def crashing_postgresql() -> Iterator[PostgresServer]:
+    """A server of the test's own."""
+    server = PostgresServer()
+    yield server
+    server.remove()
 
 
 @pytest.mark.timeout(300)
@@ -52,6 +63,51 @@ def test_two_namenodes_one_of_which_is_killed(
         assert direct.read_bytes("/after") == LARGE[: 2 << 20]
         direct.write_bytes("/direct", SMALL)
     assert run_oastfs("cat", f"{empty_database}!/direct").stdout.encode() == SMALL
+
+
+@pytest.mark.timeout(300)
+def test_a_crash_of_the_database_loses_nothing_that_was_acknowledged(
+    crashing_postgresql: PostgresServer, make_cluster: Callable[..., Cluster]
+) -> None:
+    """Twice, under four writers. Calls wait for the server; only those just being committed may fail."""
+    server = crashing_postgresql
+    url = server.url(server.create_database())
+    cluster = make_cluster(namenodes=2, datanodes=0, metadata=[url])
+    cluster.allow_in_logs(".*")  # a database that is gone is complained of
+    acknowledged: list[str] = []
+    refused: list[str] = []
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        with connect(cluster.url) as fs:
+            turn = 0
+            while not stop.is_set():
+                turn += 1
+                path = f"/{number}.{turn}"
+                try:
+                    fs.write_bytes(path, path.encode())
+                    acknowledged.append(path)
+                except OSError as error:
+                    refused.append(str(error))
+
+    writers = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for _ in range(2):
+        before = len(acknowledged)
+        wait_until(lambda before=before: len(acknowledged) > before + 50, "files to be written", 60)
+        server.stop(signal.SIGQUIT)
+        server.start()
+    before = len(acknowledged)
+    wait_until(lambda: len(acknowledged) > before + 50, "files to be written again", 60)
+    stop.set()
+    for writer in writers:
+        writer.join(60)
+        assert not writer.is_alive(), "a writer hangs"
+    assert all("not known whether" in one for one in refused), refused
+    with connect(cluster.url) as fs:
+        found = dict(zip(acknowledged, fs.read_many(acknowledged), strict=True))
+    assert found == {path: path.encode() for path in acknowledged}
 
 
 @pytest.mark.timeout(300)

@@ -32,8 +32,10 @@ T = TypeVar("T")
 THREADS: Final = 16
 FREE_BYTES: Final = 1 << 50
 """PostgreSQL does not tell how much its disk has left; it tells when there is nothing left."""
-_EXACT_PAGES: Final = 1000
-"""Tables up to this size are counted, larger ones are guessed from what the planner knows."""
+_EXACT_BYTES: Final = 8 << 20
+"""Tables up to this size are counted; of larger ones the server's statistics are believed."""
+_ASK_SECONDS: Final = 5.0
+"""How long a figure is waited for when the database does not answer."""
 _CLOSE_POLL_SECONDS: Final = 0.001
 
 _log = logging.getLogger(__name__)
@@ -213,12 +215,15 @@ class SqlStore(Store):
     def count(self, table: Table[Any]) -> int:
         def ask(connection: Any) -> int:
             name = self._tables[table].layout.name
-            guess = connection.execute(
-                sa.text("SELECT reltuples, relpages FROM pg_class WHERE oid = CAST(:name AS regclass)"),
+            size_bytes, guess = connection.execute(
+                sa.text(
+                    "SELECT pg_relation_size(oid), greatest(reltuples, pg_stat_get_live_tuples(oid)) "
+                    "FROM pg_class WHERE oid = CAST(:name AS regclass)"
+                ),
                 {"name": name},
             ).one()
-            if guess[0] >= 0 and guess[1] > _EXACT_PAGES:
-                return int(guess[0])
+            if size_bytes > _EXACT_BYTES:
+                return int(guess)
             return int(connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar())
 
         return self._ask(ask)
@@ -226,7 +231,7 @@ class SqlStore(Store):
     def _ask(self, question: Callable[[Any], T]) -> T:
         self._enter()
         try:
-            return run(lambda: self._connections.ask(question), deadline_seconds=DEADLINE_SECONDS)
+            return run(lambda: self._connections.ask(question), deadline_seconds=_ASK_SECONDS)
         finally:
             self._leave()
 

@@ -151,7 +151,7 @@ def reference(tmp_path: Path) -> Iterator[Namespace]:
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES))
-@pytest.mark.parametrize("others", [4, pytest.param(len(CHANGES), marks=pytest.mark.long)])
+@pytest.mark.parametrize("others", [2, pytest.param(len(CHANGES), marks=pytest.mark.long)])
 def test_pairs_of_changes(
     name: str, others: int, namenodes: tuple[Namespace, Namespace], reference: Namespace
 ) -> None:
