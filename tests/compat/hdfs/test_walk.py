@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oastfs.client import Filesystem
 from tests.compat.hdfs.conftest import HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, Face, GoHdfs, Mounted
+from tests.harness.cluster import Cluster
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
@@ -24,7 +27,10 @@ INLINE_LIMIT = 64 << 10
 class Walk:
     """The files, and what they should hold."""
 
-    def __init__(self, seed: int, faces: Callable[[str], Face], mounted: Mounted, place: HdfsPlace) -> None:
+    def __init__(
+        self, seed: int, faces: Callable[[str], Face], mounted: Mounted, place: HdfsPlace, fs: Filesystem
+    ) -> None:
+        self.fs = fs
         self.chance = random.Random(seed)
         self.faces = [faces(name) for name in FACES]
         self.go: Any = faces("gohdfs")
@@ -67,9 +73,9 @@ class Walk:
         self.contents[path] = before + data
 
     def is_extended(self, path: str) -> bool:
-        """Whether HDFS clients cannot append: inline, but longer than what is inline."""
-        found = os.stat(self.mounted.at(path))
-        return bool(found.st_size > INLINE_LIMIT and found.st_blocks * 512 <= INLINE_LIMIT + 4096)
+        """Whether HDFS clients cannot append: inline, but extended beyond what is inline."""
+        found = self.fs.stat(path)
+        return found.is_inline and found.length > INLINE_LIMIT
 
     def overwrite(self, path: str, face: Face) -> None:
         content = bytearray(self.contents[path])
@@ -129,21 +135,27 @@ class Walk:
             raise AssertionError(f"{face.name} reads {path} otherwise: {lengths}, from {first} on")
 
 
-def walk(seed: int, steps: int, faces: Any, mounted: Mounted, place: HdfsPlace) -> None:
-    one = Walk(seed, faces, mounted, place)
-    try:
-        for _ in range(steps):
-            one.step()
-    except BaseException:
-        print(f"seed {seed}", *one.told[-60:], sep="\n")
-        raise
+@pytest.fixture
+def walk(faces: Any, hdfs_mount: Path, place: HdfsPlace, hdfs_cluster: Cluster) -> Callable[[int, int], None]:
+    """Walks from a seed for some steps."""
+
+    def run(seed: int, steps: int) -> None:
+        one = Walk(seed, faces, Mounted(hdfs_mount), place, hdfs_cluster.connect())
+        try:
+            for _ in range(steps):
+                one.step()
+        except BaseException:
+            print(f"seed {seed}", *one.told[-60:], sep="\n")
+            raise
+
+    return run
 
 
-def test_short_walk(faces: Any, hdfs_mount: Any, place: HdfsPlace) -> None:
-    walk(random.SystemRandom().randrange(1 << 32), 120, faces, Mounted(hdfs_mount), place)
+def test_short_walk(walk: Callable[[int, int], None]) -> None:
+    walk(random.SystemRandom().randrange(1 << 32), 120)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
-def test_long_walk(seed: int, faces: Any, hdfs_mount: Any, place: HdfsPlace) -> None:
-    walk(seed, 1500, faces, Mounted(hdfs_mount), place)
+def test_long_walk(seed: int, walk: Callable[[int, int], None]) -> None:
+    walk(seed, 1500)
