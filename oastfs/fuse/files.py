@@ -8,6 +8,7 @@ content is read and written as the superuser.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,6 +55,9 @@ class Files:
         """open(2) of an existing file. An operation if it has to wait."""
         if inode_id in self._handles.removing:
             raise StaleHandle(path=str(inode_id))
+        closing = self._handles.closing.get(inode_id)
+        if closing is not None:
+            return self._open_when_closed(closing, inode_id, flags, kill_set_id)
         opened = self._metadata.open(SUPERUSER, f"{INODES}{inode_id}")
         writable = flags & ACCESS_MODE != os.O_RDONLY
         entry = self._acquire(opened, writable)
@@ -64,6 +68,14 @@ class Files:
         if flags & os.O_TRUNC and writable:
             return self._truncated(entry, opening, kill_set_id)
         return opening
+
+    def _open_when_closed(
+        self, closing: threading.Event, inode_id: int, flags: int, kill_set_id: bool
+    ) -> Operation[Opening]:
+        """Two writers of one mount would take a file's blocks from each other, over and over."""
+        yield Wait(closing.wait)
+        opening = self.open(inode_id, flags, kill_set_id)
+        return opening if isinstance(opening, Opening) else (yield from opening)
 
     def create(
         self, parent_id: int, name: str, mode: int, umask: int, flags: int, caller: Caller
@@ -221,10 +233,15 @@ class Files:
             if entry.handles:
                 return
             del self._open[inode_id]
-        if dirty or (entry.writable and not entry.small):
-            yield Wait(entry.file.close)
-        else:
-            entry.file.close()  # nothing to send
+            closed = self._handles.closing[inode_id] = threading.Event()
+        try:
+            if dirty or (entry.writable and not entry.small):
+                yield Wait(entry.file.close)
+            else:
+                entry.file.close()  # nothing to send
+        finally:
+            del self._handles.closing[inode_id]
+            closed.set()
         if entry.kept:
             yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
 

@@ -92,6 +92,8 @@ class Handles:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.open: dict[int, OpenInode] = {}
+        self.closing: dict[int, threading.Event] = {}
+        """Inodes whose last handle is gone while the end of what was written is still being told."""
         self.removing: set[int] = set()
         """Inodes about to lose their last name, which nobody had open when that began."""
         self.told = Remembered()
