@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,8 +42,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store_url(tmp_path: Path) -> str:
-    """Where the store of a test is; tests of operations have it elsewhere, too."""
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the store of a test is: embedded, or in a database with OASTFS_TEST_STORE=postgresql.
+
+    Tests of operations run on both.
+    """
+    if os.environ.get("OASTFS_TEST_STORE") == "postgresql":
+        return str(request.getfixturevalue("database"))
     return f"lmdb://{tmp_path}/store"
 
 
