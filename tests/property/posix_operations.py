@@ -411,8 +411,8 @@ class Operations(Tree):
         self, caller: Caller, base: Node, missing: list[str], mode: int, unmasked: int = -1
     ) -> Node:
         for name in missing:
-            # mkdir -p: those on the way can be used by who makes them.
-            made = self.new_node(caller, base, stat.S_IFDIR, mode | 0o300, unmasked)
+            # mkdir -p: those on the way can be used by who makes them, and are not sticky.
+            made = self.new_node(caller, base, stat.S_IFDIR, (mode & 0o777) | 0o300, unmasked)
             base = self.put(base, name, made).node
         return base
 
