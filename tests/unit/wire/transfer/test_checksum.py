@@ -6,7 +6,7 @@ import zlib
 
 import google_crc32c
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oastfs.wire.transfer.checksum import (
@@ -71,6 +71,7 @@ def test_prefix_of_a_chunk_is_found_by_its_checksum(chunk: bytes, data: st.DataO
     assert found >= covered
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 5000))
 def test_zeros_are_added_to_a_crc_without_reading_them(data: bytes, count: int) -> None:
     assert extend_by_zeros(crc32c(data), count) == crc32c(data + bytes(count))

@@ -67,7 +67,7 @@ def test_ranges(offset: int, length: int, checksums: bool) -> None:
     assert read(block_of(CONTENT), offset, length, checksums) == CONTENT[offset : offset + length]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 3000), st.integers(0, 200_000), st.booleans(), st.data())
 def test_data_and_then_zeros(held: int, zeros: int, checksums: bool, data: st.DataObject) -> None:
     whole = CONTENT[:held] + bytes(zeros)
@@ -114,7 +114,7 @@ def plain_md5(data: bytes) -> bytes:
     return hashlib.md5(b"".join(crcs)).digest()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 200_000), st.integers(0, 100_000), st.integers(0, 300_000))
 def test_digests(held: int, zeros: int, asked: int) -> None:
     whole = CONTENT[:held] + bytes(zeros)

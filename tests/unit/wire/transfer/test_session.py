@@ -111,7 +111,7 @@ def test_the_longest_message_is_taken() -> None:
     assert (session.next_request() or [None])[0] is Op.READ_BLOCK
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_mutated_streams(data: st.DataObject) -> None:
     stream = bytearray(STREAM)
@@ -135,7 +135,7 @@ def test_mutated_streams(data: st.DataObject) -> None:
     assert len(session) <= len(stream)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=10))
 def test_random_streams(pieces: list[bytes]) -> None:
     session = ServingSession()
