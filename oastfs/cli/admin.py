@@ -13,6 +13,7 @@ from oastfs.cli.failure import ExitCode, UsageFailure
 from oastfs.cli.location import LOCATION, URL_VARIABLE, Location, split
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.target import filesystem
+from oastfs.core.secrets import without_password
 from oastfs.core.types import DatanodeReport, FilesystemInfo, NamenodeReport, StorageStatus
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def format_command(
     from oastfs.cli.stores import FormatRequest, format_new
 
     info = format_new(metadata, FormatRequest(replication or 1, inline_limit, block_size))
-    click.echo(f"made filesystem {info.filesystem_id} on {' '.join(metadata)}")
+    click.echo(f"made filesystem {info.filesystem_id} on {' '.join(map(without_password, metadata))}")
 
 
 @click.command()

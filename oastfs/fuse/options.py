@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from oastfs.core.errors import InvalidArgument
+from oastfs.core.secrets import without_password
 
 BINDINGS = ("auto", "kernel", "mfusepy")
 
@@ -53,4 +54,4 @@ class MountConfig:
     @property
     def source(self) -> str:
         """What ``mount`` and ``df`` show as the device."""
-        return "oastfs#" + self.url
+        return "oastfs#" + without_password(self.url)
