@@ -125,3 +125,19 @@ def test_up_with_its_metadata_in_a_database(tmp_path: Path, empty_database: str)
         up.ensure_stopped()
     up.check_logs()
     run_oastfs("fsck", empty_database)
+
+
+@pytest.mark.timeout(120)
+def test_a_mount_straight_on_the_database(empty_database: str, make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(datanodes=1, replication=1, metadata=[empty_database])
+    mount = cluster.mount(empty_database)
+    (mount / "d").mkdir()
+    (mount / "d/small").write_bytes(SMALL)
+    (mount / "large").write_bytes(LARGE)
+    (mount / "d").rename(mount / "e")
+    assert (mount / "e/small").read_bytes() == SMALL
+    with connect(cluster.url) as fs:
+        assert fs.read_bytes("/large") == LARGE
+        fs.write_bytes("/e/other", SMALL)
+    wait_until(lambda: (mount / "e/other").read_bytes() == SMALL, "what a namenode's client wrote", 10)
+    assert sorted(path.name for path in (mount / "e").iterdir()) == ["other", "small"]
