@@ -271,4 +271,5 @@ def _content(tx: Transaction, context: Context, inode: Inode) -> bytes:
     if inode.flags & Flag.BLOCKS or inode.length > context.info.inline_limit:
         return b""
     row = tx.get(CONTENT, (inode.id,)) if inode.length else None
-    return b"" if row is None else row.data[: inode.length].ljust(inode.length, b"\0")
+    data = b"" if row is None else row.data  # without a row it is all zeros
+    return data[: inode.length].ljust(inode.length, b"\0")

@@ -145,11 +145,18 @@ def test_sparse_files(readers: list[Face], mounted: Mounted, place: HdfsPlace) -
 
 
 @pytest.mark.parametrize("start", [0, BLOCK_BYTES - 10])
+@pytest.mark.parametrize("hole", [10, BLOCK_BYTES + 100_000])
 def test_append_after_a_hole(
-    start: int, readers: list[Face], mounted: Mounted, hdfs_native: Face, faces: Any, place: HdfsPlace
+    start: int,
+    hole: int,
+    readers: list[Face],
+    mounted: Mounted,
+    hdfs_native: Face,
+    faces: Any,
+    place: HdfsPlace,
 ) -> None:
     """HDFS clients append to files that only the mount can make."""
-    expected = content(start) + bytes(BLOCK_BYTES + 100_000)
+    expected = content(start) + bytes(hole)
     mounted.write(place / "file", content(start))
     os.truncate(mounted.at(place / "file"), len(expected))
     for face in (hdfs_native, faces("pyarrow")):
