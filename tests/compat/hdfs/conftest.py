@@ -22,6 +22,7 @@ from tests.harness.cluster import HOST, Cluster
 
 CLIENTS = ["hdfs-native", "hdfs-fsspec", "gohdfs", "rclone", "pyarrow"]
 """By the hdfs:// address."""
+APPENDING = [name for name in CLIENTS if name not in (GoHdfs.name, Rclone.name)]
 OWN = ["mount", "oastfs-fsspec", "oastfs"]
 """OastFS's own."""
 
@@ -140,4 +141,10 @@ def make_face(name: str, address: str, request: pytest.FixtureRequest) -> Face:
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest, faces: Any) -> Face:
     """Each HDFS client in turn."""
+    return faces(request.param)
+
+
+@pytest.fixture(params=APPENDING)
+def appending_client(request: pytest.FixtureRequest, faces: Any) -> Face:
+    """Each HDFS client that can append."""
     return faces(request.param)

@@ -161,7 +161,8 @@ def test_no_call_fails_when_the_namenode_in_use_is_killed(
     record_property("longest_call_seconds", round(loop.longest_seconds, 2))
     print(f"{kind}: longest call {undisturbed_seconds:.2f} s, with kills {loop.longest_seconds:.2f} s")
     assert face.read(f"/loop-{kind}/kept") == b"small and inline"
-    assert len(face.sizes(f"/loop-{kind}")) == 1 + loop.uncertain
+    # Of a change whose answer was lost it is not known whether it was made.
+    assert 1 <= len(face.sizes(f"/loop-{kind}")) <= 1 + loop.uncertain
 
 
 @pytest.mark.parametrize("kind", ["native", "arrow"])
