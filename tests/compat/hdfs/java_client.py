@@ -210,8 +210,10 @@ class JavaClient:
 
     def do_locations(self, path: str) -> Any:
         found = self.namenode.getBlockLocations(path, 0, 1 << 40)
-        lengths = [block.getBlockSize() for block in found.getLocatedBlocks()]
-        return found.getFileLength(), lengths, found.isUnderConstruction(), found.isLastBlockComplete()
+        # An inline file that was taken up again has no block but the one that is being written.
+        is_open = found.isUnderConstruction()
+        lengths = [] if is_open else [block.getBlockSize() for block in found.getLocatedBlocks()]
+        return found.getFileLength(), lengths, is_open, found.isLastBlockComplete()
 
     def do_chmod(self, path: str, mode: int) -> Any:
         return self.namenode.setPermission(path, self._mode(mode))
