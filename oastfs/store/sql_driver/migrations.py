@@ -90,14 +90,20 @@ def _find(connection: Any, declared: Declared, database: str) -> tuple[int, bool
     encoding = connection.execute(sa.text("SHOW server_encoding")).scalar()
     if encoding != "UTF8":
         raise WrongStore(f"the database's encoding is {encoding}; a store needs UTF8", path=database)
-    marked = connection.execute(sa.text("SELECT to_regclass(:name)"), {"name": _VERSIONS}).scalar()
-    if marked is None:
-        present = connection.execute(
-            sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": SCHEMA}
-        ).scalar()
-        if present is not None:
-            raise WrongStore(f"the database has a schema {SCHEMA!r} that is not a store", path=database)
+    # One statement for both, and one that reads the catalogue: another process may be making them now, and
+    # to_regclass answers from a cache that hears of it late.
+    present = connection.execute(
+        sa.text(
+            "SELECT marker.oid FROM pg_catalog.pg_namespace AS space LEFT JOIN pg_catalog.pg_class AS marker "
+            "ON marker.relnamespace = space.oid AND marker.relname = 'schema_version' "
+            "WHERE space.nspname = :name"
+        ),
+        {"name": SCHEMA},
+    ).first()
+    if present is None:
         return None
+    if present[0] is None:
+        raise WrongStore(f"the database has a schema {SCHEMA!r} that is not a store", path=database)
     row = connection.execute(
         sa.text(f"SELECT version, partitioned FROM {_VERSIONS} ORDER BY version DESC LIMIT 1")
     ).first()
