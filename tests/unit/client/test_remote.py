@@ -295,7 +295,7 @@ def test_deadline_of_a_namenode_that_is_silent() -> None:
         remote = RemoteMetadata([(HOST, port)], timeout_seconds=0.3)
         for _ in range(2):
             started = time.monotonic()
-            with pytest.raises(DeadlineExceeded, match=rf"127.0.0.1:{port} did not answer in 0\.\d+ s"):
+            with pytest.raises(DeadlineExceeded, match=rf"127.0.0.1:{port} did not answer in 0\.(3|2\d*) s"):
                 remote.stat(ROOT, "/")
             assert 0.2 < time.monotonic() - started < 5
         assert not remote._free

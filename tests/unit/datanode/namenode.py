@@ -27,6 +27,7 @@ class RecordingNamenode(ControlServicer):
         self.client_address = "namenode-1:8020"
         self.inline_limit = 0
         self.takes_inline = True
+        self.answers_offers = True
         self.staged: dict[int, tuple[int, bytes]] = {}
         """Block id to stamp and bytes."""
         self.inline: dict[int, bytes] = {}
@@ -102,6 +103,8 @@ class RecordingNamenode(ControlServicer):
         self, request: pb.StoreInlineRequest, rpc: grpc.ServicerContext
     ) -> pb.StoreInlineResponse:
         assert request.datanode_id == 7
+        if not self.answers_offers:
+            rpc.abort(grpc.StatusCode.UNAVAILABLE, "the namenode is stopping")
         if self.takes_inline:
             self.staged[request.block_id] = (request.generation_stamp, request.data)
         return pb.StoreInlineResponse(accepted=self.takes_inline)

@@ -92,11 +92,18 @@ def test_a_staged_block_that_becomes_a_block_is_synced(namenode: RecordingNameno
 
 def test_without_an_answer_it_is_a_block(namenode: RecordingNamenode, start: Run) -> None:
     node = start()
+    namenode.answers_offers = False
+    write_block([node.target], BLOCK, SMALL)
+    assert node.store.get(1024, 5).final and offers(node) == {"unanswered": 1}
+    assert not namenode.staged
+
+
+def test_without_a_namenode_it_is_a_block(namenode: RecordingNamenode, start: Run) -> None:
+    """Whether it is offered depends on whether a heartbeat found out before."""
+    node = start()
     namenode.stop()
     write_block([node.target], BLOCK, SMALL)
-    assert node.store.get(1024, 5).final
-    # A heartbeat may have told before that nobody answers; then nothing is offered.
-    assert offers(node) in ({}, {"unanswered": 1})
+    assert node.store.get(1024, 5).final and "taken" not in offers(node)
     namenode.outcomes[1024] = KEEP
     namenode.start()
     wait_until(lambda: not node.datanode.small_blocks.watched, "the replica's fate to be known")
