@@ -62,7 +62,7 @@ def test_a_small_block_is_staged_before_it_is_acknowledged(namenode: RecordingNa
     assert read_block(node.target, BLOCK, 0, len(SMALL)) == SMALL, "readers have it meanwhile"
     namenode.outcomes[1024] = DISCARD
     wait_until(lambda: node.store.find(1024) is None, "the replica to be removed")
-    assert node.datanode.small_blocks.watched == 0
+    wait_until(lambda: not node.datanode.small_blocks.watched, "the replica to be forgotten")
 
 
 def test_a_block_that_it_has_to_be_stays(namenode: RecordingNamenode, start: Run) -> None:
