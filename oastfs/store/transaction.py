@@ -97,6 +97,10 @@ class Store(ABC):
     def usage(self) -> tuple[int, int]:
         """Bytes that the store takes on disk, and bytes still free for it."""
 
+    def trips(self) -> int:
+        """How often the engine was asked across a connection so far, counted for measurements."""
+        return 0
+
     def count(self, table: Table[Any]) -> int:
         """About how many rows a table has. Drivers that keep such figures answer at once."""
         return self.read(lambda tx: sum(1 for _ in tx.scan(table)))

@@ -243,6 +243,7 @@ class Namenode:
         gauge("oastfs_rpc_in_flight", "Calls that wait for the store.", rpc.in_flight)
         gauge("oastfs_store_used_bytes", "Space that the store takes.", lambda: store.usage()[0])
         gauge("oastfs_store_free_bytes", "Space left for the store.", lambda: store.usage()[1])
+        gauge("oastfs_store_trips", "Trips to the database so far.", store.trips)
 
 
 def _open(config: NamenodeConfig) -> Store:

@@ -212,6 +212,9 @@ class SqlStore(Store):
 
         return self._ask(ask), FREE_BYTES
 
+    def trips(self) -> int:
+        return self.traffic.trips
+
     def count(self, table: Table[Any]) -> int:
         def ask(connection: Any) -> int:
             name = self._tables[table].layout.name

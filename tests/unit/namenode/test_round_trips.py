@@ -13,7 +13,6 @@ from oastfs.core.types import SUPERUSER
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
-from oastfs.store.sql_driver.store import SqlStore
 from tests.unit.namenode.conftest import finish
 
 ROOT = SUPERUSER
@@ -36,10 +35,9 @@ def namespace(database: str) -> Iterator[Namespace]:
 
 def trips(namespace: Namespace, call: Callable[[], Any]) -> int:
     store = namespace.store
-    assert isinstance(store, SqlStore)
-    before = store.traffic.trips
+    before = store.trips()
     call()
-    return store.traffic.trips - before
+    return store.trips() - before
 
 
 TRIPS = {

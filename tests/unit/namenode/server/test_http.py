@@ -59,6 +59,7 @@ def test_metrics_count_calls_and_errors(endpoints: Endpoints, remote: RemoteMeta
     assert found["oastfs_rpc_connections_accepted_total", ""] == 1
     assert found["oastfs_rpc_in_flight", ""] == 0
     assert found["oastfs_store_used_bytes", ""] > 0
+    assert found["oastfs_store_trips", ""] == 0, "the embedded store is asked without trips"
     assert found["oastfs_store_free_bytes", ""] > 0
     assert found["process_resident_memory_bytes", ""] > 0
 
