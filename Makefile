@@ -8,6 +8,7 @@ MOUNT ?= ./mnt
 UP_OPTIONS ?=
 PYTEST_OPTIONS ?=
 RESULTS := build/test-results.xml
+IN_C := $(shell find oastfs -name '*.c')
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long lint format bench bench-compare protobuf setup-run setup-test clean
@@ -56,11 +57,11 @@ setup-test:
 	@bash scripts/setup_debian.sh test
 	@$(MAKE) -s --no-print-directory $(VENV)/stamp-test
 
-$(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh
+$(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh $(IN_C)
 	@bash scripts/setup_venv.sh $(VENV) -e .
 	@touch $@
 
-$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_tools.py scripts/build_libhdfs.sh
+$(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_tools.py scripts/build_libhdfs.sh $(IN_C)
 	@bash scripts/setup_venv.sh $(VENV) -e '.[dev,compat]'
 	@$(BIN)/python scripts/setup_hadoop_tools.py $(VENV)/share/hadoop-tools
 	@bash scripts/build_libhdfs.sh $(VENV)
@@ -75,4 +76,5 @@ $(VENV)/stamp-tensorflow-io: Makefile scripts/setup_venv.sh
 clean: ## Remove what was built and installed here (not the store in .oastfs)
 	@if mountpoint -q '$(MOUNT)'; then echo 'mounted at $(MOUNT): stop `make run` first'; exit 1; fi
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find oastfs -name '*.so' -delete
 	find oastfs tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

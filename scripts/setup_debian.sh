@@ -31,6 +31,10 @@ if [ "$purpose" = test ]; then
     need tar tar
     need unshare util-linux
     [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+    # What is in C is compiled when OastFS is installed, if that is possible; tests compare it with Python.
+    python=$(bash "$find_python" 2>/dev/null) || python=
+    headers='import os, sysconfig; exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+    { [ -n "$python" ] && "$python" -c "$headers"; } || missing+=(python3-dev)
     # A JDK, not only a JRE: libhdfs.so is compiled against its jni.h.
     bash "$(dirname "$0")/find_jdk.sh" >/dev/null 2>&1 || missing+=(default-jdk-headless)
 fi

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from oastfs.store.table import Index, Key, Lock, Table, V
 
@@ -16,6 +16,18 @@ T = TypeVar("T")
 
 Wanted = Mapping[Table[Any], Sequence[Key]]
 """Keys of rows, by table."""
+
+
+class EncodedRows(NamedTuple, Generic[V]):
+    """Rows as bytes, for who makes other bytes of them by the thousand.
+
+    In a key an ID is 8 bytes, big-endian, and a TEXT that ends it is UTF-8; a value is a MessagePack array of
+    the row's fields in their order, of which old rows may lack some at the end.
+    """
+
+    rows: list[tuple[bytes, bytes]]
+    decode: Callable[[bytes, bytes], tuple[Key, V]]
+    """The row of a key and a value. Raises StoreError if it is damaged."""
 
 
 class Transaction(ABC):
@@ -53,6 +65,12 @@ class Transaction(ABC):
         still the table's. An empty prefix, or an index, asks every shard. Sees this transaction's own
         writes; rows written while iterating may or may not appear.
         """
+
+    def scan_encoded(
+        self, table: Table[V], prefix: Key, after: Key | None = None, *, limit: int
+    ) -> EncodedRows[V] | None:
+        """As ``scan``, of at most ``limit`` rows at once, as the engine has them; None if it has no bytes."""
+        return None
 
     @abstractmethod
     def put(self, table: Table[V], key: Key, value: V) -> None:

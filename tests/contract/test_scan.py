@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -253,3 +254,35 @@ def test_foreign_index_and_bad_bounds_are_misuse(store: Store, through: str) -> 
     ):
         with pytest.raises(TransactionMisuse):
             run(lambda tx, how=how: list(tx.scan(REPLICA, **how)))
+
+
+# --- rows as bytes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [0, 1, 16, 17, 64, 300, 5000])
+def test_encoded_rows_are_those_of_a_scan(store: Store, limit: int) -> None:
+    for directory, count in ((1, 3), (2, 300), (3, 20)):
+        fill(store, directory, [f"n{number:04}" for number in range(count)])
+
+    def both(tx: Transaction) -> None:
+        after: list[str | None] = [None, "n0000", "n0004", "n00045", "n0299", "", "z", "a"]
+        for directory, name in itertools.product((1, 2, 3, 4), after):
+            after_key = None if name is None else (name,)
+            encoded = tx.scan_encoded(INODE, (directory,), after_key, limit=limit)
+            if encoded is None:
+                return
+            expected = list(tx.scan(INODE, (directory,), after_key, limit))
+            assert [encoded.decode(*row) for row in encoded.rows] == expected
+            for (raw_key, _), (key, _) in zip(encoded.rows, expected, strict=True):
+                assert raw_key == directory.to_bytes(8, "big") + str(key[1]).encode()
+
+    store.read(both)
+
+
+def test_encoded_rows_need_a_proper_prefix(store: Store) -> None:
+    def misuse(tx: Transaction) -> None:
+        if tx.scan_encoded(INODE, (1,), limit=1) is not None:
+            with pytest.raises(TransactionMisuse):
+                tx.scan_encoded(INODE, ("text",), limit=1)
+
+    store.read(misuse)

@@ -11,8 +11,8 @@ from oastfs.namenode import tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.permissions import READ, require
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import DIRECTORY, INODE, LINKED_INODE
-from oastfs.store.transaction import Transaction
+from oastfs.store.schema import DIRECTORY, INODE, LINKED_INODE, Inode
+from oastfs.store.transaction import EncodedRows, Transaction
 
 _LINKED = int(Flag.LINKED)
 
@@ -40,6 +40,21 @@ def page_of(
         for node in nodes:
             hints.note(directory_id, node.name, node.inode.id)
     return nodes, next(rows, None) is not None
+
+
+def encoded_page_of(
+    tx: Transaction, context: Context, directory: Node, path: str, after: str, limit: int
+) -> tuple[EncodedRows[Inode], bool] | None:
+    """As ``page_of``, the entries' rows as the store has them; None from one that has no bytes of them."""
+    check_limit(limit)
+    require(context, directory.inode, READ, path)
+    prefix = (directory.inode.id,)
+    found = tx.scan_encoded(INODE, prefix, (after,) if after else None, limit=limit + 1)
+    if found is None:
+        return None
+    more = len(found.rows) > limit
+    del found.rows[limit:]
+    return found, more
 
 
 def check_limit(limit: int) -> None:

@@ -5,8 +5,10 @@ The hot path of the whole filesystem is ``get``: every statement in it is there 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import lmdb
@@ -18,7 +20,7 @@ from oastfs.store.lmdb_driver.codec import after_prefix, encode_prefix
 from oastfs.store.lmdb_driver.tables import OpenTable, OpenTables
 from oastfs.store.staged import Writes
 from oastfs.store.table import Index, Key, Lock, Table, V
-from oastfs.store.transaction import Transaction
+from oastfs.store.transaction import EncodedRows, Transaction
 
 
 class ReadTransaction(Transaction):
@@ -90,6 +92,29 @@ class ReadTransaction(Transaction):
             rows = _indexed_rows(opened, self._get, through.decode_table_key, raws)
         return rows if limit is None else islice(rows, max(limit, 0))
 
+    def scan_encoded(
+        self, table: Table[V], prefix: Key, after: Key | None = None, *, limit: int
+    ) -> EncodedRows[V]:
+        if self._txn is None:
+            raise TransactionMisuse("the transaction has ended")
+        opened = _opened(self._tables, table)
+        columns = opened.columns
+        check_prefix(table, columns, prefix, after)
+        low = encode_prefix(columns, prefix)
+        high = low + b"\0" if len(prefix) == len(columns) else after_prefix(low)
+        if after:
+            edge = encode_prefix(columns, prefix + after)
+            low = edge + b"\0" if len(prefix) + len(after) == len(columns) else after_prefix(edge)
+        try:
+            rows = _take(self._txn.cursor(opened.database), low, high, limit)
+        except lmdb.Error as error:
+            raise _explain(error, table) from error
+
+        def decode(raw_key: bytes, raw_value: bytes) -> tuple[Key, V]:
+            return next(_rows(opened, iter([(raw_key, raw_value)])))
+
+        return EncodedRows(rows, decode)
+
     def put(self, table: Table[V], key: Key, value: V) -> None:
         raise TransactionMisuse("a read transaction cannot write")
 
@@ -145,6 +170,30 @@ def _forward(cursor: Any, low: bytes, high: bytes) -> Iterator[tuple[bytes, byte
             if row[0] >= high:
                 return
             yield row
+
+
+_BATCH_ROWS = 16
+_key_of = itemgetter(0)
+
+
+def _take(cursor: Any, low: bytes, high: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    """At most ``limit`` raw rows from ``low`` on, below ``high``.
+
+    They are read in batches, of which only the last key is compared: looking at each costs as much again as
+    reading it. Batches grow, so that no more than four times what is wanted is read.
+    """
+    rows: list[tuple[bytes, bytes]] = []
+    if not (cursor.set_range(low) if low else cursor.first()):
+        return rows
+    pairs, size = cursor.iternext(), min(_BATCH_ROWS, limit)
+    while size > 0:
+        batch = list(islice(pairs, size))
+        if not batch or batch[-1][0] >= high:
+            rows += batch[: bisect_left(batch, high, key=_key_of)]
+            break
+        rows += batch
+        size = min(3 * len(rows), limit - len(rows))
+    return rows
 
 
 def _backward(cursor: Any, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from typing import Final
 
 from oastfs.core.errors import IsADirectory, NameTooLong, NotADirectory, NotFound, OastError
@@ -21,7 +20,8 @@ from oastfs.namenode.hdfs.errors import (
     worded,
 )
 from oastfs.namenode.hdfs.methods import read
-from oastfs.namenode.ops.listdir import listdir, page_of
+from oastfs.namenode.hdfs.pages import ENTRY, Page, page, shown
+from oastfs.namenode.ops.listdir import listdir
 from oastfs.namenode.permissions import EXECUTE, READ, WRITE, allows, require
 from oastfs.namenode.tree import Node
 from oastfs.store.transaction import Transaction
@@ -92,55 +92,38 @@ def get_block_locations(
 def get_listing(tx: Transaction, call: Call, request: pb.GetListingRequest) -> bytes:
     """A page of a directory, or the one entry of a file; an empty answer where there is nothing."""
     try:
-        entries, more = _page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
+        found = _page(tx, call, request.src, request.startAfter, request.needLocation, LIST_LIMIT)
     except (NameTooLong, NotFound):
         return b""
-    return delimited(_FIRST, _listing(entries, more))
+    return delimited(_FIRST, _listing(found))
 
 
-def _listing(entries: list[bytes], more: bool) -> bytes:
+def _listing(found: Page) -> bytes:
     """An encoded DirectoryListing."""
-    return b"".join((*[_FIRST + entry for entry in entries], b"\x10\x01" if more else b"\x10\x00"))
+    return found.entries + (b"\x10\x01" if found.more else b"\x10\x00")
 
 
 def _page(
     tx: Transaction, call: Call, path: str, start_after: bytes, need_location: bool, limit: int
-) -> tuple[list[bytes], bool]:
-    """Encoded statuses, each behind its length, and whether there are more."""
+) -> Page:
     context = call.context
     node = tree.resolve(tx, context, path)
     if node.is_directory:
         require(context, node.inode, READ | EXECUTE, path)
     elif start_after:
-        return [], False
+        return Page(b"", 0, False)
     after = start_after.decode(errors="replace")
     if node.is_directory and not need_location:
-        nodes, more = page_of(tx, context, node, path, after, limit)
-        return status.encode_page(tx, call, [_shown(tx, call, path, one) for one in nodes]), more
-    page = listdir(tx, context, path, after, limit)
-    encoded = (_one(tx, call, path, entry, node.is_directory, need_location) for entry in page.entries)
-    return [delimited(b"", one) for one in encoded], page.more
-
-
-def _shown(tx: Transaction, call: Call, directory: str, entry: Node) -> Node:
-    """What a listing has of an entry: of a link to a file, the file, by the name of the link.
-
-    Clients open what they list, and take from it how much there is to read. Links to directories remain
-    links: some clients delete and copy trees entry by entry, and must not leave the tree by a link.
-    """
-    if not stat.S_ISLNK(entry.inode.mode):
-        return entry
-    try:
-        target = tree.resolve(tx, call.context, f"{directory.rstrip('/')}/{entry.name}")
-    except OastError:
-        return entry
-    return Node(target.parent_id, entry.name, target.inode) if target.is_file else entry
+        return page(tx, call, node, path, after, limit)
+    listed = listdir(tx, context, path, after, limit)
+    encoded = [_one(tx, call, path, entry, node.is_directory, need_location) for entry in listed.entries]
+    return Page(b"".join(delimited(ENTRY, one) for one in encoded), len(encoded), listed.more)
 
 
 def _one(tx: Transaction, call: Call, path: str, entry: FileStatus, named: bool, located_too: bool) -> bytes:
     if entry.is_symlink and named:
         link = Node(entry.parent_id, entry.name, tree.resolve_id(tx, entry.inode_id).inode)
-        entry = tree.status_of(tx, call.context, _shown(tx, call, path, link))
+        entry = tree.status_of(tx, call.context, shown(tx, call, path, link))
     encoded = status.encode_bytes(tx, call, entry, entry.name if named else "")
     if not entry.is_file or not located_too:
         return encoded
@@ -164,16 +147,16 @@ def get_batched_listing(
         path = request.paths[index]
         one = answer.listings.add(parentIdx=index)
         try:
-            entries, more = _page(tx, call, path, after, request.needLocation, room)
+            found = _page(tx, call, path, after, request.needLocation, room)
         except OSError as error:
             _note_failure(tx, call, one, path, error)
             after = b""
             continue
-        one.partialListing.extend(types.DirectoryListing.FromString(_listing(entries, more)).partialListing)
-        room -= len(entries)
-        if more or (room <= 0 and index + 1 < len(request.paths)):
-            name = one.partialListing[-1].path if more else b""
-            at = index if more else index + 1
+        one.partialListing.extend(types.DirectoryListing.FromString(_listing(found)).partialListing)
+        room -= found.entry_count
+        if found.more or (room <= 0 and index + 1 < len(request.paths)):
+            name = one.partialListing[-1].path if found.more else b""
+            at = index if found.more else index + 1
             answer.hasMore = True
             answer.startAfter = b"%d/%s" % (at, name)
             return answer

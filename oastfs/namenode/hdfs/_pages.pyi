@@ -1,0 +1,23 @@
+"""Pages of directory listings, encoded from rows (C; ``pages.py`` has the same in Python)."""
+
+from collections.abc import Callable
+
+def encode_page(
+    rows: list[tuple[bytes, bytes]],
+    name_at: int,
+    unusual: int,
+    tail: bytes,
+    owner: Callable[[int, int, int], bytes],
+    layout: Callable[[int, int], bytes],
+    directory_mtime: Callable[[int], int | None],
+    other: Callable[[bytes, bytes], bytes],
+    /,
+) -> bytes:
+    """``partialListing`` of a DirectoryListingProto: an entry for each row.
+
+    Keys have the entries' names from byte ``name_at`` on. What has a flag of ``unusual``, is neither a
+    regular file nor a directory, or does not look like a row, is encoded by ``other(key, value)``. For the
+    rest ``owner(permission, uid, gid)`` and ``layout(replication, block_size)``, of -1 for a directory, give
+    fields of the status, and ``tail`` is its end. ``directory_mtime(id)`` is None where the row's own is to
+    be shown.
+    """
