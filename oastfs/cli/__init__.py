@@ -54,6 +54,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "setrep": Entry("attributes", FILES, "Set the number of replicas of files."),
     "xattr": Entry("attributes", FILES, "Read and set extended attributes."),
     "status": Entry("admin", ADMIN, "Show the state of the filesystem and its datanodes."),
+    "namenodes": Entry("admin", ADMIN, "List the namenodes, and which of them leads."),
     "datanodes": Entry("admin", ADMIN, "List the datanodes."),
     "quota": Entry("governing", ADMIN, "Limit the names and the space of trees."),
     "storagepolicy": Entry("governing", ADMIN, "Say on which kinds of storage files are to be."),

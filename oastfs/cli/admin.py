@@ -85,7 +85,35 @@ def _lines(location: Location, info: FilesystemInfo, space: StorageStatus) -> li
 
 def _address(namenode: NamenodeReport) -> str:
     host = f"[{namenode.host}]" if ":" in namenode.host else namenode.host
-    return f"{host}:{namenode.port}" + ("" if namenode.live else " (silent)")
+    remark = " (leads)" if namenode.leader and namenode.live else "" if namenode.live else " (silent)"
+    return f"{host}:{namenode.port}{remark}"
+
+
+@click.command()
+@click.argument("location", metavar="[URL]", default="/", type=LOCATION)
+@output.json_option
+def namenodes_command(location: Location, as_json: bool) -> None:
+    """List the namenodes, and which of them leads."""
+    fs = filesystem(location)
+    reports = fs.metadata.namenodes(fs.caller)
+    if as_json:
+        output.print_json([_fields(report) for report in reports])
+        return
+    rows = []
+    for report in reports:
+        age_seconds = max(0, time.time_ns() - report.last_heartbeat_ns) // 10**9
+        state = "silent" if not report.live else "leads" if report.leader else "live"
+        address = f"[{report.host}]" if ":" in report.host else report.host
+        rows.append(
+            [
+                str(report.namenode_id),
+                f"{address}:{report.port}",
+                str(report.http_port),
+                state,
+                f"{age_seconds} s ago",
+            ]
+        )
+    output.print_table(("id", "address", "http port", "state", "heard of"), rows, right=(0, 2))
 
 
 @click.command()

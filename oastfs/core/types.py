@@ -311,6 +311,8 @@ class NamenodeReport(Record, frozen=True):
     http_port: int
     live: bool
     last_heartbeat_ns: int
+    leader: bool = False
+    """Whether it runs the jobs that look after the whole filesystem."""
 
 
 class DatanodeReport(msgspec.Struct, frozen=True, array_like=True):

@@ -9,6 +9,8 @@ from oastfs.store.schema import COUNTER, NAMENODE, Counter, NamenodeRow
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
+LEADER: Final = "leader"
+"""The claim of the namenode that runs the jobs."""
 HEARTBEAT_SECONDS: Final = 3.0
 SILENT_NS: Final = 15 * 10**9
 """One that was not heard of for this long is not live."""

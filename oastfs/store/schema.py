@@ -37,7 +37,7 @@ RENAME_MUTEX: Final = ("rename_mutex",)
 SAFE_MODE: Final = ("safe_mode",)
 """Key of the setting that is there while nothing may be changed."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 class Inode(Row, frozen=True):
@@ -201,6 +201,19 @@ class NamenodeRow(Row, frozen=True):
     heartbeat_ns: int
 
 
+class Claim(Row, frozen=True):
+    """Who does what only one is to do at a time: to lead, or to take in a block report.
+
+    ``holder``: a namenode's id, 0 for nobody. ``epoch`` grows with each new holder, and ``beats`` with each
+    of its signs of life: who sees neither change for long enough may take the claim over. No time is kept,
+    for clocks of several machines differ.
+    """
+
+    holder: int
+    epoch: int = 0
+    beats: int = 0
+
+
 class DatanodeName(Row, frozen=True):
     """Datanode uuid to id."""
 
@@ -306,6 +319,7 @@ OPEN_FILE: Final = Table(
 LEASE: Final = Table("lease", (("holder", TEXT),), Lease)
 DATANODE: Final = Table("datanode", (("datanode_id", ID),), Datanode)
 NAMENODE: Final = Table("namenode", (("namenode_id", ID),), NamenodeRow)
+CLAIM: Final = Table("claim", (("name", TEXT),), Claim)
 DATANODE_NAME: Final = Table("datanode_name", (("uuid", TEXT),), DatanodeName)
 STORAGE: Final = Table("storage", (("storage_id", ID),), Storage)
 STORAGE_NAME: Final = Table("storage_name", (("uuid", TEXT),), StorageName)
@@ -324,5 +338,5 @@ PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), Pr
 TABLES: Final[tuple[Table[Any], ...]] = (
     INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, QUOTA,
     OPEN_FILE, LEASE, DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND,
-    RETRY, COUNTER, NAMENODE, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME,
+    RETRY, COUNTER, NAMENODE, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME, CLAIM,
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """Background work: what operations leave to be done later.
 
 Each job does one bounded step at a time, in transactions that look again at what they change. So a job may
-be killed anywhere and go on later, and several namenodes may run the same one.
+be killed anywhere and go on later, and it does no harm if two namenodes are at the same one, as may happen
+for a moment when another comes to lead. All of them look after the whole store, so the leader runs them
+(``election.py``): two would only do the same work twice, and get in each other's way.
 """
 
 from __future__ import annotations

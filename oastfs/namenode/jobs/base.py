@@ -21,6 +21,9 @@ class Job(ABC):
     name: ClassVar[str]
     interval_seconds: ClassVar[float]
     """How long to wait when a step found nothing to do."""
+    pause_after_error_seconds: ClassVar[float] = 10.0
+    everywhere: ClassVar[bool] = False
+    """Every namenode runs it. Else the leader does: it looks after the whole store."""
     waits_in_safe_mode: ClassVar[bool] = False
     """It deletes or moves data, or closes files."""
 

@@ -15,11 +15,18 @@ class Presence(Job):
 
     name = "presence"
     interval_seconds = registry.HEARTBEAT_SECONDS
+    pause_after_error_seconds = registry.HEARTBEAT_SECONDS
+    everywhere = True
 
     def __init__(self, namespace: Namespace, host: str, port: int, http_port: int) -> None:
         super().__init__(namespace)
         self._address = host, port, http_port
         self._namenode_id = 0
+
+    @property
+    def namenode_id(self) -> int:
+        """The id that it registered under; 0 before."""
+        return self._namenode_id
 
     def run_once(self, now_ns: int) -> int:
         host, port, http_port = self._address

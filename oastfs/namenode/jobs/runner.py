@@ -13,14 +13,23 @@ from oastfs.namenode.jobs.base import Job
 
 log = structlog.get_logger(__name__)
 
-PAUSE_AFTER_ERROR_SECONDS = 10.0
+FOLLOWER_SECONDS = 0.5
+"""How soon a job that is for the leader only finds out that this namenode leads."""
 
 
 class JobRunner:
     """One thread for all jobs: every step is short, so none keeps the others waiting for long."""
 
-    def __init__(self, jobs: Sequence[Job], *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """``leads``: whether jobs run that are not for everyone. Asked before each step."""
         self._due = dict.fromkeys(jobs, 0.0)
+        self._leads = leads
         self._clock_ns = clock_ns
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
@@ -48,16 +57,18 @@ class JobRunner:
 
     def _step(self, job: Job) -> float:
         """Seconds until the job is due again."""
+        if not job.everywhere and not self._leads():
+            return FOLLOWER_SECONDS
         try:
             done = 0 if job.is_held_up() else job.run_once(self._clock_ns())
         except StoreFull as error:
             log.warning("the store is full, job waits", job=job.name, error=str(error))
-            return PAUSE_AFTER_ERROR_SECONDS
+            return job.pause_after_error_seconds
         except OastError as error:
             log.warning("job failed, will try again", job=job.name, error=str(error))
-            return PAUSE_AFTER_ERROR_SECONDS
+            return job.pause_after_error_seconds
         except Exception:
             log.exception("job failed, will try again", job=job.name)
-            return PAUSE_AFTER_ERROR_SECONDS
+            return job.pause_after_error_seconds
         self.steps[job.name] += done
         return 0.0 if done else job.interval_seconds

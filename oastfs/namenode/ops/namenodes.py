@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oastfs.core.types import NamenodeReport
-from oastfs.namenode import registry
+from oastfs.namenode import claims, registry
 from oastfs.namenode.context import Context
 from oastfs.store.schema import NAMENODE
 from oastfs.store.transaction import Transaction
@@ -11,6 +11,7 @@ from oastfs.store.transaction import Transaction
 
 def namenodes(tx: Transaction, context: Context) -> list[NamenodeReport]:
     """Every namenode that is there, or was a short while ago."""
+    leader = claims.holder(tx, registry.LEADER)
     return [
         NamenodeReport(
             int(key[0]),
@@ -19,6 +20,7 @@ def namenodes(tx: Transaction, context: Context) -> list[NamenodeReport]:
             row.http_port,
             registry.is_live(row, context.now_ns),
             row.heartbeat_ns,
+            int(key[0]) == leader,
         )
         for key, row in tx.scan(NAMENODE)
     ]

@@ -17,6 +17,7 @@ import structlog
 
 from oastfs.core.errors import AlreadyExists, OastError
 from oastfs.core.logging import configure
+from oastfs.core.types import SUPERUSER, NamenodeReport
 from oastfs.core.version import VERSION
 from oastfs.namenode import trash
 from oastfs.namenode.control import HEARTBEAT_INTERVAL_SECONDS, ControlServer
@@ -24,6 +25,7 @@ from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.hdfs.administration import AdministrationHandler
 from oastfs.namenode.hdfs.handler import ClientProtocolHandler
 from oastfs.namenode.jobs import JobRunner, all_jobs
+from oastfs.namenode.jobs.election import Election
 from oastfs.namenode.jobs.presence import Presence
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
@@ -126,6 +128,7 @@ class Namenode:
         self._http: StatusServer | None = None
         self._client_port = config.port
         self._namespace: Namespace | None = None
+        self._election: Election | None = None
         self.metrics = Metrics()
 
     async def start(self) -> Endpoints:
@@ -177,17 +180,25 @@ class Namenode:
         )
         control.start()
         self._parts.callback(control.stop)
-        jobs = JobRunner(all_jobs(namespace))
-        jobs.start()
-        self._parts.callback(jobs.stop)
         # Last: a client that reaches this port finds everything else in place.
         port = self._client_port = await self._rpc.start(config.host, config.port)
-        presence = Presence(namespace, self._public_host(), port, http_port)
-        self._parts.callback(presence.leave)
-        heartbeat = JobRunner([presence])  # on a thread of its own: other jobs' steps must not silence it
-        heartbeat.start()
-        self._parts.callback(heartbeat.stop)
+        self._start_jobs(namespace, port, http_port)
         return Endpoints(config.host, port, control.port, http_port)
+
+    def _start_jobs(self, namespace: Namespace, port: int, http_port: int) -> None:
+        presence = Presence(namespace, self._public_host(), port, http_port)
+        election = self._election = Election(namespace, lambda: presence.namenode_id)
+        self.metrics.gauge("oastfs_leader", "1: this namenode runs the jobs.", lambda: election.leads)
+        # On a thread of its own: other jobs' steps must not silence it.
+        heartbeat = JobRunner([presence, election])
+        jobs = JobRunner(all_jobs(namespace), leads=lambda: election.leads)
+        # Undone in the opposite order: when another leads, these jobs have ended.
+        self._parts.callback(presence.leave)
+        self._parts.callback(election.leave)
+        self._parts.callback(heartbeat.stop)
+        heartbeat.start()
+        self._parts.callback(jobs.stop)
+        jobs.start()
 
     async def stop(self) -> None:
         """Answer what is in flight, then stop everything in the opposite order of its start."""
@@ -221,6 +232,8 @@ class Namenode:
             "version": VERSION,
             "filesystem_id": self._namespace.info.filesystem_id,
             "stopping": self._rpc.stopping,
+            "leads": self._election is not None and self._election.leads,
+            "namenodes": [_shown(one) for one in self._namespace.namenodes(SUPERUSER)],
             "connections": len(self._rpc.connections),
             "calls": sum(verb.count for verb in self.metrics.verbs.values()),
             "store_used_bytes": used,
@@ -244,6 +257,16 @@ class Namenode:
         gauge("oastfs_store_used_bytes", "Space that the store takes.", lambda: store.usage()[0])
         gauge("oastfs_store_free_bytes", "Space left for the store.", lambda: store.usage()[1])
         gauge("oastfs_store_trips", "Trips to the database so far.", store.trips)
+
+
+def _shown(namenode: NamenodeReport) -> dict[str, object]:
+    return {
+        "host": namenode.host,
+        "port": namenode.port,
+        "http_port": namenode.http_port,
+        "live": namenode.live,
+        "leader": namenode.leader,
+    }
 
 
 def _open(config: NamenodeConfig) -> Store:

@@ -49,7 +49,7 @@ class AddIndex:
 
 Step = AddTable | AddField | AddIndex
 
-MIGRATIONS: Final[Mapping[int, tuple[Step, ...]]] = {}
+MIGRATIONS: Final[Mapping[int, tuple[Step, ...]]] = {2: (AddTable("claim"),)}
 """What each version above 1 added, by its number. A new database is made at the newest version at once."""
 
 
