@@ -66,9 +66,7 @@ class Commands:
     def accept(self, command: pb.Command) -> None:
         """Queue a command, unless the same is queued already."""
         kind = command.WhichOneof("kind")
-        if kind == "report_blocks":
-            self._reporter.report_soon()
-        elif kind == "delete":
+        if kind == "delete":
             delete = command.delete
             self._queue(self._others, (kind, delete.block.block_id), lambda: self._delete(delete))
         elif kind == "copy":

@@ -77,6 +77,8 @@ class NamenodeLink:
         self._inline_limit = 0
         self._heartbeat_seconds = HEARTBEAT_SECONDS_DEFAULT
         self._unreachable = False
+        self._forgotten = False
+        """It asked to register again: what it knew of this datanode's replicas may have been given up."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"namenode {address}", daemon=True)
 
@@ -135,6 +137,7 @@ class NamenodeLink:
         if error.code() is grpc.StatusCode.NOT_FOUND and self._datanode_id is not None:
             log.info("a namenode asks to register again", namenode=self.address)
             self._datanode_id = None
+            self._forgotten = True
             return 0.0
         if not self._unreachable:
             self._unreachable = True
@@ -177,7 +180,8 @@ class NamenodeLink:
         self._datanode_id = response.datanode_id
         self._unreachable = False
         log.info("registered", namenode=self.address, datanode_id=response.datanode_id)
-        self._reporter.report_soon()
+        self._reporter.joined(again=self._forgotten)
+        self._forgotten = False
         return int(response.datanode_id)
 
     def _beat(self, datanode_id: int) -> None:
@@ -197,7 +201,10 @@ class NamenodeLink:
             log.info("a namenode answers again", namenode=self.address)
             self._reporter.retry()
         for command in response.commands:
-            self._commands.accept(command)
+            if command.WhichOneof("kind") == "report_blocks":
+                self._reporter.report_soon(self.address)  # it has a doubt that others know nothing of
+            else:
+                self._commands.accept(command)
 
 
 def storage_reports(volumes: list[Volume], storage_type: str) -> list[pb.StorageReport]:

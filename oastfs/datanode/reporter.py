@@ -1,11 +1,14 @@
 """Telling namenodes what changed here: promptly, in batches, and in full from time to time.
 
-Any one namenode suffices. What could not be told is kept until one answers.
+Any one namenode suffices. What could not be told is kept until one answers. Changes go to the same one for as
+long as it takes them, each datanode beginning with another; full reports go to one after the other, volume by
+volume, so that all namenodes have their share. A namenode may put a report off.
 """
 
 from __future__ import annotations
 
 import math
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +30,8 @@ GATHER_SECONDS = 0.05
 REPORT_BATCH = 10_000
 CHANGES_MAX = 5_000
 RETRY_SECONDS = 1.0
+PUT_OFF_SECONDS_MIN, PUT_OFF_SECONDS_MAX = 0.2, 1.0
+"""How long to wait after namenodes have enough reports to take in."""
 CALL_SECONDS = 30.0
 LAST_CALL_SECONDS = 2.0
 REPORT_CALL_SECONDS = 600.0
@@ -62,7 +67,16 @@ class Reporter:
         self._wake = threading.Event()
         self._stopping = False
         self._report_wanted = False
+        self._report_to = ""
+        """The namenode that asked for the report, if one did."""
+        self._unreported: list[Volume] = []
+        """Volumes that a report which was begun has yet to tell of."""
+        self._joined = False
         self._next_report = math.inf
+        self._not_before = 0.0
+        """When a report that was put off is to be tried again."""
+        self._turn = random.randrange(1 << 16)
+        self._place = self._turn
         self.report_interval_seconds = 3600.0
         self.reports_sent = 0
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -96,9 +110,17 @@ class Reporter:
             self._items.append(item)
         self._wake.set()
 
-    def report_soon(self) -> None:
-        """Send a full report as soon as a namenode takes it."""
+    def report_soon(self, address: str = "") -> None:
+        """Send a full report as soon as a namenode takes it, preferably the one at ``address``."""
+        self._report_to = address
         self._report_wanted = True
+        self._wake.set()
+
+    def joined(self, again: bool) -> None:
+        """A namenode has registered this datanode. What another knows already is not told once more."""
+        if again or not self._joined:
+            self._joined = True
+            self.report_soon()
         self._wake.set()
 
     def retry(self) -> None:
@@ -109,7 +131,7 @@ class Reporter:
 
     @property
     def _report_due(self) -> bool:
-        return self._report_wanted or time.monotonic() >= self._next_report
+        return self._report_wanted or bool(self._unreported) or time.monotonic() >= self._next_report
 
     def _run(self) -> None:
         while not self._stopping:
@@ -117,26 +139,53 @@ class Reporter:
             self._wake.clear()
             if self._items and not self._stopping:
                 time.sleep(GATHER_SECONDS)
-            self._tell(reports=True)
-        self._tell(reports=False)
+            if self._tell_changes() and self._report_due and time.monotonic() >= self._not_before:
+                self._report()
+        self._tell_changes()
 
     def _wait_seconds(self) -> float | None:
         if not self._namenodes():
             return None  # one that answers wakes us
-        if self._items or self._report_due:
+        now = time.monotonic()
+        if self._items:
             return RETRY_SECONDS
-        return None if self._next_report == math.inf else max(0.0, self._next_report - time.monotonic())
+        if self._report_due:
+            return max(0.0, self._not_before - now)
+        return None if self._next_report == math.inf else max(0.0, self._next_report - now)
 
-    def _tell(self, *, reports: bool) -> None:
-        """To the first namenode that takes it; nothing is lost if none does."""
-        for namenode in self._namenodes():
+    def _in_turn(self, first: int) -> list[Registered]:
+        """All namenodes that answer, beginning with another one for each ``first``."""
+        namenodes = self._namenodes()
+        start = first % len(namenodes) if namenodes else 0
+        return namenodes[start:] + namenodes[:start]
+
+    def _tell_changes(self) -> bool:
+        """To the first namenode that takes them; nothing is lost if none does. Whether one did."""
+        for namenode in self._in_turn(self._place):
             try:
                 self._send_changes(namenode)
-                if reports and self._report_due:
-                    self._send_report(namenode)
+                return True
+            except grpc.RpcError as error:
+                log.info("changes were not taken", namenode=namenode.address, error=_reason(error))
+        return False
+
+    def _report(self) -> None:
+        """All that is due, to one namenode; another one will be next."""
+        self._turn += 1
+        namenodes = self._in_turn(self._turn)
+        namenodes.sort(key=lambda namenode: namenode.address != self._report_to)
+        self._not_before = time.monotonic() + RETRY_SECONDS
+        for namenode in namenodes:
+            try:
+                self._send_report(namenode)
+                self._not_before = 0.0
                 return
             except grpc.RpcError as error:
                 log.info("a report was not taken", namenode=namenode.address, error=_reason(error))
+                if _code(error) is grpc.StatusCode.RESOURCE_EXHAUSTED:  # the others would say the same
+                    pause = random.uniform(PUT_OFF_SECONDS_MIN, PUT_OFF_SECONDS_MAX)
+                    self._not_before = time.monotonic() + pause
+                    return
 
     def _send_changes(self, namenode: Registered) -> None:
         while True:
@@ -167,30 +216,33 @@ class Reporter:
                 del self._items[: len(items)]
 
     def _send_report(self, namenode: Registered) -> None:
-        self._report_wanted = False
+        """Go on with the report that was begun, or with a new one."""
+        assert self._store is not None
         begun = time.monotonic()
-        try:
-            count = self._send_storages(namenode)
-        except grpc.RpcError:
-            self._report_wanted = True
-            raise
+        if self._report_wanted or not self._unreported:
+            self._report_wanted = False
+            self._unreported = list(self._store.volumes)
+        count = 0
+        while self._unreported:
+            count += self._send_volume(namenode, self._unreported[0])
+            del self._unreported[0]
+        self._report_to = ""
         self.reports_sent += 1
         self._next_report = begun + self.report_interval_seconds
         log.info("block report sent", namenode=namenode.address, replicas=count)
 
-    def _send_storages(self, namenode: Registered) -> int:
+    def _send_volume(self, namenode: Registered, volume: Volume) -> int:
+        """Tell of all replicas of a volume; how many there are."""
         assert self._store is not None
-        count = 0
-        for volume in self._store.volumes:
-            if not volume.failed and volume.storage_id:
-                replicas = list(self._store.replicas(volume))
-                count += len(replicas)
-                messages = report_messages(namenode.datanode_id, volume.storage_id, replicas)
-                namenode.stub.BlockReport(messages, timeout=REPORT_CALL_SECONDS)
-                for replica in replicas:
-                    if replica.corrupt:
-                        self.changed(Change.CORRUPT, replica)
-        return count
+        if volume.failed or not volume.storage_id:
+            return 0
+        replicas = list(self._store.replicas(volume))
+        messages = report_messages(namenode.datanode_id, volume.storage_id, replicas)
+        namenode.stub.BlockReport(messages, timeout=REPORT_CALL_SECONDS)
+        for replica in replicas:
+            if replica.corrupt:
+                self.changed(Change.CORRUPT, replica)
+        return len(replicas)
 
 
 def report_messages(

@@ -3,11 +3,14 @@
 Placing and locating blocks needs these few rows with every call; reading them anew each time would
 cost more than the call itself. What is remembered is a hint: nothing is decided by it that a later
 report does not correct. Reads no clock: the time comes with each call.
+
+Whether a datanode is silent is told by its row not changing, as this process's own clock has it: stamps in
+rows come from whichever namenode was sent the heartbeat, and machines' clocks differ.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from oastfs.core.types import Location
 from oastfs.store.schema import DATANODE, NAMENODE, STORAGE, Datanode, NamenodeRow, Storage
@@ -31,6 +34,17 @@ STORAGE_DRAINED: Final = 2
 """Lost, and all of its blocks have been queued."""
 
 _REMEMBERED_NS: Final = SECOND_NS
+
+
+class Heard(NamedTuple):
+    """What this process has seen of a datanode's heartbeats."""
+
+    stamp_ns: int
+    """The heartbeat in its row, by the clock of the namenode that wrote it."""
+    since_ns: int
+    """When that was, by the clock of this process, as well as it can know."""
+    witnessed: bool
+    """This process has seen it change: the datanode has been heard of since this process began."""
 
 
 class StorageView:
@@ -65,14 +79,20 @@ class StorageView:
 class Cluster:
     """The remembered rows, one object for each process; see the module for what they are good for."""
 
-    __slots__ = ("_namenodes", "_read_ns", "_storages", "datanodes", "dead_after_ns")
+    __slots__ = (
+        "_looked_ns", "_namenodes", "_read_ns", "_storages", "datanodes", "dead_after_ns", "heard",
+    )  # fmt: skip
 
     def __init__(self, dead_after_ns: int = DEAD_AFTER_NS_DEFAULT) -> None:
         self.dead_after_ns = dead_after_ns
         self.datanodes: dict[int, Datanode] = {}
+        self.heard: dict[int, Heard] = {}
         self._storages: dict[int, StorageView] = {}
         self._namenodes: list[NamenodeRow] = []
         self._read_ns = -_REMEMBERED_NS
+        """When the rows were read, unless they are to be read anew."""
+        self._looked_ns = 0
+        """When they were read."""
 
     def forget(self) -> None:
         """Read anew at the next use: something was just changed by this process."""
@@ -99,7 +119,14 @@ class Cluster:
 
     def is_live(self, view: StorageView, now_ns: int) -> bool:
         """Whether the storage can be written to now."""
-        return view.readable and now_ns - view.datanode.heartbeat_ns < self.dead_after_ns
+        return view.readable and self.silence_ns(view.datanode_id, view.datanode, now_ns) < self.dead_after_ns
+
+    def silence_ns(self, datanode_id: int, row: Datanode, now_ns: int) -> int:
+        """How long nothing was heard of a datanode."""
+        heard = self.heard.get(datanode_id)
+        if heard is None or heard.stamp_ns != row.heartbeat_ns:
+            return now_ns - row.heartbeat_ns  # a row that is newer than the last look
+        return now_ns - heard.since_ns
 
     def _read(self, tx: Transaction, now_ns: int) -> None:
         datanodes = {int(key[0]): row for key, row in tx.scan(DATANODE)}
@@ -108,6 +135,22 @@ class Cluster:
             for key, row in tx.scan(STORAGE)
             if row.datanode_id in datanodes
         }
+        self._listen(datanodes, now_ns)
+        self._looked_ns = now_ns
         self.datanodes = datanodes
         self._namenodes = [row for _, row in tx.scan(NAMENODE)]
         self._read_ns = now_ns
+
+    def _listen(self, datanodes: dict[int, Datanode], now_ns: int) -> None:
+        """Note whose heartbeat is another than at the last look: it came since then, whatever its stamp."""
+        first = not self._looked_ns
+        heard: dict[int, Heard] = {}
+        for datanode_id, row in datanodes.items():
+            known = self.heard.get(datanode_id)
+            if known is not None and known.stamp_ns == row.heartbeat_ns:
+                heard[datanode_id] = known
+                continue
+            earliest_ns = self._looked_ns if known is not None else 0
+            since_ns = min(max(row.heartbeat_ns, earliest_ns), now_ns)
+            heard[datanode_id] = Heard(row.heartbeat_ns, since_ns, known is not None or not first)
+        self.heard = heard

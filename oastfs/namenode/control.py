@@ -2,12 +2,13 @@
 
 A thin layer: it turns messages into calls of ``membership``, ``block_report`` and ``blocks.replicas`` inside
 transactions, and errors into status codes. What it remembers between calls is only which replicas the last
-report of a storage lacked; another namenode would find that out anew.
+report of a storage lacked, for the report that it asks for then; another namenode would find that out anew.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Final, TypeVar
@@ -31,6 +32,7 @@ from oastfs.namenode.blocks import commands, inline, recover, replicas
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.report_slots import ReportSlots, Slot
 from oastfs.store.schema import DatanodeCommand
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import control_pb2 as pb
@@ -42,6 +44,8 @@ T = TypeVar("T")
 HEARTBEAT_INTERVAL_SECONDS: Final = 3.0
 BLOCK_REPORT_INTERVAL_SECONDS: Final = 3600.0
 THREADS: Final = 16
+SUSPECTED_SECONDS: Final = 600.0
+"""How long the next report of a datanode may take in which a replica has to be missing again."""
 
 _STATUS: Final[tuple[tuple[type[OastError], grpc.StatusCode], ...]] = (
     (ForeignDatanode, grpc.StatusCode.PERMISSION_DENIED),
@@ -63,15 +67,20 @@ class ControlServer:
         heartbeat_interval_seconds: float = HEARTBEAT_INTERVAL_SECONDS,
         block_report_interval_seconds: float = BLOCK_REPORT_INTERVAL_SECONDS,
         client_address: Callable[[], str] = lambda: "",
+        namenode_id: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``client_address``: see ``control.proto``; '' while there is none yet."""
+        """``client_address``: see ``control.proto``; '' while there is none yet, as ``namenode_id`` is 0."""
         self._server = grpc.server(
             futures.ThreadPoolExecutor(THREADS, thread_name_prefix="control"),
             # Two servers on one port would each see half of the calls.
             options=[("grpc.so_reuseport", 0)],
         )
         service = ControlService(
-            namespace, heartbeat_interval_seconds, block_report_interval_seconds, client_address
+            namespace,
+            heartbeat_interval_seconds,
+            block_report_interval_seconds,
+            client_address,
+            ReportSlots(namespace.store, namenode_id),
         )
         control_pb2_grpc.add_ControlServicer_to_server(service, self._server)
         try:
@@ -97,15 +106,17 @@ class ControlService(control_pb2_grpc.ControlServicer):
         heartbeat_interval_seconds: float,
         block_report_interval_seconds: float,
         client_address: Callable[[], str],
+        report_slots: ReportSlots,
     ) -> None:
         self._namespace = namespace
+        self._report_slots = report_slots
         self._store = namespace.store
         self._heartbeat_interval_seconds = heartbeat_interval_seconds
         self._block_report_interval_seconds = block_report_interval_seconds
         self._client_address = client_address
         self._lock = threading.Lock()
-        self._suspects: dict[int, set[int]] = {}
-        """By storage: block ids that its last report lacked."""
+        self._suspects: dict[int, tuple[float, set[int]]] = {}
+        """By storage: block ids that its last report to this namenode lacked, and when that was."""
         self._report_wanted: set[int] = set()
 
     def Register(self, request: pb.RegisterRequest, rpc: grpc.ServicerContext) -> pb.RegisterResponse:
@@ -122,7 +133,10 @@ class ControlService(control_pb2_grpc.ControlServicer):
     def BlockReport(
         self, request_iterator: Iterator[pb.BlockReportRequest], rpc: grpc.ServicerContext
     ) -> pb.BlockReportResponse:
-        return _answer(rpc, lambda: self._block_report(request_iterator))
+        response = _answer(rpc, lambda: self._block_report_if_free(request_iterator))
+        if response is None:
+            rpc.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough block reports are being taken in")
+        return response
 
     def StoreInline(
         self, request: pb.StoreInlineRequest, rpc: grpc.ServicerContext
@@ -224,7 +238,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
     def _apply(self, datanode_id: int, batch: list[tuple[str, pb.ReplicaReport]]) -> None:
         self._write(lambda tx, context: _apply(tx, context, datanode_id, batch))
 
-    def _block_report(self, messages: Iterator[pb.BlockReportRequest]) -> pb.BlockReportResponse:
+    def _block_report_if_free(
+        self, messages: Iterator[pb.BlockReportRequest]
+    ) -> pb.BlockReportResponse | None:
+        with self._report_slots.one() as slot:
+            return None if slot is None else self._block_report(messages, slot)
+
+    def _block_report(self, messages: Iterator[pb.BlockReportRequest], slot: Slot) -> pb.BlockReportResponse:
         first = next(messages, None)
         if first is None:
             raise InvalidArgument("a block report needs a message that names the storage")
@@ -236,6 +256,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         for message in messages:
             if (message.datanode_id, message.storage_id) not in ((datanode_id, storage_id), (0, 0)):
                 raise InvalidArgument("a block report is of one storage")
+            slot.renew()
             if batch:
                 odd += self._take_over(view, after, batch, lacking, last=False)
                 after, total = batch[-1].block_id, total + len(batch)
@@ -266,11 +287,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
     def _drop_lost(self, view: StorageView, lacking: set[int]) -> int:
         """Drop what the last report lacked as well; have the datanode report again if there is more."""
         with self._lock:
-            suspected = self._suspects.pop(view.storage_id, set())
-            lost = sorted(lacking & suspected)
+            since, suspected = self._suspects.pop(view.storage_id, (0.0, set[int]()))
+            # Others may have taken in reports meanwhile: what was lacking long ago proves nothing.
+            recent = time.monotonic() - since < SUSPECTED_SECONDS
+            lost = sorted(lacking & suspected) if recent else []
             rest = lacking.difference(lost)
             if rest:
-                self._suspects[view.storage_id] = rest
+                self._suspects[view.storage_id] = time.monotonic(), rest
                 self._report_wanted.add(view.datanode_id)
         self._in_batches(
             lost, lambda tx, context, block_id: block_report.drop_missing(tx, context, view, block_id)

@@ -8,6 +8,8 @@ for a moment when another comes to lead. All of them look after the whole store,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from oastfs.namenode.jobs.base import Job
 from oastfs.namenode.jobs.commands import CommandExpiry
 from oastfs.namenode.jobs.failures import FailureDetection
@@ -23,18 +25,7 @@ from oastfs.namenode.namespace import Namespace
 __all__ = ["Job", "JobRunner", "all_jobs"]
 
 
-def all_jobs(namespace: Namespace) -> list[Job]:
-    """One of each."""
-    return [
-        kind(namespace)
-        for kind in (
-            FailureDetection,
-            Replication,
-            Reclaim,
-            LeaseExpiry,
-            Orphans,
-            RetryExpiry,
-            CommandExpiry,
-            TrashEmptier,
-        )
-    ]
+def all_jobs(namespace: Namespace, leads: Callable[[], bool] = lambda: True) -> list[Job]:
+    """One of each. ``leads``: whether this namenode leads."""
+    others = (Replication, Reclaim, LeaseExpiry, Orphans, RetryExpiry, CommandExpiry, TrashEmptier)
+    return [FailureDetection(namespace, leads), *(kind(namespace) for kind in others)]

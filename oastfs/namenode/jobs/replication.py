@@ -35,6 +35,7 @@ SECOND_NS: Final = 10**9
 BEING_WRITTEN_NS: Final = 10 * SECOND_NS
 UNDER_WAY_NS: Final = 60 * SECOND_NS
 IMPOSSIBLE_NS: Final = 30 * SECOND_NS
+UNHEARD_NS: Final = 5 * SECOND_NS
 
 
 class Replication(Job):
@@ -83,6 +84,8 @@ class Look:
         self.corrupt: list[StorageView] = []
         self.stale: list[StorageView] = []
         self.lost: list[int] = []
+        self.unheard = 0
+        """Replicas of datanodes that are silent and not taken for dead: they may yet be heard."""
         self.leaving = 0
         """Replicas that a datanode has been told to delete."""
 
@@ -100,7 +103,9 @@ class Look:
             self._later(need, BEING_WRITTEN_NS)
         else:
             self._count(block)
-            if len(self.good) < wanted:
+            if self.unheard:
+                self._later(need, UNHEARD_NS)
+            elif len(self.good) < wanted:
                 self._later(need, self._make_up(inode, block, wanted - len(self.good)))
             elif self._tidy(block, wanted):
                 self._later(need, UNDER_WAY_NS)
@@ -119,9 +124,11 @@ class Look:
         cluster, now_ns = self.context.cluster, self.context.now_ns
         for key, row in self.tx.scan(REPLICA, (self.block_id,)):
             view = cluster.find(self.tx, now_ns, int(key[1]))
-            if view is None or not cluster.is_live(view, now_ns):
+            if view is None or not view.readable:
                 if not row.corrupt:
                     self.lost.append(int(key[1]))
+            elif not cluster.is_live(view, now_ns):
+                self.unheard += 1
             elif is_leaving(self.tx, view, self.block_id):
                 # It does not count: two looks running must not delete two replicas.
                 self.leaving += 1

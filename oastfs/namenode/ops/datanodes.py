@@ -27,7 +27,7 @@ def datanodes(tx: Transaction, context: Context) -> list[DatanodeReport]:
             row.host,
             row.data_port,
             row.control_port,
-            state_name(row, context),
+            state_name(int(key[0]), row, context),
             row.capacity,
             row.used,
             row.remaining,
@@ -39,9 +39,9 @@ def datanodes(tx: Transaction, context: Context) -> list[DatanodeReport]:
     ]
 
 
-def state_name(row: Datanode, context: Context) -> str:
+def state_name(datanode_id: int, row: Datanode, context: Context) -> str:
     """live, dead or decommissioning. One that has been silent is dead, even if no job has noted it yet."""
-    silent = context.now_ns - row.heartbeat_ns >= context.cluster.dead_after_ns
+    silent = context.cluster.silence_ns(datanode_id, row, context.now_ns) >= context.cluster.dead_after_ns
     if row.state == DATANODE_DEAD or silent:
         return "dead"
     return "decommissioning" if row.state == DATANODE_DECOMMISSIONING else "live"

@@ -13,8 +13,8 @@ def statfs(tx: Transaction, context: Context) -> StorageStatus:
     """statfs(2); HDFS getFsStats. From figures that the store and datanodes keep: nothing is counted here."""
     count = context.environment.count
     capacity = used = remaining = live = dead = 0
-    for _, row in tx.scan(DATANODE):
-        if state_name(row, context) == "dead":
+    for key, row in tx.scan(DATANODE):
+        if state_name(int(key[0]), row, context) == "dead":
             dead += 1
             continue
         live += 1

@@ -128,6 +128,7 @@ class Namenode:
         self._http: StatusServer | None = None
         self._client_port = config.port
         self._namespace: Namespace | None = None
+        self._presence: Presence | None = None
         self._election: Election | None = None
         self.metrics = Metrics()
 
@@ -177,6 +178,7 @@ class Namenode:
             f"{config.host}:{config.control_port}",
             heartbeat_interval_seconds=heartbeat_seconds,
             client_address=self.client_address,
+            namenode_id=lambda: self._presence.namenode_id if self._presence is not None else 0,
         )
         control.start()
         self._parts.callback(control.stop)
@@ -186,12 +188,12 @@ class Namenode:
         return Endpoints(config.host, port, control.port, http_port)
 
     def _start_jobs(self, namespace: Namespace, port: int, http_port: int) -> None:
-        presence = Presence(namespace, self._public_host(), port, http_port)
+        presence = self._presence = Presence(namespace, self._public_host(), port, http_port)
         election = self._election = Election(namespace, lambda: presence.namenode_id)
         self.metrics.gauge("oastfs_leader", "1: this namenode runs the jobs.", lambda: election.leads)
         # On a thread of its own: other jobs' steps must not silence it.
         heartbeat = JobRunner([presence, election])
-        jobs = JobRunner(all_jobs(namespace), leads=lambda: election.leads)
+        jobs = JobRunner(all_jobs(namespace, lambda: election.leads), leads=lambda: election.leads)
         # Undone in the opposite order: when another leads, these jobs have ended.
         self._parts.callback(presence.leave)
         self._parts.callback(election.leave)

@@ -30,8 +30,11 @@ Place = tuple[str, int]
 
 def live_places(tx: Transaction, context: Context) -> list[Place]:
     """Every datanode that is alive and serves HTTP."""
-    rows = [row for _, row in tx.scan(DATANODE) if row.http_port]
-    return [(row.host, row.http_port) for row in rows if state_name(row, context) == "live"]
+    return [
+        (row.host, row.http_port)
+        for key, row in tx.scan(DATANODE)
+        if row.http_port and state_name(int(key[0]), row, context) == "live"
+    ]
 
 
 def choose(asked: WebRequest, calls: Calls, live: Callable[[], list[Place]], client_host: str) -> Place:

@@ -22,6 +22,7 @@ class RecordingNamenode(ControlServicer):
         self.changes: list[tuple[str, int, int, int]] = []
         """(what, block id, stamp, length)"""
         self.reports: list[list[pb.BlockReportRequest]] = []
+        self.reports_to_put_off = 0
         self.commands: list[pb.Command] = []
         self.forgetful = False
         self.client_address = "namenode-1:8020"
@@ -96,6 +97,10 @@ class RecordingNamenode(ControlServicer):
     def BlockReport(
         self, request_iterator: Iterator[pb.BlockReportRequest], rpc: grpc.ServicerContext
     ) -> pb.BlockReportResponse:
+        with self._lock:
+            self.reports_to_put_off -= 1
+            if self.reports_to_put_off >= 0:
+                rpc.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough for now")
         self.reports.append(list(request_iterator))
         return pb.BlockReportResponse()
 

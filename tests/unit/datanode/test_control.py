@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,49 @@ def test_reports_are_sent_on_demand(namenode: RecordingNamenode, run: Callable[.
 def test_reports_are_repeated(namenode: RecordingNamenode, run: Callable[..., Running]) -> None:
     run(namenode, block_report_seconds=0.2)
     wait_until(lambda: len(namenode.reports) >= 3, "periodic reports")
+
+
+@pytest.fixture
+def three() -> Iterator[list[RecordingNamenode]]:
+    namenodes = [RecordingNamenode() for _ in range(3)]
+    for one in namenodes:
+        one.start()
+    yield namenodes
+    for one in namenodes:
+        one.stop()
+
+
+def test_each_namenode_has_its_share_of_the_reports(
+    three: list[RecordingNamenode], run: Callable[..., Running]
+) -> None:
+    run(*three, block_report_seconds=0.1)
+    wait_until(lambda: sum(len(one.reports) for one in three) >= 12, "reports")
+    counts = [len(one.reports) for one in three]
+    assert max(counts) - min(counts) <= 2, counts
+
+
+def test_a_start_is_one_report_however_many_namenodes_there_are(
+    three: list[RecordingNamenode], run: Callable[..., Running]
+) -> None:
+    run(*three, volumes=2)
+    wait_until(lambda: all(len(one.heartbeats) > 5 for one in three), "heartbeats to all")
+    assert sorted(len(one.reports) for one in three) == [0, 0, 2]
+    asking = min(three, key=lambda one: len(one.reports))
+    order(asking, report_blocks=pb.ReportBlocks())
+    wait_until(lambda: len(asking.reports) == 2, "a report to who asked for it")
+
+
+def test_a_report_that_is_put_off_is_sent_later_and_goes_on_where_it_was(
+    three: list[RecordingNamenode], run: Callable[..., Running]
+) -> None:
+    for one in three:
+        one.reports_to_put_off = 1
+    run(*three, volumes=3)
+    wait_until(lambda: sum(len(one.reports) for one in three) == 3, "a report of each volume")
+    beats = len(three[0].heartbeats)
+    wait_until(lambda: len(three[0].heartbeats) > beats + 5, "heartbeats after the reports")
+    told = [report[0].storage_id for one in three for report in one.reports]
+    assert sorted(told) == [101, 102, 103]
 
 
 def test_a_datanode_that_was_forgotten_registers_again(

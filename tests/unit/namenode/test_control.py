@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ from oastfs.core.errors import Unreachable
 from oastfs.namenode.control import ControlServer
 from oastfs.namenode.jobs.replication import Replication
 from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.report_slots import SILENT_SECONDS, SLOTS, ReportSlots
 from oastfs.store.schema import DATANODE, DATANODE_COMMAND, REPLICA, STORAGE
 from oastfs.wire.proto import control_pb2 as pb
 from oastfs.wire.proto.control_pb2_grpc import ControlStub
@@ -374,6 +376,48 @@ def test_a_block_that_is_being_written_is_left_alone(namespace: Namespace, stub:
     report(stub, registered)
     assert not stub.Heartbeat(beat(registered)).commands
     assert rows(namespace, REPLICA) == rows(namespace, DATANODE_COMMAND) == 0
+
+
+def test_reports_over_the_limit_are_put_off(namespace: Namespace, stub: ControlStub) -> None:
+    """The limit is of all namenodes together: another one holds all slots here."""
+    registered = stub.Register(registration())
+    others = ReportSlots(namespace.store, lambda: 9)
+    with ExitStack() as held:
+        for _ in range(SLOTS):
+            assert held.enter_context(others.one()) is not None
+        assert held.enter_context(others.one()) is None
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.BlockReport(report_of(registered))
+        assert status_of(caught.value) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for _ in range(2 * SLOTS):
+        stub.BlockReport(report_of(registered))
+
+
+def test_slots_of_a_namenode_that_died_are_free_after_a_while(namespace: Namespace) -> None:
+    now = [0.0]
+    dead = ReportSlots(namespace.store, lambda: 9, slots=1, clock=lambda: now[0])
+    other = ReportSlots(namespace.store, lambda: 8, slots=1, clock=lambda: now[0])
+    held = dead.one()
+    slot = held.__enter__()
+    assert slot is not None
+    for _ in range(10):
+        now[0] += 6.0
+        slot.renew()
+        with other.one() as found:
+            assert found is None, "it is at work: each part of its report is a sign of life"
+    now[0] += SILENT_SECONDS
+    with other.one() as found:
+        assert found is not None
+    held.__exit__(None, None, None)
+    with other.one() as found:
+        assert found is not None
+
+
+def report_of(registered: pb.RegisterResponse) -> Iterator[pb.BlockReportRequest]:
+    """An empty report of the first storage."""
+    yield pb.BlockReportRequest(
+        datanode_id=registered.datanode_id, storage_id=registered.storage_ids[0], replicas=[]
+    )
 
 
 def test_reports_that_are_refused(namespace: Namespace, stub: ControlStub) -> None:

@@ -139,7 +139,7 @@ def _datanodes(
     call.context.cluster.storages(tx, call.context.now_ns)  # so that locations know their racks
     found = []
     for (number,), row in tx.scan(DATANODE):
-        state = state_name(row, call.context)
+        state = state_name(int(number), row, call.context)
         if _is_of(kind, row, state):
             found.append((_describe(row, state, call.context.now_ns), int(number)))
     return found

@@ -29,6 +29,7 @@ class World:
         for number in range(FILES):
             write(namespace, fleet, f"/f{number}", [100])
         self.jobs[0].run_once(clock())
+        self.seconds(3)  # so all have been heard of
 
     def seconds(self, count: int) -> None:
         """Time passes, as it does with heartbeats and jobs running."""
@@ -117,6 +118,52 @@ def test_after_a_start_datanodes_have_time_to_be_heard(world: World) -> None:
         world.fleet.beat_all()
         world.jobs[0].run_once(world.clock())
     assert [world.state(node) for node in world.fleet.nodes] == [0, 0, 0]
+
+
+def test_after_a_start_it_is_patient_with_those_never_heard_of(world: World) -> None:
+    """Machines come back one after the other, and one that came and went is missed as soon as ever."""
+    _, late, never = world.fleet.nodes
+    world.clock.advance(3600)
+    world.namespace = restarted = Namespace(world.namespace.store, clock_ns=world.clock)
+    world.jobs = [FailureDetection(restarted), Replication(restarted)]
+    late.running = never.running = False
+    world.seconds(270)
+    assert [world.state(node) for node in world.fleet.nodes] == [0, 0, 0]
+    assert rows(restarted, DATANODE_COMMAND) == 0, "nothing is copied in vain"
+    late.running = True
+    world.seconds(9)
+    late.running = False
+    world.seconds(24)
+    assert [world.state(node) for node in world.fleet.nodes] == [0, 0, 1]
+    world.seconds(12)
+    assert [world.state(node) for node in world.fleet.nodes] == [0, 1, 1]
+
+
+def test_clocks_of_namenodes_may_differ(world: World) -> None:
+    """Heartbeats stamped an hour ahead by another namenode, which then is gone, and an hour behind."""
+    other = Namespace(world.namespace.store, clock_ns=lambda: world.clock() + 3600 * 10**9)
+    mine = world.namespace
+    for namespace in (other, mine, other):
+        world.fleet.namespace = namespace
+        world.seconds(90)
+        assert [world.state(node) for node in world.fleet.nodes] == [0, 0, 0]
+        assert all(mine.context(ROOT).cluster.is_live(node.view, world.clock()) for node in world.fleet.nodes)
+    world.fleet.nodes[0].running = False
+    world.seconds(36)
+    assert [world.state(node) for node in world.fleet.nodes] == [1, 0, 0]
+
+
+def test_one_that_follows_listens_as_well(world: World) -> None:
+    """A datanode that dies with the leader is missed by the next one as soon as by the first."""
+    leads = [False]
+    world.jobs = [FailureDetection(world.namespace, lambda: leads[0])]
+    world.seconds(9)
+    world.fleet.nodes[0].running = False
+    world.seconds(36)
+    assert world.state(world.fleet.nodes[0]) == 0, "it is not for followers to say so"
+    leads[0] = True
+    world.seconds(3)
+    assert world.state(world.fleet.nodes[0]) == 1
 
 
 def test_a_failed_volume(world: World) -> None:
