@@ -36,13 +36,14 @@ class StagedTransaction(Transaction):
     ``locking``: the engine locks rows, so a read with a lock goes to it, and may find a newer row.
     """
 
-    __slots__ = ("_base", "_get", "_locking", "_read", "_writes")
+    __slots__ = ("_base", "_get", "_known", "_locking", "_writes")
 
     def __init__(self, base: Transaction, *, locking: bool = False) -> None:
         self._base = base
         self._locking = locking
         self._get = base.get
-        self._read: dict[Table[Any], dict[Key, Any]] = {}
+        self._known: dict[Table[Any], dict[Key, Any]] = {}
+        """Rows that were read, or written here."""
         self._writes: Writes = {}
 
     def finish(self) -> Writes:
@@ -50,27 +51,23 @@ class StagedTransaction(Transaction):
         writes = self._writes
         self._base = ENDED
         self._get = ENDED.get
-        self._read = {}
+        self._known = {}
         self._writes = {}
         return writes
 
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
+        known = self._known.get(table)
+        if known is None:
+            known = self._known[table] = {}
         try:
-            rows = self._writes.get(table)
-            if rows is not None:
-                value = rows.get(key, _ABSENT)
-                if value is not _ABSENT:
-                    return value  # type: ignore[no-any-return]
-            known = self._read.get(table)
-            if known is None:
-                known = self._read[table] = {}
-            elif lock is _NO_LOCK or not self._locking:
-                value = known.get(key, _ABSENT)
-                if value is not _ABSENT:
-                    return value  # type: ignore[no-any-return]
+            value = known.get(key, _ABSENT)
         except TypeError:
             check_key(table, key)  # says what is wrong with a key that has no hash
             raise
+        if value is not _ABSENT and (
+            lock is _NO_LOCK or not self._locking or key in self._writes.get(table, ())
+        ):
+            return value  # type: ignore[no-any-return]
         value = known[key] = self._get(table, key, lock)
         return value
 
@@ -127,6 +124,11 @@ class StagedTransaction(Transaction):
             self._writes[table] = {key: value}
         else:
             rows[key] = value
+        known = self._known.get(table)
+        if known is None:
+            self._known[table] = {key: value}
+        else:
+            known[key] = value
 
 
 def keep_if_done(tx: Transaction, operation: Callable[[Transaction], T]) -> T:

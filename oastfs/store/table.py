@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import enum
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
@@ -47,6 +48,15 @@ class Lock(enum.Enum):
     EXCLUSIVE = 2
 
 
+_shapes: dict[tuple[Column, ...], tuple[Column, ...]] = {}
+
+
+def shape_of(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Types of a key's columns. Equal ones are the same object, so that hot code may compare identities."""
+    shape = tuple(columns)
+    return _shapes.setdefault(shape, shape)
+
+
 @dataclass(frozen=True)
 class Index:
     """A second order of a table: a permutation of its key columns, kept by the driver.
@@ -67,6 +77,11 @@ class Table(Generic[V]):
     key: tuple[tuple[str, Column], ...]
     value: type[V]
     indexes: tuple[Index, ...] = ()
+    shape: tuple[Column, ...] = field(init=False)
+    """Types of the key's columns; the same object for equal ones."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", shape_of(column for _, column in self.key))
 
     def partition(self, key: Key) -> int:
         """The partition of a row, 0 to PARTITIONS - 1."""

@@ -72,12 +72,14 @@ class ClientProtocolHandler(Handler):
         threads = threads or read_threads(self._reads_inline)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hdfs-read")
         self._stalls = StallWatch()
+        self._stalls.watch(asyncio.get_running_loop())
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
         self.names = Names()
 
     def close(self) -> None:
         """Wait for reads under way. Calls after it fail."""
+        self._stalls.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def describe(self, error: BaseException) -> tuple[str, str]:

@@ -83,10 +83,12 @@ class MetadataHandler(Handler):
         threads = threads or read_threads(self._reads_inline)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="long-read")
         self._stalls = StallWatch()
+        self._stalls.watch(asyncio.get_running_loop())
         self._completions = Completions(asyncio.get_running_loop())
 
     def close(self) -> None:
         """Wait for reads under way. Calls after it fail."""
+        self._stalls.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def describe(self, error: BaseException) -> tuple[str, str]:

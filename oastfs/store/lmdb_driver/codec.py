@@ -52,6 +52,22 @@ def key_encoder(columns: Columns) -> Callable[[Any], bytes]:
             return pack(first) + text.encode()
 
         return encode_id_text
+    if shape == (Column.TEXT, Column.ID):
+        pack = _ID.pack
+
+        def encode_text_id(key: tuple[str, int]) -> bytes:
+            text, last = key
+            return text.encode() + b"\0" + pack(last)
+
+        return encode_text_id
+    if shape == (Column.ID, Column.TEXT, Column.ID):
+        pack = _ID.pack
+
+        def encode_id_text_id(key: tuple[int, str, int]) -> bytes:
+            first, text, last = key
+            return b"".join((pack(first), text.encode(), b"\0", pack(last)))
+
+        return encode_id_text_id
     return lambda key: encode_prefix(columns, key)
 
 
