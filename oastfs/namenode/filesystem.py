@@ -23,6 +23,7 @@ from oastfs.namenode.tree import ROOT_KEY
 from oastfs.store.schema import (
     COUNTER,
     DIRECTORY,
+    IMPORT_UNFINISHED,
     INODE,
     RENAME_MUTEX,
     ROOT_ID,
@@ -34,6 +35,11 @@ from oastfs.store.schema import (
     Setting,
 )
 from oastfs.store.transaction import Store, Transaction
+
+_UNFINISHED = (
+    "an import into this store was not finished, so it holds no whole filesystem: "
+    "import again with --restart, or remove it"
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ def format_store(store: Store, options: FormatOptions | None = None) -> Filesyst
     now_ns = time.time_ns()
 
     def write(tx: Transaction) -> None:
+        if tx.get(SETTING, IMPORT_UNFINISHED) is not None:
+            raise WrongStore(_UNFINISHED)
         if tx.get(SETTING, ("filesystem_id",)) is not None:
             raise AlreadyExists("the store holds a filesystem already")
         for name, value in settings.items():
@@ -101,6 +109,8 @@ def load_info(store: Store) -> FilesystemInfo:
         return {str(key[0]): row.value for key, row in tx.scan(SETTING)}
 
     settings = store.read(read)
+    if IMPORT_UNFINISHED[0] in settings:
+        raise WrongStore(_UNFINISHED)
     if "filesystem_id" not in settings:
         raise WrongStore("the store holds no filesystem: run `oastfs format` first")
     if int(settings["schema_version"]) > SCHEMA_VERSION:

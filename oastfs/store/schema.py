@@ -37,6 +37,9 @@ RENAME_MUTEX: Final = ("rename_mutex",)
 SAFE_MODE: Final = ("safe_mode",)
 """Key of the setting that is there while nothing may be changed."""
 
+IMPORT_UNFINISHED: Final = ("import_unfinished",)
+"""Key of the setting that is there while an import fills the store: no filesystem, yet or ever."""
+
 SCHEMA_VERSION: Final = 2
 
 

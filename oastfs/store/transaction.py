@@ -107,6 +107,18 @@ class Store(ABC):
     ) -> None:
         """As ``write``, without waiting: ``done(result, error)`` is called once, on a store's thread."""
 
+    def load(self, table: Table[V], rows: Sequence[tuple[Key, V]]) -> None:
+        """Put many rows that are not there yet, durably, for who has the store to himself.
+
+        Drivers do it as fast as they can. It need not be one transaction: what fails may leave some of them.
+        """
+
+        def put_all(tx: Transaction) -> None:
+            for key, value in rows:
+                tx.put(table, key, value)
+
+        self.write(put_all)
+
     @abstractmethod
     def close(self) -> None:
         """Finish what was submitted, then close. Calls after it raise StoreError."""

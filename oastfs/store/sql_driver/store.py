@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from oastfs.core.errors import InvalidArgument, StoreError, TransactionMisuse, Unsupported
 from oastfs.store.run import DEADLINE_SECONDS, Conflict, run
 from oastfs.store.sql_driver.batches import Batches
+from oastfs.store.sql_driver.bulk import copy_rows
 from oastfs.store.sql_driver.connections import Connections
 from oastfs.store.sql_driver.layout import layouts
 from oastfs.store.sql_driver.migrations import Declared
@@ -24,7 +25,7 @@ from oastfs.store.sql_driver.statements import Statements
 from oastfs.store.sql_driver.transaction import SqlTransaction
 from oastfs.store.sql_driver.turns import Turn, Turns
 from oastfs.store.staged import StagedTransaction
-from oastfs.store.table import Table
+from oastfs.store.table import Key, Table, V
 from oastfs.store.transaction import Store, Transaction
 
 T = TypeVar("T")
@@ -186,6 +187,14 @@ class SqlStore(Store):
             _log.exception("a callback of submit failed")
         finally:
             self._callbacks.discard(thread)
+
+    def load(self, table: Table[V], rows: Sequence[tuple[Key, V]]) -> None:
+        layout = self._tables[table].layout
+        self._enter()
+        try:
+            self._connections.ask(lambda connection: copy_rows(connection, layout, rows))
+        finally:
+            self._leave()
 
     # --- closing, figures -------------------------------------------------------------------------------
 

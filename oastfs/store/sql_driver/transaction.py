@@ -26,6 +26,9 @@ _PAGE_ROWS_FIRST: Final = 64
 _PAGE_ROWS_MAX: Final = 2048
 _WIDE_PAGE_ROWS: Final = 16
 """Rows may be as large as the inline limit: a page of them fits in memory."""
+_WIDE_PAGE_ROWS_MAX: Final = 256
+_WIDE_PAGE_BYTES: Final = 1 << 20
+"""Pages grow while rows are so small that the next one should not be larger than this."""
 
 OpenTables = dict[Table[Any], Statements]
 
@@ -146,11 +149,10 @@ class SqlTransaction(Transaction):
         columns = len(layout.table.key)
         seen = self._seen.setdefault(layout.table, {}) if self._recording else None
         past, depth = start
-        size_max = _WIDE_PAGE_ROWS if layout.is_wide else _PAGE_ROWS_MAX
-        size = min(_PAGE_ROWS_FIRST, size_max)
+        size = _WIDE_PAGE_ROWS if layout.is_wide else _PAGE_ROWS_FIRST
         left = limit
         while left is None or left > 0:
-            wanted = size if left is None else min(left, size_max)
+            wanted = size if left is None else min(left, size if layout.is_wide else _PAGE_ROWS_MAX)
             rows = page(past, wanted)
             key: Key = ()
             for row in rows:
@@ -165,7 +167,7 @@ class SqlTransaction(Transaction):
                 return
             place = key if order is None else tuple(key[position] for position in order)
             past = place[depth:]
-            size = min(size * 4, size_max)
+            size = _next_wide_size(rows) if layout.is_wide else min(size * 4, _PAGE_ROWS_MAX)
             left = None if left is None else left - len(rows)
 
     def put(self, table: Table[V], key: Key, value: V) -> None:
@@ -230,6 +232,12 @@ class SqlTransaction(Transaction):
 
     def _is_there(self, table: Table[Any], key: Key) -> bool:
         return self._seen.get(table, {}).get(key) is not None
+
+
+def _next_wide_size(rows: list[tuple[Any, ...]]) -> int:
+    """How many rows the page after these may have, if it is much like it."""
+    row_bytes = 1 + sum(len(field) for row in rows for field in row if type(field) is bytes) // len(rows)
+    return max(_WIDE_PAGE_ROWS, min(len(rows) * 4, _WIDE_PAGE_BYTES // row_bytes, _WIDE_PAGE_ROWS_MAX))
 
 
 def _opened(tables: OpenTables, table: Table[Any]) -> Statements:
