@@ -46,7 +46,7 @@ class Attributes:
     def getattr(self, inode_id: int) -> FileStatus | Operation[FileStatus]:
         """stat(2). An operation if the file is being written here (see ``Names.lookup``)."""
         opened = self._handles.open.get(inode_id)
-        if opened is not None and opened.writable and opened.file.dirty:
+        if opened is not None and opened.dirty:
             return self._settled(opened)
         return self._shared.told(self._shared.stat(inode_id))
 
@@ -63,7 +63,7 @@ class Attributes:
         if wanted.size is not None:
             status = yield from self._truncate(inode_id, wanted, caller)
         opened = self._handles.open.get(inode_id)
-        if opened is not None and opened.writable and opened.file.dirty and not wanted.by_handle:
+        if opened is not None and opened.dirty and not wanted.by_handle:
             # Sent now, so that a later flush does not undo the times that are being set.
             yield from flushed(self._shared, opened)
         if wanted.mode is not None:
@@ -78,7 +78,7 @@ class Attributes:
             status = self._shared.stat(inode_id)
         if opened is not None:
             opened.mode = status.mode
-            if opened.file.dirty:
+            if opened.dirty:
                 return self._shared.with_unsent(status)
         return self._shared.told(status)
 
@@ -92,13 +92,25 @@ class Attributes:
         if opened is None or not opened.writable:
             status: FileStatus = yield Change("truncate", caller, f"{INODES}{inode_id}", size)
             if opened is not None:
-                yield Wait(lambda: opened.file.refresh(status))
+                yield Wait(lambda: self._read_anew(opened, status))
             return status
         opened.resized(size, self._shared.info.inline_limit)
         yield Wait(lambda: opened.file.truncate(size))
         if not wanted.by_handle and not opened.kept:
             yield from flushed(self._shared, opened)
         return (yield Wait(lambda: self._shared.stat(inode_id)))  # type: ignore[no-any-return]
+
+    def _read_anew(self, opened: OpenInode, status: FileStatus) -> None:
+        """Have those who read a file see that it was cut."""
+        if opened.content is None:
+            opened.file.refresh(status)
+            return
+        file = self._shared.filesystem.open_file(status, caller=SUPERUSER)
+        opened.small = opened.small and status.is_inline
+        with self._handles.lock:
+            spare = file if opened.writable else opened.become(file)
+        if spare is not None:
+            spare.close()
 
     def drop_set_id(self, inode_id: int) -> Operation[None]:
         """Take set-user-id away, and set-group-id where it means execution, as writing does."""

@@ -45,6 +45,7 @@ class Files:
         self._shared = shared
         self._attributes = attributes
         self._metadata = shared.metadata
+        self._reads = shared.reads
         self._handles = shared.handles
         self._open = shared.handles.open
         self._inline_limit = shared.info.inline_limit
@@ -58,10 +59,10 @@ class Files:
         closing = self._handles.closing.get(inode_id)
         if closing is not None:
             return self._open_when_closed(closing, inode_id, flags, kill_set_id)
-        opened = self._metadata.open(SUPERUSER, f"{INODES}{inode_id}")
+        opened = self._reads.open(inode_id)
         writable = flags & ACCESS_MODE != os.O_RDONLY
         entry = self._acquire(opened, writable)
-        keep_cache = self._still_cached(opened.status)
+        keep_cache = self._still_cached(opened.status, entry)
         if not keep_cache:
             entry.undisturbed = True  # the kernel begins anew
         opening = Opening(opened.status, keep_cache, writable)
@@ -118,6 +119,8 @@ class Files:
             return self._acquire_first(opened, status, writable)
         if writable and not entry.writable:
             self._make_writable(entry, opened)
+        elif entry.content is not None:
+            self._renew(entry, opened, status)
         elif not entry.file.dirty:
             entry.file.refresh(opened)
         entry.small = entry.small and status.is_inline
@@ -125,31 +128,54 @@ class Files:
 
     def _acquire_first(self, opened: FileStatus | Opened, status: FileStatus, writable: bool) -> OpenInode:
         small = status.is_inline and status.length <= self._inline_limit
-        fresh = OpenInode(self._open_file(opened, writable), status, writable, small)
+        data = None if writable else _whole_content(opened, status)
+        fresh = OpenInode(
+            self._open_file(opened, writable) if data is None else data, status, writable, small
+        )
         with self._handles.lock:
             entry = self._open.setdefault(status.inode_id, fresh)
             if entry is not fresh:
                 entry.handles += 1
         if entry is not fresh:  # another thread was faster
-            fresh.file.close()
+            if fresh.content is None:
+                fresh.file.close()
             if writable and not entry.writable:
                 self._make_writable(entry, opened)
         return entry
 
     def _make_writable(self, entry: OpenInode, opened: FileStatus | Opened) -> None:
         """From now on all read and write through a file that may be written."""
-        spare = self._open_file(opened, True)
+        file = self._open_file(opened, True)
         with self._handles.lock:
-            if not entry.writable:
-                spare, entry.file = entry.file, spare
-                entry.writable = True
-        spare.close()
+            spare = file if entry.writable else entry.become(file)
+            entry.writable = True
+        if spare is not None:
+            spare.close()
+
+    def _renew(self, entry: OpenInode, opened: FileStatus | Opened, status: FileStatus) -> None:
+        """A file that is only read was opened once more: all its readers see it as it is now."""
+        data = _whole_content(opened, status)
+        file = self._open_file(opened, False) if data is None else None
+        spare = file
+        with self._handles.lock:
+            if entry.content is not None and status.ctime_ns >= entry.changed_ns:
+                if file is not None:
+                    spare = entry.become(file)
+                else:
+                    entry.content, entry.changed_ns = data, status.ctime_ns
+        if spare is not None:
+            spare.close()
 
     def _open_file(self, opened: FileStatus | Opened, writable: bool) -> OpenFile:
         return self._shared.filesystem.open_file(opened, writable=writable, caller=SUPERUSER)
 
-    def _still_cached(self, status: FileStatus) -> bool:
-        """Whether the kernel's pages are of this version; tells the kernel if its attributes are not."""
+    def _still_cached(self, status: FileStatus, entry: OpenInode) -> bool:
+        """Whether the kernel's pages are of this version; tells the kernel if its attributes are not.
+
+        When somebody opens a small file to read it, the kernel is handed the content and need not ask for it.
+        But not while others have it open: the kernel may be waiting for an answer about the very pages that
+        would be filled, and lets nobody touch them. While the lock is held, nobody gets to have it open.
+        """
         inode_id, version = status.inode_id, version_of(status)
         told, cached = self._handles.told.get(inode_id), self._handles.cached.get(inode_id)
         if told != version:
@@ -159,7 +185,10 @@ class Files:
         if cached == version:
             return True
         self._handles.cached.put(inode_id, version)
-        return False
+        if told != version or not entry.content:
+            return False
+        with self._handles.lock:
+            return entry.handles == 1 and self._shared.hand_over(inode_id, entry.content)
 
     def _truncated(self, entry: OpenInode, opening: Opening, kill_set_id: bool) -> Operation[Opening]:
         """O_TRUNC is sent with the content that follows, in one change."""
@@ -172,7 +201,7 @@ class Files:
             else:
                 yield Wait(lambda: entry.file.truncate(0))
         except BaseException:
-            yield from self.release(entry.inode_id)
+            yield from self._release(entry, entry.inode_id)
             raise
         opening.keep_cache = False
         return opening
@@ -185,7 +214,7 @@ class Files:
         if entry is None:
             raise StaleHandle(path=str(inode_id))
         if entry.small:
-            return entry.file.pread(offset, size)
+            return entry.read(offset, size)
         return _read_blocks(entry, offset, size)
 
     def write(self, inode_id: int, offset: int, data: bytes, kill_set_id: bool) -> int | Operation[int]:
@@ -213,18 +242,27 @@ class Files:
             return None
         if not entry.small and entry.unsynced:
             return flushed(self._shared, entry, sync=True)
-        return flushed(self._shared, entry) if entry.file.dirty else None
+        return flushed(self._shared, entry) if entry.dirty else None
 
     def fsync(self, inode_id: int) -> Operation[Any] | None:
         """fsync(2)."""
         return self.flush(inode_id)
 
-    def release(self, inode_id: int) -> Operation[None]:
-        """The end of one handle; of the last one, of the open file."""
+    def release(self, inode_id: int) -> Operation[None] | None:
+        """The end of one handle; of the last one, of the open file. An operation if it may have to wait."""
         entry = self._open.get(inode_id)
         if entry is None:
-            return
-        dirty = entry.writable and not entry.kept and entry.file.dirty
+            return None
+        with self._handles.lock:
+            if entry.content is not None and not entry.kept:
+                entry.handles -= 1
+                if not entry.handles:
+                    del self._open[inode_id]
+                return None
+        return self._release(entry, inode_id)
+
+    def _release(self, entry: OpenInode, inode_id: int) -> Operation[None]:
+        dirty = entry.dirty and not entry.kept
         if entry.handles == 1 and dirty:
             # Pages of a mapping come after flush. Others may open it meanwhile: it stays known until sent.
             yield from flushed(self._shared, entry)
@@ -238,7 +276,7 @@ class Files:
             if dirty or (entry.writable and not entry.small):
                 yield Wait(entry.file.close)
             else:
-                entry.file.close()  # nothing to send
+                entry.end()  # nothing to send
         finally:
             del self._handles.closing[inode_id]
             closed.set()
@@ -281,7 +319,7 @@ class Files:
         errors = []
         for entry in list(self._open.values()):
             try:
-                if entry.writable and not entry.kept and entry.file.dirty:
+                if entry.dirty and not entry.kept:
                     entry.file.fsync()
             except OSError as error:
                 errors.append(error)
@@ -289,7 +327,13 @@ class Files:
 
 
 def _read_blocks(entry: OpenInode, offset: int, size: int) -> Operation[bytes]:
-    return (yield Wait(lambda: entry.file.pread(offset, size)))  # type: ignore[no-any-return]
+    return (yield Wait(lambda: entry.read(offset, size)))  # type: ignore[no-any-return]
+
+
+def _whole_content(opened: FileStatus | Opened, status: FileStatus) -> bytes | None:
+    """All of a file's content, if that is here."""
+    data = opened.data if type(opened) is Opened else None
+    return data if data is not None and len(data) == status.length else None
 
 
 def _mask(flags: int) -> int:

@@ -7,7 +7,7 @@ from oastfs.core.errors import OastError
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.handles import OpenInode, version_of
-from oastfs.fuse.shared import INODES, Shared
+from oastfs.fuse.shared import Shared
 
 
 def flushed(shared: Shared, entry: OpenInode, sync: bool = False) -> Operation[FileStatus]:
@@ -42,7 +42,7 @@ def flushed(shared: Shared, entry: OpenInode, sync: bool = False) -> Operation[F
 
 def _version_now(shared: Shared, entry: OpenInode) -> object:
     try:
-        return version_of(shared.metadata.stat(SUPERUSER, f"{INODES}{entry.inode_id}", False))
+        return version_of(shared.reads.stat(entry.inode_id))
     except OastError:
         return None
 

@@ -26,15 +26,21 @@ def version_of(status: FileStatus) -> Version:
 class OpenInode:
     """A file that is open here. ``small``: its content surely is inline, so that reading never waits.
 
+    A small file that is open for reading only is its ``content``, as of the last open, and nothing else: to
+    make an ``OpenFile`` of it would take longer than all the rest of an open. Any other has a ``file``.
+
     ``kept``: it lost its last name while open and lives until the last handle is closed. ``mode`` is as
     last seen here. ``bare``: it has no extended attributes. ``undisturbed``: as far as we know, nobody else
-    changed the content since the kernel began to cache it. ``unsynced``: blocks were written and perhaps are
+    changed the content since the kernel began to cache it. ``changed_ns`` is the change time that goes with
+    ``content``. ``unsynced``: blocks were written and perhaps are
     not on the datanodes' disks yet, though they may be visible.
     """
 
     __slots__ = (
+        "_file",
         "bare",
-        "file",
+        "changed_ns",
+        "content",
         "handles",
         "inode_id",
         "kept",
@@ -45,9 +51,17 @@ class OpenInode:
         "writable",
     )
 
-    def __init__(self, file: OpenFile, status: FileStatus, writable: bool, small: bool) -> None:
+    def __init__(
+        self, opened: OpenFile | bytes, status: FileStatus, writable: bool = False, small: bool = True
+    ) -> None:
         self.inode_id = status.inode_id
-        self.file = file
+        self.changed_ns = status.ctime_ns
+        self.content: bytes | None = None
+        self._file: OpenFile | None = None
+        if isinstance(opened, bytes):
+            self.content = opened
+        else:
+            self._file = opened
         self.handles = 1
         self.mode = status.mode
         self.writable = writable
@@ -56,6 +70,35 @@ class OpenInode:
         self.undisturbed = True
         self.unsynced = False
         self.bare = not status.flags & _XATTRS
+
+    @property
+    def file(self) -> OpenFile:
+        """The file, if it is more than its content."""
+        assert self._file is not None
+        return self._file
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something was written here that others do not see yet."""
+        return self.writable and self._file is not None and self._file.dirty
+
+    def become(self, file: OpenFile) -> OpenFile | None:
+        """Serve from another file from now on; what it was before, to be closed."""
+        before, self._file = self._file, file
+        self.content = None  # last: others may be reading
+        return before
+
+    def end(self) -> None:
+        """Nobody has it open any more. What is dirty is sent."""
+        if self._file is not None:
+            self._file.close()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """pread(2)."""
+        content = self.content
+        if content is None:
+            return self.file.pread(offset, size)
+        return content if offset == 0 and size >= len(content) else content[offset : offset + size]
 
     def resized(self, end: int, inline_limit: int) -> None:
         """Note that the file is about to reach ``end`` bytes."""

@@ -146,6 +146,8 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
             found: Any = self._attributes.getattr(ROOT_ID)
         else:
             found = self._names.lookup(*self._slot(path))
+        if found is None:
+            raise NotFound(path=path)
         return found if type(found) is FileStatus else self._run(found)
 
     def _inode(self, path: str | None, handle: int = 0) -> int:

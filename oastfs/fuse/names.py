@@ -23,13 +23,19 @@ class Names:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._metadata = shared.metadata
+        self._reads = shared.reads
         self._handles = shared.handles
 
-    def lookup(self, parent_id: int, name: str) -> FileStatus | Operation[FileStatus]:
-        """Attributes of an entry. An operation only if it is being written here: see ``_settled``."""
-        status = self._metadata.stat(SUPERUSER, f"{INODES}{parent_id}/{name}", False)
+    def lookup(self, parent_id: int, name: str) -> FileStatus | Operation[FileStatus] | None:
+        """Attributes of an entry, None if there is none.
+
+        An operation only if it is being written here: see ``_settled``.
+        """
+        status = self._reads.lookup(parent_id, name)
+        if status is None:
+            return None
         opened = self._handles.open.get(status.inode_id)
-        if opened is not None and opened.writable and opened.file.dirty:
+        if opened is not None and opened.dirty:
             return self._settled(status)
         return self._shared.told(status)
 
@@ -68,7 +74,7 @@ class Names:
     def link(self, inode_id: int, parent_id: int, name: str, caller: Caller) -> Operation[FileStatus]:
         """link(2)."""
         opened = self._handles.open.get(inode_id)
-        if opened is not None and opened.writable and opened.file.dirty:
+        if opened is not None and opened.dirty:
             yield from flushed(self._shared, opened)
         status = yield Change("link", caller, f"{INODES}{inode_id}", new_path(parent_id, name))
         return self._shared.told(status)

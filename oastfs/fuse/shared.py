@@ -8,9 +8,11 @@ from msgspec import structs
 
 from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import NotPermitted, StaleHandle
-from oastfs.core.types import SUPERUSER, FileStatus
+from oastfs.core.types import FileStatus
 from oastfs.fuse.handles import Handles, version_of
 from oastfs.fuse.options import MountConfig
+from oastfs.fuse.reads import Reads, VerbReads
+from oastfs.namenode.by_id import InodeReads
 from oastfs.namenode.namespace import Namespace
 
 INODES = "/.reserved/.inodes/"
@@ -24,7 +26,8 @@ class Shared:
     ``reads_inline``: direct mode on a store whose reads take microseconds and never wait.
 
     ``changed_elsewhere(inode id, content)`` is set by a binding that can tell the kernel to drop what it has
-    cached of an inode: its attributes, and with ``content`` its pages too.
+    cached of an inode: its attributes, and with ``content`` its pages too. ``hand_over(inode id, content)``
+    is set by one that can put a whole content into the kernel's cache; it says whether it did.
     """
 
     def __init__(self, filesystem: Filesystem, config: MountConfig) -> None:
@@ -34,8 +37,13 @@ class Shared:
         self.config = config
         self.handles = Handles()
         self.holder = filesystem.session.take_holder()
-        self.reads_inline = isinstance(self.metadata, Namespace) and self.metadata.store.reads_inline
+        self.reads: Reads = VerbReads(self.metadata)
+        self.reads_inline = False
+        if isinstance(self.metadata, Namespace) and self.metadata.store.reads_inline:
+            self.reads = InodeReads(self.metadata)
+            self.reads_inline = True
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
+        self.hand_over: Callable[[int, bytes], bool] = lambda inode_id, content: False
 
     def stat(self, inode_id: int) -> FileStatus:
         """Attributes by id; those of something removed, too, while the kernel still knows it.
@@ -43,7 +51,7 @@ class Shared:
         The kernel has checked permissions on the way, so the superuser asks.
         """
         try:
-            return self.metadata.stat(SUPERUSER, f"{INODES}{inode_id}", False)
+            return self.reads.stat(inode_id)
         except StaleHandle:
             removed = self.handles.removed.get(inode_id)
             if removed is None:
@@ -53,7 +61,7 @@ class Shared:
     def with_unsent(self, status: FileStatus) -> FileStatus:
         """Attributes with the length and time of what is written here and not sent yet."""
         opened = self.handles.open.get(status.inode_id)
-        if opened is None or not opened.file.dirty:
+        if opened is None or not opened.dirty:
             return status
         file = opened.file
         return structs.replace(status, length=file.length, mtime_ns=file.mtime_ns or status.mtime_ns)

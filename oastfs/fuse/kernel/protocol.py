@@ -67,6 +67,8 @@ FALLOCATE_IN: Final = struct.Struct("=QQQII")
 LSEEK_IN: Final = struct.Struct("=QQII")
 INIT_IN: Final = struct.Struct("=IIIII")
 NOTIFY_INODE: Final = struct.Struct("=Qqq")
+NOTIFY_STORE: Final = struct.Struct("=QQII")
+"""node id, offset, size, padding; the content follows."""
 
 DIRECTORY_NAME_BYTES: Final = DIRECTORY_ENTRY.size
 PLUS_NAME_BYTES: Final = ENTRY_OUT.size + DIRECTORY_ENTRY.size
@@ -120,6 +122,7 @@ class Notice(enum.IntEnum):
 
     INVALIDATE_INODE = 2
     INVALIDATE_ENTRY = 3
+    STORE = 4
 
 
 class InitFlag(enum.IntFlag):

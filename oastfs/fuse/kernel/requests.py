@@ -26,7 +26,9 @@ Who = tuple[int, int, int]
 """uid, gid and pid of the caller."""
 Answer = bytes | None
 """The body of the answer; None: the kernel expects no answer at all."""
-Handler = Callable[[int, bytes, Who], "Answer | Operation[Answer]"]
+Body = bytes | memoryview
+"""The body of a request; a view of the reader's buffer, for the moment, if it is written content."""
+Handler = Callable[[int, Any, Who], "Answer | Operation[Answer]"]
 
 SECOND_NS: Final = 10**9
 UNSIGNED: Final = (1 << 64) - 1
@@ -52,6 +54,8 @@ class Requests:
             *_seconds_and_ns(config.entry_seconds),
             *_seconds_and_ns(config.attribute_seconds),
         )
+        self.tells_kill = True
+        """Whether the kernel says who may keep set-id bits as they write; if not, only root may."""
         self._negative = _negative_entry(config.negative_seconds)
         self.table: dict[int, Handler] = {
             Opcode.LOOKUP: self.lookup,
@@ -71,6 +75,7 @@ class Requests:
             Opcode.OPEN: self.open,
             Opcode.CREATE: self.create,
             Opcode.READ: self.read,
+            Opcode.WRITE: self.write,
             Opcode.FLUSH: self.flush,
             Opcode.FSYNC: self.fsync,
             Opcode.RELEASE: self.release,
@@ -94,11 +99,10 @@ class Requests:
     # --- names --------------------------------------------------------------------------------------
 
     def lookup(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
-        try:
-            found = self._names.lookup(node, _name(body[:-1]))
-        except NotFound:
+        found = self._names.lookup(node, _name(body[:-1]))
+        if found is None:
             if self._negative is None:
-                raise
+                raise NotFound
             return self._negative
         return self._entry(found) if type(found) is FileStatus else self._entry_of(found)  # type: ignore[arg-type]
 
@@ -199,8 +203,11 @@ class Requests:
         _, offset, size, _, _, _, _ = p.READ_IN.unpack_from(body)
         return self._files.read(node, offset, size)
 
-    def write(self, node: int, offset: int, data: bytes, flags: int) -> Answer | Operation[Answer]:
-        """WRITE is unpacked by the reader, which knows where its data is."""
+    def write(self, node: int, body: Body, who: Who) -> Answer | Operation[Answer]:
+        _, offset, size, flags, _, _, _ = p.WRITE_IN.unpack_from(body)
+        data = bytes(body[p.WRITE_IN.size : p.WRITE_IN.size + size])
+        if who[0] and not self.tells_kill:
+            flags |= p.WRITE_KILL_SUIDGID
         written = self._files.write(node, offset, data, bool(flags & p.WRITE_KILL_SUIDGID))
         return p.WRITE_OUT.pack(written, 0) if type(written) is int else _written_of(written)  # type: ignore[arg-type]
 
@@ -212,8 +219,9 @@ class Requests:
         operation = self._files.fsync(node)
         return _EMPTY if operation is None else _done(operation)
 
-    def release(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
-        return _done(self._files.release(node))
+    def release(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
+        operation = self._files.release(node)
+        return _EMPTY if operation is None else _done(operation)
 
     def fallocate(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
         _, offset, length, mode, _ = p.FALLOCATE_IN.unpack_from(body)

@@ -21,7 +21,7 @@ from oastfs.fuse.effects import Change, Operation, run
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
-from oastfs.fuse.kernel.requests import Answer, Requests
+from oastfs.fuse.kernel.requests import Answer, Body, Handler, Requests, Who
 
 MAX_PAGES: Final = 256
 MAX_TRANSFER_BYTES: Final = MAX_PAGES * 4096
@@ -30,6 +30,10 @@ REQUEST_BYTES: Final = MAX_TRANSFER_BYTES + 4096
 MAX_BACKGROUND: Final = 64
 CONGESTION_THRESHOLD: Final = 48
 READ_AHEAD_BYTES_MAX: Final = 64 << 20
+COPY_BYTES_MAX: Final = 8192
+"""Up to here, to put an answer behind its header takes less time than to write both from their places."""
+HAND_OVER_BYTES_MAX: Final = 64 << 10
+"""A longer content is sent when it is asked for: perhaps only a part of it is wanted."""
 LOCAL_OPCODES: Final = frozenset(
     {Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.OPENDIR, Opcode.RELEASEDIR, Opcode.FSYNCDIR}
 )
@@ -70,7 +74,6 @@ class Session:
         self._requests = Requests(filesystem)
         self._table = self._requests.table
         self._on_ready = on_ready
-        self._tells_kill = True
         self._direct = filesystem.shared.reads_inline
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._workers = [
@@ -78,6 +81,7 @@ class Session:
             for number in range(filesystem.shared.config.workers)
         ]
         filesystem.shared.changed_elsewhere = self.invalidate
+        filesystem.shared.hand_over = self.hand_over
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -98,7 +102,8 @@ class Session:
         view = memoryview(buffer)
         targets = [buffer]
         descriptor, readv, unpack, header_bytes = self._descriptor, os.readv, p.IN_HEADER.unpack_from, 40
-        table, write_opcode = self._table, int(Opcode.WRITE)
+        table, write, direct = self._table, int(Opcode.WRITE), self._direct
+        carry_out, later = self._carry_out, self._carry_out_later
         while True:
             try:
                 size = readv(descriptor, targets)
@@ -111,59 +116,47 @@ class Session:
             if size < header_bytes:
                 return  # the other side was closed
             _, opcode, unique, node, uid, gid, pid, _ = unpack(buffer)
-            if opcode == write_opcode:
-                self._receive_write(unique, node, uid, view)
-                continue
             handler = table.get(opcode)
-            body = bytes(view[header_bytes:size])
+            body: Body = view[header_bytes:size]
             if handler is None:
-                if opcode == Opcode.INIT:
-                    self._initialize(unique, body)
-                else:
-                    self._fail(unique, errno.ENOSYS)
-                continue
-            self._carry_out(unique, opcode, handler, (node, body, (uid, gid, pid)))
+                self._begin_or_refuse(unique, opcode, bytes(body))
+            elif direct or opcode in LOCAL_OPCODES:
+                # Only what is written is large: its handler takes the bytes out of the buffer itself.
+                carry_out(unique, handler, node, body if opcode == write else bytes(body), (uid, gid, pid))
+            else:
+                later(unique, handler, node, bytes(body), (uid, gid, pid))
 
-    def _receive_write(self, unique: int, node: int, uid: int, view: memoryview) -> None:
-        start = p.IN_HEADER_BYTES + p.WRITE_IN.size
-        _, offset, size, flags, _, _, _ = p.WRITE_IN.unpack_from(view, p.IN_HEADER_BYTES)
-        if uid and not self._tells_kill:
-            flags |= p.WRITE_KILL_SUIDGID
-        arguments = (node, offset, bytes(view[start : start + size]), flags)
-        self._carry_out(unique, Opcode.WRITE, self._requests.write, arguments)
-
-    def _carry_out(
-        self, unique: int, opcode: int, handler: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> None:
-        if self._direct or opcode in LOCAL_OPCODES:
-            self._carry_out_here(unique, handler, arguments)
+    def _begin_or_refuse(self, unique: int, opcode: int, body: bytes) -> None:
+        if opcode == Opcode.INIT:
+            self._initialize(unique, body)
         else:
-            self._queue.put(lambda: self._carry_out_blocking(unique, handler, arguments))
+            self._fail(unique, errno.ENOSYS)
 
-    def _carry_out_here(self, unique: int, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def _carry_out(self, unique: int, handler: Handler, node: int, body: Body, who: Who) -> None:
         """Answer now, or begin what will be answered later."""
         try:
-            answer = handler(*arguments)
+            answer = handler(node, body, who)
         except Exception as error:
             self._fail(unique, _errno_of(error))
             return
         if type(answer) is GeneratorType:
             self._go_on(unique, answer, None, None)
         elif answer is not None:
-            self._reply(unique, answer)
+            self._reply(unique, answer)  # type: ignore[arg-type]
 
-    def _carry_out_blocking(
-        self, unique: int, handler: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> None:
+    def _carry_out_later(self, unique: int, handler: Handler, node: int, body: Body, who: Who) -> None:
+        self._queue.put(lambda: self._carry_out_blocking(unique, handler, node, body, who))
+
+    def _carry_out_blocking(self, unique: int, handler: Handler, node: int, body: Body, who: Who) -> None:
         try:
-            answer = handler(*arguments)
+            answer = handler(node, body, who)
             if type(answer) is GeneratorType:
                 answer = run(self._metadata, answer)
         except Exception as error:
             self._fail(unique, _errno_of(error))
             return
         if answer is not None:
-            self._reply(unique, answer)
+            self._reply(unique, answer)  # type: ignore[arg-type]
 
     def _go_on(
         self, unique: int, operation: Operation[Answer], value: Any, error: BaseException | None
@@ -228,14 +221,14 @@ class Session:
             0,
         )
         # Kernels before 5.12 do not say who may keep set-id bits as they write: then only root may.
-        self._tells_kill = bool(offered & InitFlag.HANDLE_KILLPRIV_V2)
+        self._requests.tells_kill = bool(offered & InitFlag.HANDLE_KILLPRIV_V2)
         self._reply(unique, answer)
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 
     def _reply(self, unique: int, body: bytes) -> None:
         size = p.OUT_HEADER_BYTES + len(body)
         try:
-            if size <= 512:
+            if size <= COPY_BYTES_MAX:
                 os.write(self._descriptor, _OK_HEADER.pack(size, 0, unique) + body)
             else:
                 os.writev(self._descriptor, (_OK_HEADER.pack(size, 0, unique), body))
@@ -264,6 +257,23 @@ class Session:
             os.write(self._descriptor, header + body)
         except OSError as error:
             self._lost(error)
+
+    def hand_over(self, inode_id: int, content: bytes) -> bool:
+        """Put all of a file's content into the kernel's cache, which knows its length; whether that was done.
+
+        Waits for pages that are being read: never while there may be a read of them to answer.
+        """
+        size = len(content)
+        if size > HAND_OVER_BYTES_MAX:
+            return False
+        header = p.OUT_HEADER.pack(p.OUT_HEADER_BYTES + p.NOTIFY_STORE.size + size, int(Notice.STORE), 0)
+        try:
+            os.writev(self._descriptor, (header, p.NOTIFY_STORE.pack(inode_id, 0, size, 0), content))
+        except OSError as error:
+            if error.errno != errno.ENOENT:  # the kernel has just forgotten it
+                _log.warning("the kernel did not take the content of inode %d: %s", inode_id, error)
+            return False
+        return True
 
 
 def _errno_of(error: Exception) -> int:

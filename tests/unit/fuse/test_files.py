@@ -211,3 +211,65 @@ def test_everything_is_sent_at_the_end(
     mounted.files.write(file, 0, b"late", False)
     assert mounted.files.flush_all() == []
     assert filesystem.read_bytes("/file") == b"late"
+
+
+def test_readers_of_a_small_file_see_it_as_of_the_last_open(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do
+) -> None:
+    inode_id = filesystem.write_bytes("/file", b"one").inode_id
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    filesystem.write_bytes("/file", b"changed")
+    assert mounted.files.read(inode_id, 0, 10) == b"one"
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    assert mounted.files.read(inode_id, 0, 10) == b"changed"
+    assert mounted.files.read(inode_id, 2, 3) == b"ang"
+    assert mounted.files.read(inode_id, 7, 3) == b""
+    do(mounted.attributes.setattr(inode_id, SetAttributes(size=4), ROOT))
+    assert mounted.files.read(inode_id, 2, 10) == b"an"
+    do(mounted.files.release(inode_id))
+    do(mounted.files.release(inode_id))
+    assert not mounted.handles.open
+
+
+def test_a_small_file_removed_while_only_read_lives_until_released(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do
+) -> None:
+    inode_id = filesystem.write_bytes("/file", b"content").inode_id
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    do(mounted.names.unlink(ROOT_ID, "file", ROOT))
+    assert mounted.files.read(inode_id, 0, 10) == b"content"
+    assert do(mounted.attributes.getattr(inode_id)).length == 7
+    do(mounted.files.release(inode_id))
+    with pytest.raises(StaleHandle):
+        mounted.attributes.getattr(inode_id)
+
+
+def test_the_kernel_is_handed_the_content_by_the_first_who_opens_a_file(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do
+) -> None:
+    handed: list[bytes] = []
+
+    def take(inode_id: int, content: bytes) -> bool:
+        handed.append(content)
+        return True
+
+    def opened(flags: int = os.O_RDONLY) -> bool:
+        return bool(do(mounted.files.open(inode_id, flags, False)).keep_cache)
+
+    mounted.shared.hand_over = take
+    inode_id = filesystem.write_bytes("/file", b"one").inode_id
+    assert not opened() and handed == []  # of a length that the kernel was never told
+    do(mounted.files.release(inode_id))
+    mounted.handles.forget(inode_id)
+    do(mounted.names.lookup(ROOT_ID, "file"))
+    assert opened() and handed == [b"one"]
+    assert opened() and handed == [b"one"]  # it has it
+    filesystem.write_bytes("/file", b"two")
+    do(mounted.names.lookup(ROOT_ID, "file"))
+    assert not opened() and handed == [b"one"]  # others may be reading
+    for _ in range(3):
+        do(mounted.files.release(inode_id))
+    mounted.handles.forget(inode_id)
+    do(mounted.names.lookup(ROOT_ID, "file"))
+    assert not opened(os.O_RDWR) and handed == [b"one"]
+    do(mounted.files.release(inode_id))

@@ -15,7 +15,7 @@ import pytest
 from oastfs.client.filesystem import Filesystem
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
-from oastfs.fuse.kernel.protocol import InitFlag, Opcode, Valid
+from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode, Valid
 from oastfs.fuse.kernel.session import MAX_PAGES, MAX_TRANSFER_BYTES, WANTED, Session
 from tests.unit.fuse.conftest import ROOT_ID
 
@@ -202,3 +202,19 @@ def test_garbage_is_answered_with_an_error(kernel: Kernel) -> None:
         if answered == unique:
             assert code == 0
             return
+
+
+def test_a_small_content_comes_before_the_answer_to_open(kernel: Kernel, filesystem: Filesystem) -> None:
+    node = filesystem.write_bytes("/file", b"content").inode_id
+    kernel.ask(Opcode.LOOKUP, ROOT_ID, b"file\0")
+    asked = kernel.send(Opcode.OPEN, node, p.OPEN_IN.pack(os.O_RDONLY, 0))
+    unique, notice, body = kernel.receive()
+    assert (unique, -notice) == (0, Notice.STORE)
+    assert p.NOTIFY_STORE.unpack_from(body) == (node, 0, 7, 0)
+    assert body[p.NOTIFY_STORE.size :] == b"content"
+    unique, code, body = kernel.receive()
+    assert (unique, code) == (asked, 0)
+    assert p.OPEN_OUT.unpack(body) == (node, p.OPEN_KEEP_CACHE | p.OPEN_NOFLUSH, 0)
+    code, answer = kernel.ask(Opcode.READ, node, p.READ_IN.pack(node, 0, 100, 0, 0, 0, 0))
+    assert (code, answer) == (0, b"content")
+    assert kernel.ask(Opcode.RELEASE, node, bytes(24)) == (0, b"")
