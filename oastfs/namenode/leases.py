@@ -44,7 +44,7 @@ def acquire(
         if other == holder:
             own = row
         elif exclusive or row.exclusive:
-            _displace(tx, context, inode, other, path)
+            _displace(tx, context, inode, other, row, path)
     if own is None or (exclusive and not own.exclusive):
         tx.put(OPEN_FILE, (inode.id, holder), OpenFile(exclusive, context.now_ns))
     touch(tx, context, holder)
@@ -116,12 +116,24 @@ def check_holder(holder: str) -> None:
         raise InvalidArgument(f"a writer's name has at most {HOLDER_BYTES_MAX} bytes of UTF-8: {holder!r}")
 
 
-def _displace(tx: Transaction, context: Context, inode: Inode, other: str, path: str) -> None:
+def _displace(
+    tx: Transaction, context: Context, inode: Inode, other: str, claim: OpenFile, path: str
+) -> None:
     if not is_expired(tx, other, context.now_ns):
         raise _conflict(other, path)
-    if any(row.holder == other and row.pending_stamp for _, row in tx.scan(BLOCK, (inode.id,))):
+    if _left_blocks(tx, context, inode, other, claim):
         raise LeaseConflict(f"{other!r} left blocks to be recovered: call recover_lease", path=path)
     tx.delete(OPEN_FILE, (inode.id, other))
+
+
+def _left_blocks(tx: Transaction, context: Context, inode: Inode, other: str, claim: OpenFile) -> bool:
+    """Whether blocks have to be settled before the next writer: ``other`` may have added to them."""
+    rows = [row for _, row in tx.scan(BLOCK, (inode.id,))]
+    if any(row.holder == other and row.pending_stamp for row in rows):
+        return True
+    # Only datanodes know what an exclusive writer has added to a last block that is committed.
+    limit = inode.block_size or context.info.block_size
+    return claim.exclusive and bool(rows) and rows[-1].length < limit
 
 
 def _conflict(other: str, path: str) -> LeaseConflict:

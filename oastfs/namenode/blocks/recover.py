@@ -33,10 +33,12 @@ from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
 
-def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str) -> Inode:
+def begin_file(
+    tx: Transaction, context: Context, inode: Inode, holder: str, *, alive: bool = False
+) -> Inode:
     """End a holder's claim on a file, settling what it left behind; the inode as it is then, to be saved.
 
-    An exclusive writer's new blocks are kept as far as a datanode has them (HDFS: what was flushed
+    The pipelines of one that may be ``alive`` are ended, too, though all it wrote is committed. An exclusive writer's new blocks are kept as far as a datanode has them (HDFS: what was flushed
     outlives its writer); a shared writer's are dropped, and so are blocks that would replace inline
     content that is safe, but for those that hold it with something appended. Staged bytes become content.
     """
@@ -60,16 +62,17 @@ def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str) -> 
             inode = begin_block(tx, context, inode, offset, block, row.exclusive)
         else:
             drop.drop_block(tx, context, inode.id, offset, block)
-    if row.exclusive and inode.ctime_ns > row.opened_ns:
-        inode = _begin_tail(tx, context, inode)
+    if row.exclusive or alive:
+        inode = _begin_tail(tx, context, inode, row.exclusive)
     return leases.release(tx, inode, holder)
 
 
-def _begin_tail(tx: Transaction, context: Context, inode: Inode) -> Inode:
-    """Have a last block settled that an exclusive writer committed and could go on with.
+def _begin_tail(tx: Transaction, context: Context, inode: Inode, exclusive: bool) -> Inode:
+    """Have a last block settled that is committed, and that its writer could go on with.
 
-    HDFS's clients tell the namenode of a flush only once for each pipeline: later ones, which are as good
-    as promised, only the datanodes know.
+    HDFS's clients tell the namenode of a flush only once for each pipeline, and some of none when they
+    append under the stamp that a block has: such flushes, which are as good as promised, only the datanodes
+    know. And the stamp that is given for it is what ends a pipeline.
     """
     last = next(iter(tx.scan(BLOCK, (inode.id,), limit=1, reverse=True)), None)
     if last is None:
@@ -77,7 +80,7 @@ def _begin_tail(tx: Transaction, context: Context, inode: Inode) -> Inode:
     offset, block = int(last[0][1]), last[1]
     if block.pending_stamp or block.length >= (inode.block_size or context.info.block_size):
         return inode
-    return begin_block(tx, context, inode, offset, block, True)
+    return begin_block(tx, context, inode, offset, block, exclusive)
 
 
 def give_up(tx: Transaction, context: Context, inode: Inode, holder: str) -> Inode:

@@ -19,7 +19,7 @@ def recover_lease(tx: Transaction, context: Context, path: str) -> bool:
     inode = node.inode
     for holder, _ in leases.holders(tx, inode):
         if holder != leases.RECOVERY:
-            inode = blocks.recover_file(tx, context, inode, holder)
+            inode = blocks.recover_file(tx, context, inode, holder, alive=True)
     if inode is not node.inode:
         tree.save(tx, node, inode)
     return not leases.holders(tx, inode)

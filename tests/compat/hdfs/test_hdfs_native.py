@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,43 @@ def test_leases(client: Any, place: HdfsPlace, hdfs_address: str, faces: Any) ->
         file.write(b"after")
     assert client.read(place / "file").read() == b"x" * 100_000 + b"after"
     assert faces("mount").read(place / "file") == b"x" * 100_000 + b"after"
+
+
+@pytest.mark.parametrize("before", [0, 1000, 100_000])
+def test_a_lease_is_recovered_from_a_writer_that_lives(client: Any, place: HdfsPlace, before: int) -> None:
+    """What it synced stays, and whatever it does then fails."""
+    with client.create(place / "file") as file:
+        file.write(content(before))
+    writer = client.append(place / "file")
+    writer.write(b"synced")
+    writer.hsync()
+    other = hdfs_native_module.Client(place.url)
+    wait_until(lambda: other.recover_lease(place / "file"), "the lease to be recovered", 60)
+    with pytest.raises((OSError, RuntimeError)):
+        writer.write(b"late")
+        writer.hsync()
+    with pytest.raises((OSError, RuntimeError)):
+        writer.close()
+    with other.append(place / "file") as file:
+        file.write(b" after")
+    assert client.read(place / "file").read() == content(before) + b"synced after"
+
+
+@pytest.mark.parametrize("length", [1000, 100_000])
+def test_a_lease_is_recovered_from_a_program_on_the_mount(
+    client: Any, place: HdfsPlace, hdfs_mount: Path, length: int
+) -> None:
+    """It may go on where others have ended."""
+    path = hdfs_mount / (place / "file")[1:]
+    with path.open("ab", buffering=0) as file:
+        file.write(content(length))
+        os.fsync(file.fileno())
+        wait_until(lambda: client.recover_lease(place / "file"), "the lease to be recovered", 60)
+        with client.append(place / "file") as other:
+            other.write(b" appended")
+        wait_until(lambda: path.stat().st_size == length + 9, "the mount to see what was appended", 10)
+        file.write(b" after")
+    assert client.read(place / "file").read() == content(length) + b" appended after"
 
 
 def test_globs_and_recursive_listing(client: Any, hdfs_native: Native, place: HdfsPlace) -> None:

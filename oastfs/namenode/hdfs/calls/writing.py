@@ -32,6 +32,7 @@ from oastfs.namenode.ops.abandon_block import abandon_block
 from oastfs.namenode.ops.recover_lease import recover_lease
 from oastfs.namenode.ops.renew_lease import renew_lease
 from oastfs.namenode.ops.report_bad_blocks import report_bad_blocks
+from oastfs.namenode.permissions import WRITE, allows
 from oastfs.namenode.tree import Node
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, REPLICA, STORAGE_NAME, Block, Inode
 from oastfs.store.table import Lock
@@ -260,7 +261,10 @@ def _is_complete(tx: Transaction, inode: Inode, request: pb.CompleteRequest) -> 
     if owner.inode_id != inode.id:
         return False
     row = tx.get(BLOCK, (inode.id, owner.offset))
-    return row is not None and row.length == request.last.numBytes
+    return row is not None and (row.generation_stamp, row.length) == (
+        request.last.generationStamp,
+        request.last.numBytes,
+    )
 
 
 def _take_back_stamps(tx: Transaction, inode: Inode, holder: str, named: types.ExtendedBlock) -> None:
@@ -312,13 +316,21 @@ def recover(tx: Transaction, call: Call, request: pb.RecoverLeaseRequest) -> pb.
     """Take a file from its writer; whether it is closed by now."""
     try:
         node = tree.resolve(tx, call.context, request.src)
-        if node.is_file and located.exclusive_writer(tx, node.inode) is None:
-            return pb.RecoverLeaseResponse(result=True)  # and nothing that would need a permission
+        if node.is_file and _is_closed_for(tx, call, node.inode):
+            return pb.RecoverLeaseResponse(result=True)
         return pb.RecoverLeaseResponse(result=recover_lease(tx, call.context, request.src))
     except NotFound:
         raise file_not_found(request.src) from None
     except IsADirectory:
         raise HdfsError(FILE_NOT_FOUND, f"Path is not a file: {request.src}") from None
+
+
+def _is_closed_for(tx: Transaction, call: Call, inode: Inode) -> bool:
+    """Whether nobody writes the file, as far as a caller who may not change that can know."""
+    if not leases.holders(tx, inode):
+        return True
+    may_change = call.context.superuser or allows(call.context.caller, inode, WRITE)
+    return not may_change and located.exclusive_writer(tx, inode) is None
 
 
 # --- who writes -------------------------------------------------------------------------------------

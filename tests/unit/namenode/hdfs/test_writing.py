@@ -399,6 +399,65 @@ def test_what_was_cut_off_does_not_come_back(hdfs: Hdfs, fleet: Fleet, namespace
     assert hdfs.locations("/f").fileLength == 4106
 
 
+def test_what_was_synced_under_the_stamp_that_was_there_is_kept(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace
+) -> None:
+    """hdfs-native appends without asking for a stamp, and tells no namenode that it has synced."""
+    write(hdfs, fleet, "/f", [100])
+    block = hdfs.call("append", src="/f", clientName="writer", flag=4).block
+    late = fill(fleet, block, 130)
+    assert not hdfs.call("recoverLease", src="/f", clientName="other").result
+    fleet.carry_out_all()
+    assert hdfs.call("recoverLease", src="/f", clientName="other").result
+    assert hdfs.locations("/f").fileLength == 130
+    stamp = hdfs.locations("/f").blocks[0].b.generationStamp
+    assert stamp > block.b.generationStamp, "so the datanodes refuse the pipeline"
+    for name, fields in {
+        "complete": {"clientName": "writer", "last": late},
+        "fsync": {"client": "writer", "lastBlockLength": 140},
+        "addBlock": {"clientName": "writer", "previous": late},
+    }.items():
+        with pytest.raises(OastError) as error:
+            hdfs.call(name, src="/f", **fields)
+        assert java_class(error) == "LeaseExpiredException"
+    late.generationStamp = stamp
+    assert hdfs.call("complete", src="/f", clientName="writer", last=late).result, "as it is"
+
+
+def test_a_silent_writer_is_recovered_before_another_appends(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace, clock: Clock
+) -> None:
+    write(hdfs, fleet, "/f", [100])
+    fill(fleet, hdfs.call("append", src="/f", clientName="writer", flag=4).block, 130)
+    clock.advance(61)
+    fleet.beat_all()
+    with pytest.raises(OastError, match="recover"):
+        hdfs.call("append", src="/f", clientName="other", flag=4)
+    assert not hdfs.call("recoverLease", src="/f", clientName="other").result
+    fleet.carry_out_all()
+    assert hdfs.call("append", src="/f", clientName="other", flag=4).block.b.numBytes == 130
+
+
+def test_leases_are_recovered_from_writers_that_share_the_file(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace
+) -> None:
+    """Mounts and the like, whose pipelines may be open though all is committed."""
+    write(hdfs, fleet, "/f", [100])
+    (block,) = namespace.open(ROOT, "/f").blocks
+    update = namespace.update_block(ROOT, "/f", "mount", 0, block.block_id)
+    namespace.commit(ROOT, "/f", "mount", [fleet.write_block(update, 200)])
+    with pytest.raises(OastError, match="being written by 'mount'"):
+        hdfs.call("append", src="/f", clientName="other", flag=4)
+    assert hdfs.call("recoverLease", BOB, src="/f", clientName="other").result, "for him it is closed"
+    assert not hdfs.call("recoverLease", src="/f", clientName="other").result
+    fleet.carry_out_all()
+    assert hdfs.call("recoverLease", src="/f", clientName="other").result
+    taken = hdfs.call("append", src="/f", clientName="other", flag=4).block.b
+    assert taken.numBytes == 200 and taken.generationStamp > update.generation_stamp
+    with pytest.raises(OastError, match="does not write it"):
+        namespace.commit(ROOT, "/f", "mount", [fleet.write_block(update, 300)])
+
+
 @pytest.mark.parametrize("new_stamp", [True, False])
 def test_what_was_cut_off_does_not_come_back_by_recovery(
     hdfs: Hdfs, fleet: Fleet, namespace: Namespace, new_stamp: bool
