@@ -12,7 +12,7 @@ from oastfs.namenode import tree
 from oastfs.namenode.blocks import commands
 from oastfs.namenode.blocks.locate import first_after, last_before
 from oastfs.namenode.context import Context
-from oastfs.store.schema import BLOCK, CONTENT, REPLICA, Block, Inode, Replica
+from oastfs.store.schema import BLOCK, CONTENT, OPEN_FILE, REPLICA, Block, Inode, Replica
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
@@ -27,7 +27,7 @@ def apply_commits(
     end = inode.length
     for one in commits:
         block = tx.get(BLOCK, (inode.id, one.offset), Lock.EXCLUSIVE)
-        if block is None or not _may_commit(block, one, holder):
+        if block is None or not _may_commit(tx, inode, block, one, holder):
             raise StaleBlock(
                 f"block {one.block_id} at {one.offset} with stamp {one.generation_stamp} was replaced, "
                 "cut off or taken over by another writer",
@@ -118,7 +118,7 @@ def _leave_behind(tx: Transaction, context: Context, one: BlockCommit, named: se
             commands.order_delete(tx, view, block.block_id, highest)
 
 
-def _may_commit(block: Block, one: BlockCommit, holder: str) -> bool:
+def _may_commit(tx: Transaction, inode: Inode, block: Block, one: BlockCommit, holder: str) -> bool:
     """The last writer with the last stamp; or again under the stamp that was committed last.
 
     After a sync a writer may go on appending with its pipeline: while nobody was given a newer stamp it
@@ -129,7 +129,13 @@ def _may_commit(block: Block, one: BlockCommit, holder: str) -> bool:
         return False
     if block.pending_stamp:
         return block.pending_stamp == one.generation_stamp and block.holder == holder
-    return block.generation_stamp == one.generation_stamp
+    if block.generation_stamp != one.generation_stamp:
+        return False
+    if not block.shortened or one.length <= block.length:
+        return True
+    # Its replicas still hold what was cut off, unless their writer began after that, as nobody else writes.
+    claim = tx.get(OPEN_FILE, (inode.id, holder))
+    return claim is not None and claim.exclusive
 
 
 def _check(tx: Transaction, inode: Inode, block: Block, one: BlockCommit, block_size: int, path: str) -> None:

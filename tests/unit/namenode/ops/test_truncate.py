@@ -122,6 +122,22 @@ def test_an_update_under_way_is_fenced(namespace: Namespace, fleet: Fleet) -> No
     assert namespace.complete(ROOT, "/f", "mount", [fleet.write_block(again, 400)]).length == 400
 
 
+def test_a_writer_that_goes_on_after_a_sync_does_not_bring_back_what_was_cut_off(
+    namespace: Namespace, fleet: Fleet
+) -> None:
+    """It has a pipeline to replicas that still hold that, under the stamp that is committed."""
+    write(namespace, fleet, "/f", [100])
+    (block,) = namespace.open(ROOT, "/f").blocks
+    update = namespace.update_block(ROOT, "/f", "mount", 0, block.block_id)
+    namespace.commit(ROOT, "/f", "mount", [fleet.write_block(update, 1000)])
+    namespace.truncate(ROOT, "/f", 300)
+    with pytest.raises(StaleBlock):
+        namespace.commit(ROOT, "/f", "mount", [fleet.write_block(update, 1200)])
+    again = namespace.update_block(ROOT, "/f", "mount", 0, block.block_id)
+    assert again.length == 300
+    assert namespace.complete(ROOT, "/f", "mount", [fleet.write_block(again, 1200)]).length == 1200
+
+
 def test_times_and_flags(namespace: Namespace, fleet: Fleet, clock: Clock) -> None:
     write(namespace, fleet, "/f", [100])
     clock.advance(10)
