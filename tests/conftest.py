@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oastfs.client import Filesystem
     from oastfs.namenode.namespace import Namespace
     from oastfs.store.transaction import Store
-    from tests.harness.postgresql import PostgresServer
+    from tests.harness.postgresql import PostgresServer, ShardServers
 
 
 MEMORY = Path("/dev/shm")
@@ -54,6 +54,24 @@ def postgresql() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def shard_servers(postgresql: PostgresServer) -> Iterator[ShardServers]:
+    """Three PostgreSQL servers for the whole run."""
+    from tests.harness.postgresql import PostgresServer, ShardServers
+
+    more = [PostgresServer(), PostgresServer()]
+    yield ShardServers([postgresql, *more])
+    for server in more:
+        server.remove()
+
+
+@pytest.fixture
+def shards(shard_servers: ShardServers) -> Iterator[list[str]]:
+    """The addresses of three databases with an empty store on them. Nothing is left in doubt at the end."""
+    with shard_servers.empty_store() as urls:
+        yield urls
 
 
 @pytest.fixture

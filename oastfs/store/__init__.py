@@ -30,7 +30,7 @@ _DRIVERS: dict[str, Callable[..., Store]] = {"lmdb": _open_lmdb, "postgresql": _
 def open_store(url: str | list[str], *, create: bool = False, **options: Any) -> Store:
     """Open the store at ``url``, ``lmdb:///path`` or ``postgresql+psycopg2://user@host/database``.
 
-    Several URLs are the shards of one store, for which there is no driver yet.
+    Several URLs of PostgreSQL databases are the shards of one store, always in the same order.
 
     ``create`` makes it if there is none. ``options`` are the driver's. Raises WrongStore for what is not a
     store, InvalidArgument for what is not a URL, Unsupported.

@@ -89,7 +89,11 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, operation: Callable[[Transaction], T]) -> T:
-        """Run on a consistent snapshot, taken between the call and its first look at a row."""
+        """Run on a consistent snapshot, taken between the call and its last look at a row.
+
+        ``operation`` may be run again: after a lost connection, or if what it saw on several shards was not
+        there at one moment.
+        """
 
     @abstractmethod
     def write(self, operation: Callable[[Transaction], T]) -> T:

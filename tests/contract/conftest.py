@@ -1,4 +1,4 @@
-"""The stores that every contract test runs on: an embedded one and a PostgreSQL database, each empty."""
+"""The stores that every contract test runs on, each empty: embedded, on PostgreSQL, and on three shards."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from oastfs.store import open_store
 from oastfs.store.transaction import Store
 from tests.harness.postgresql import PostgresServer
 
-DRIVERS = ("lmdb", "postgresql")
-VARIANTS = ("psycopg3", "partitioned")
+DRIVERS = ("lmdb", "postgresql", "shards")
+VARIANTS = ("psycopg3", "partitioned", "shards of psycopg3")
 """Of the SQL driver, for tests of what may differ: psycopg 3, and the layout for engines that shard."""
 
 
 class StoreFactory:
     """Opens handles on the one store of a test, and closes what the test left open."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | list[str]) -> None:
         self.url = url
         self._opened: list[Store] = []
 
@@ -41,8 +41,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | list[str]:
     """Where the one store of a test is. A new driver adds a case here."""
+    if request.param.startswith("shards"):
+        urls = list(request.getfixturevalue("shards"))
+        return [url.replace("+psycopg2", "+psycopg") for url in urls] if "3" in request.param else urls
     if request.param == "lmdb":
         return f"lmdb://{tmp_path}/store"
     if request.param == "partitioned":
@@ -67,7 +70,7 @@ def partitioned_database(postgresql: PostgresServer, partitioned_databases: str)
 
 
 @pytest.fixture
-def store_factory(store_url: str) -> Iterator[StoreFactory]:
+def store_factory(store_url: str | list[str]) -> Iterator[StoreFactory]:
     factory = StoreFactory(store_url)
     yield factory
     factory.close()

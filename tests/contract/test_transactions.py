@@ -59,7 +59,10 @@ def test_a_snapshot_does_not_move(store: Store) -> None:
         first = tx.get(INODE, (1, "b"))
         reading.set()
         assert changed.wait(10)
-        return first, tx.get(INODE, (1, "a")), tx.get(INODE, (1, "c")), [key[1] for key, _ in tx.scan(INODE)]
+        return first, tx.get(INODE, (1, "a")), tx.get(INODE, (1, "c")), tx_names(tx)
+
+    def tx_names(tx: Transaction) -> list[Any]:
+        return [key[1] for key, _ in tx.scan(INODE, (1,))]
 
     thread = threading.Thread(target=change)
     thread.start()

@@ -38,7 +38,8 @@ _SETTINGS = {
 class PostgresServer:
     """One cluster in a directory of its own. ``start`` may be called again after ``stop`` or ``kill``."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        self._settings = {**_SETTINGS, **(settings or {})}
         if not _BINARIES:
             raise AssertionError("PostgreSQL is missing: run scripts/setup_debian.sh test")
         self._binaries = _BINARIES[-1]
@@ -78,6 +79,12 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name}{template}")
         return name
 
+    def copy_database(self, template: str) -> str:
+        """A new database that is a copy of one that nobody uses; its name."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
     @contextmanager
     def empty_store(self) -> Iterator[str]:
         """A database with an empty store in it. It is emptied and lent again afterwards, which is quicker."""
@@ -88,6 +95,10 @@ class PostgresServer:
 
     def empty(self, name: str) -> None:
         """Remove every row of a database's store."""
+        for (gid,) in self.execute(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()", name
+        ):
+            self.execute(f"ROLLBACK PREPARED '{gid}'", name)
         try:
             self.execute(f"SET lock_timeout = '2s'; {_emptying()}", name)
         except Exception:  # a killed process's transaction may still be there
@@ -112,7 +123,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
         command = [str(self._binaries / "postgres"), "-D", str(self._directory / "data"), f"-p{self.port}"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -179,6 +190,56 @@ class PostgresServer:
         if self._user is None:
             return {}
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+
+class ShardServers:
+    """Several servers, whose databases are the shards of stores."""
+
+    def __init__(self, servers: list[PostgresServer]) -> None:
+        self.servers = servers
+        self._unused: list[list[str]] = []
+        self._template: list[str] = []
+
+    def create_databases(self, with_store: bool = False) -> list[str]:
+        """A new database on each server, empty or with an empty store in them; their addresses."""
+        if not with_store:
+            return [server.url(server.create_database()) for server in self.servers]
+        if not self._template:
+            from oastfs.store import open_store
+
+            self._template = [server.create_database() for server in self.servers]
+            open_store(self.urls(self._template), create=True).close()
+        names = []
+        for server, template in zip(self.servers, self._template, strict=True):
+            names.append(server.copy_database(template))
+        return self.urls(names)
+
+    def urls(self, names: list[str]) -> list[str]:
+        return [server.url(name) for server, name in zip(self.servers, names, strict=True)]
+
+    @contextmanager
+    def empty_store(self) -> Iterator[list[str]]:
+        """The addresses of databases with an empty store, which are emptied and lent again afterwards."""
+        urls = self._unused.pop() if self._unused else self.create_databases(with_store=True)
+        yield urls
+        self.empty(urls)
+        self._unused.append(urls)
+
+    def empty(self, urls: list[str]) -> None:
+        """Remove every row of a store."""
+        for server, url in zip(self.servers, urls, strict=True):
+            name = url.rpartition("/")[2]
+            server.empty(name)
+            server.execute("DELETE FROM oastfs.decision", name)
+
+    def prepared(self) -> list[str]:
+        """Names of what is prepared on any of the servers."""
+        found = [server.execute("SELECT gid FROM pg_prepared_xacts") for server in self.servers]
+        return [str(gid) for rows in found for (gid,) in rows]
+
+    def remove(self) -> None:
+        for server in self.servers:
+            server.remove()
 
 
 def _emptying() -> str:

@@ -1,8 +1,8 @@
-"""The store on PostgreSQL: one server, shared by any number of processes on any number of machines.
+"""The store on PostgreSQL: one server or several, shared by any number of processes and machines.
 
 Nothing outside this package imports SQLAlchemy or a database driver.
 """
 
-from oastfs.store.sql_driver.store import SqlStore, open_postgresql
+from oastfs.store.sql_driver.opening import open_postgresql
 
-__all__ = ["SqlStore", "open_postgresql"]
+__all__ = ["open_postgresql"]

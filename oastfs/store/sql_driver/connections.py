@@ -18,6 +18,7 @@ from oastfs.store.run import run
 from oastfs.store.sql_driver import migrations
 from oastfs.store.sql_driver.failures import cannot_connect, shown, translate
 from oastfs.store.sql_driver.session import LINGER_SECONDS, Session, Traffic
+from oastfs.store.sql_driver.statements import Statement
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ _SETTINGS: Final = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10min",
     "client_encoding": "UTF8",
+    "client_min_messages": "notice",
     # Every statement walks an index; a plan made while a table is empty must do so, too.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -114,11 +116,11 @@ class Connections:
     # --- use --------------------------------------------------------------------------------------------
 
     @contextmanager
-    def session(self, how: str) -> Iterator[Session]:
+    def session(self, how: str, opening: Statement | None = None) -> Iterator[Session]:
         """A connection with a transaction of this kind."""
         held = self._check_out()
         session: Session = held.info["session"]
-        session.begin(how)
+        session.begin(how, opening)
         try:
             yield session
         finally:

@@ -13,9 +13,12 @@ _AGAIN: Final = {
     "23505": "another transaction made the same row",
     "55P03": "a row stayed locked for too long",
     "53300": "the database has no connection left",
+    "23502": "a transaction took too long",
 }
 _GONE: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 """The server ends the connection, or is starting or stopping."""
+UNSETTLED: Final = "OA001"
+"""Raised by a function of ours on the server."""
 _TELLING: Final = {
     "57014": "the database did not answer in time",
     "53200": "the database server is out of memory",
@@ -35,6 +38,21 @@ class Lost(Conflict):
     """The connection is gone, and with it the transaction: nothing was changed."""
 
 
+class Unsettled(Conflict):
+    """Of a transaction that ended just now nobody can tell whether this snapshot has it: take another."""
+
+    def __init__(self) -> None:
+        super().__init__("a transaction ended as the snapshot was taken", at_once=True)
+
+
+class InDoubt(StoreError):
+    """The connection was lost while committing."""
+
+
+class NoSuchTransaction(StoreError):
+    """No transaction is prepared under this name (any more)."""
+
+
 def sqlstate_of(error: BaseException) -> str:
     """The five letters of an error, or none: psycopg 2 and 3 have them under different names."""
     return str(getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or "")
@@ -50,14 +68,24 @@ def translate(error: Exception, *, lost: bool, committing: bool, database: str) 
     state = sqlstate_of(error)
     if lost or state in _GONE or state.startswith("08"):
         if committing:
-            return StoreError(
+            return InDoubt(
                 "the connection to the database was lost while committing: it is not known whether the change"
                 f" was made ({one_line(error)})",
                 path=database,
             )
         return Lost(f"the connection to the database was lost: {one_line(error)}")
+    if state == UNSETTLED:
+        return Unsettled()
     if state in _AGAIN:
         return Conflict(f"{_AGAIN[state]} ({one_line(error)})")
+    if state == "53200" and "prepared transactions" in str(error):
+        return Conflict(
+            "the database has as many prepared transactions as it may (max_prepared_transactions)"
+        )
+    if state == "42704" and "prepared transaction" in str(error):
+        return NoSuchTransaction(one_line(error), path=database)
+    if state == "55000" and "prepared transaction" in str(error):
+        return Conflict("somebody else is finishing the transaction")
     if state == "53100":
         return StoreFull("the database's disk is full", path=database)
     if state in _TELLING:

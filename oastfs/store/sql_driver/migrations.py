@@ -7,15 +7,16 @@ with a database that a newer one has migrated, and nothing has to be stopped for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from oastfs.core.errors import WrongStore
 from oastfs.store.schema import SCHEMA_VERSION, TABLES
+from oastfs.store.sql_driver import citus
 from oastfs.store.sql_driver.layout import SCHEMA, Layout, _quote, define, value_column
 from oastfs.store.table import Table
 
@@ -62,31 +63,68 @@ class Declared:
     migrations: Mapping[int, tuple[Step, ...]] | None = None
 
 
-def prepare(connection: Any, *, create: bool, partitioned: bool, declared: Declared, database: str) -> bool:
+def prepare(
+    connection: Any,
+    *,
+    create: bool,
+    partitioned: bool,
+    declared: Declared,
+    database: str,
+    made: Callable[[Any], None] | None = None,
+    found: Callable[[Any], None] | None = None,
+) -> bool:
     """Have the database ready for this program, in a transaction; whether it is partitioned.
 
-    Raises WrongStore for a database that is not ours, has no store (without ``create``) or a newer one.
+    ``made`` adds to a new store what makes it a shard, ``found`` checks that one is the shard that it is
+    taken for. Raises WrongStore for a database that is not ours, has no store (without ``create``) or a
+    newer one.
     """
-    found = _find(connection, declared, database)
-    if found is None and not create:
+    store = _find(connection, declared, database)
+    if store is None and not create:
         raise WrongStore("there is no store in the database: make one first (create)", path=database)
-    if found is not None and found[0] == declared.version:
-        return found[1]
+    if store is not None and store.version == declared.version:
+        _require_kind(connection, store, found, database)
+        return store.partitioned
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
-    found = _find(connection, declared, database)  # somebody else may have been at it
-    if found is None:
+    store = _find(connection, declared, database)  # somebody else may have been at it
+    if store is None:
+        partitioned = partitioned or citus.is_there(connection)
         _make(connection, declared, partitioned)
+        if made is not None:
+            made(connection)
         return partitioned
-    for version in range(found[0] + 1, declared.version + 1):
+    _require_kind(connection, store, found, database)
+    for version in range(store.version + 1, declared.version + 1):
         migrations = MIGRATIONS if declared.migrations is None else declared.migrations
         for step in migrations.get(version, ()):
-            _carry_out(connection, step, declared, found[1])
-        _note(connection, version, found[1])
-    return found[1]
+            _carry_out(connection, step, declared, store.partitioned)
+        _note(connection, version, store.partitioned)
+    return store.partitioned
 
 
-def _find(connection: Any, declared: Declared, database: str) -> tuple[int, bool] | None:
-    """(version, partitioned) of the store in the database; None for an empty one."""
+def _require_kind(connection: Any, store: _Found, found: Callable[[Any], None] | None, database: str) -> None:
+    """A shard alone is not a store, and a store is not a shard."""
+    if store.is_shard and found is None:
+        raise WrongStore(
+            "the database is one shard of a store: give the URLs of all its shards, in their order",
+            path=database,
+        )
+    if found is not None:
+        if not store.is_shard:
+            raise WrongStore("the database has a store of its own, which is not a shard", path=database)
+        found(connection)
+
+
+class _Found(NamedTuple):
+    """The store in a database."""
+
+    version: int
+    partitioned: bool
+    is_shard: bool
+
+
+def _find(connection: Any, declared: Declared, database: str) -> _Found | None:
+    """The store in the database; None for an empty one."""
     encoding = connection.execute(sa.text("SHOW server_encoding")).scalar()
     if encoding != "UTF8":
         raise WrongStore(f"the database's encoding is {encoding}; a store needs UTF8", path=database)
@@ -94,9 +132,11 @@ def _find(connection: Any, declared: Declared, database: str) -> tuple[int, bool
     # to_regclass answers from a cache that hears of it late.
     present = connection.execute(
         sa.text(
-            "SELECT marker.oid FROM pg_catalog.pg_namespace AS space LEFT JOIN pg_catalog.pg_class AS marker "
+            "SELECT marker.oid, shard.oid FROM pg_catalog.pg_namespace AS space "
+            "LEFT JOIN pg_catalog.pg_class AS marker "
             "ON marker.relnamespace = space.oid AND marker.relname = 'schema_version' "
-            "WHERE space.nspname = :name"
+            "LEFT JOIN pg_catalog.pg_class AS shard "
+            "ON shard.relnamespace = space.oid AND shard.relname = 'shard' WHERE space.nspname = :name"
         ),
         {"name": SCHEMA},
     ).first()
@@ -115,7 +155,7 @@ def _find(connection: Any, declared: Declared, database: str) -> tuple[int, bool
             "upgrade oastfs",
             path=database,
         )
-    return int(row[0]), bool(row[1])
+    return _Found(int(row[0]), bool(row[1]), present[1] is not None)
 
 
 def _make(connection: Any, declared: Declared, partitioned: bool) -> None:
@@ -130,6 +170,7 @@ def _make(connection: Any, declared: Declared, partitioned: bool) -> None:
     for table in declared.tables:
         define(metadata, Layout(table, partitioned))
     metadata.create_all(connection, checkfirst=False)
+    citus.distribute(connection, [Layout(table, partitioned) for table in declared.tables])
     _note(connection, declared.version, partitioned)
 
 
@@ -154,6 +195,7 @@ def _carry_out(connection: Any, step: Step, declared: Declared, partitioned: boo
     defined = define(sa.MetaData(), layout)
     if isinstance(step, AddTable):
         connection.execute(CreateTable(defined))
+        citus.distribute(connection, [layout])
     for index in defined.indexes:
         if isinstance(step, AddTable) or index.name == step.index:
             connection.execute(CreateIndex(index))

@@ -13,10 +13,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from oastfs.store.sql_driver.failures import translate
+from oastfs.store.sql_driver.failures import Unsettled, translate
 from oastfs.store.sql_driver.statements import Statement
 
 LINGER_SECONDS: Final = 0.02
+SNAPSHOTS_TRIED: Final = 20
 
 READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 WRITE: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ; "
@@ -50,28 +51,81 @@ class Session:
         self._before = ""
         self._open = False
         self._in_doubt = False
+        self._notices: list[str] = _notices_of(connection)
+        self._how = ""
+        self._opening: Statement | None = None
+        self.notice = ""
+        """What the transaction's opening statement has told."""
         self.lost = False
 
-    def begin(self, how: str) -> None:
-        """A transaction, once there is a statement for it."""
+    def begin(self, how: str, opening: Statement | None = None) -> None:
+        """A transaction, once there is a statement for it.
+
+        ``opening`` is executed in it before the first ``fetch``, in the same trip. It may raise
+        ``sqlstate`` AGAIN to have another snapshot taken.
+        """
         self.lock.acquire()
-        self._before = ("ROLLBACK; " if self._open else "") + how
+        self._how = how
+        self._opening = opening
+        self.notice = ""
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        self._before = ("ROLLBACK; " if self._open else "") + self._how
         if self._in_doubt:
             # A string of commands failed somewhere behind a PREPARE: start from nothing.
-            self._before = f"ROLLBACK; {how}DEALLOCATE ALL; "
+            self._before = f"ROLLBACK; {self._how}DEALLOCATE ALL; "
             self._prepared.clear()
             self._in_doubt = False
 
     def fetch(self, statement: Statement, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Execute one statement that gives rows."""
-        self._send({statement.name: statement}, statement.execute, arguments)
+        if self._opening is not None:
+            self._open_with(statement, arguments)
+        else:
+            self._send({statement.name: statement}, statement.execute, arguments)
         try:
             return self._cursor.fetchall()  # type: ignore[no-any-return]
         except Exception as error:
             raise self._failure(error, False) from error
 
+    def _open_with(self, statement: Statement, arguments: Sequence[Any]) -> None:
+        """Execute the opening statement and this one."""
+        opening = self._opening
+        assert opening is not None
+        used = {opening.name: opening, statement.name: statement}
+        self._notices.clear()
+        for attempt in range(1, SNAPSHOTS_TRIED + 1):
+            try:
+                self._send(used, f"{opening.execute}; {statement.execute}", arguments)
+                break
+            except Unsettled:
+                if attempt == SNAPSHOTS_TRIED:
+                    raise
+                self.begin_again()
+        self._opening = None
+        if self._notices:
+            self.notice = _told(self._notices)
+            self._notices.clear()
+
     def commit(self, calls: Sequence[Call]) -> None:
         """Execute these and commit: one trip."""
+        self._finish(calls, "COMMIT", committing=True)
+
+    def prepare(self, calls: Sequence[Call], gid: str) -> None:
+        """Execute these and make them ready to be committed by anyone under this name: one trip."""
+        self._finish(calls, f"PREPARE TRANSACTION '{gid}'", committing=False)
+
+    def command(self, text: str) -> None:
+        """Execute a command that wants to be outside of any transaction."""
+        if self._open:
+            self._send({}, "ROLLBACK", ())
+            self._open = False
+        self._before = ""
+        self._send({}, text, ())
+        self._open = False
+
+    def _finish(self, calls: Sequence[Call], end: str, committing: bool) -> None:
         parts: list[str] = []
         arguments: list[Any] = []
         used: dict[str, Statement] = {}
@@ -79,7 +133,7 @@ class Session:
             used[statement.name] = statement
             parts.append(statement.execute)
             arguments.extend(values)
-        self._send(used, f"{'; '.join(parts)}; COMMIT", arguments, committing=True)
+        self._send(used, f"{'; '.join(parts)}; {end}", arguments, committing=committing)
         self._open = False
 
     def end(self) -> None:
@@ -130,3 +184,25 @@ class Session:
 
 def _is_psycopg3(connection: Any) -> bool:
     return type(connection).__module__.partition(".")[0] == "psycopg"
+
+
+def _told(notices: list[str]) -> str:
+    """The text of the last notice, without what psycopg 2 puts around it; warnings do not count."""
+    for notice in reversed(notices):
+        level, _, text = notice.partition(":  ")
+        if level == "NOTICE":
+            return text.partition("\n")[0].strip()
+    return ""
+
+
+def _notices_of(connection: Any) -> list[str]:
+    """A list into which the driver puts the server's notices."""
+    if not _is_psycopg3(connection):
+        return connection.notices  # type: ignore[no-any-return]
+    notices: list[str] = []
+    connection.add_notice_handler(
+        lambda diagnostic: notices.append(
+            f"{diagnostic.severity_nonlocalized}:  {diagnostic.message_primary}"
+        )
+    )
+    return notices

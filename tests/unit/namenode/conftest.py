@@ -42,18 +42,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the store of a test is: embedded, or in a database with OASTFS_TEST_STORE=postgresql.
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | list[str]:
+    """Where the store of a test is: embedded, or with OASTFS_TEST_STORE=postgresql in a database, =shards in
+    three of them.
 
-    Tests of operations run on both.
+    Tests of operations run on all.
     """
+    if os.environ.get("OASTFS_TEST_STORE") == "shards":
+        return list(request.getfixturevalue("shards"))
     if os.environ.get("OASTFS_TEST_STORE") == "postgresql":
         return str(request.getfixturevalue("database"))
     return f"lmdb://{tmp_path}/store"
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
+def store(store_url: str | list[str]) -> Iterator[Store]:
     store = open_store(store_url, create=True)
     format_store(store, FormatOptions(block_size=4096, replication=2, inline_limit=1024))
     yield store

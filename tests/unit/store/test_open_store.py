@@ -7,7 +7,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from oastfs.core.errors import InvalidArgument, StoreError, Unsupported, WrongStore
+from oastfs.core.errors import InvalidArgument, StoreError, WrongStore
 from oastfs.store import open_store
 from oastfs.store.schema import SCHEMA_VERSION
 
@@ -146,11 +146,6 @@ def test_several_addresses(tmp_path: Path) -> None:
     for urls in ([], [one, one], [one, "postgresql://h/d"]):
         with pytest.raises(InvalidArgument):
             open_store(urls)
-
-
-def test_shards_are_not_there_yet() -> None:
-    with pytest.raises(Unsupported, match="several PostgreSQL servers"):
-        open_store(["postgresql://localhost/x", "postgresql://localhost/y"])
 
 
 def test_an_unknown_option(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from oastfs.core.errors import InvalidArgument, StoreError, Unsupported, WrongStore
+from oastfs.core.errors import InvalidArgument, StoreError, WrongStore
 from oastfs.store import open_store
 from oastfs.store.schema import SCHEMA_VERSION, TABLES
 from oastfs.store.sql_driver.migrations import AddField, AddIndex, AddTable, Declared, Step
@@ -138,9 +138,7 @@ def test_what_is_not_an_address(url: str) -> None:
         open_store(url)
 
 
-def test_several_servers_and_unknown_options(postgresql: PostgresServer, empty: str) -> None:
-    with pytest.raises(Unsupported):
-        open_store([postgresql.url(empty), postgresql.url(empty)])
+def test_unknown_options(postgresql: PostgresServer, empty: str) -> None:
     with pytest.raises(InvalidArgument, match="colour"):
         open_store(postgresql.url(empty), create=True, colour="red")
 

@@ -1,0 +1,77 @@
+"""One server of a store: its connections, its statements, and questions of the store's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from oastfs.store.run import run
+from oastfs.store.sql_driver.batches import Batches
+from oastfs.store.sql_driver.bulk import copy_rows
+from oastfs.store.sql_driver.connections import Connections
+from oastfs.store.sql_driver.layout import layouts
+from oastfs.store.sql_driver.migrations import Declared
+from oastfs.store.sql_driver.session import Traffic
+from oastfs.store.sql_driver.statements import Statements
+from oastfs.store.table import Key, Table, V
+
+T = TypeVar("T")
+
+_EXACT_BYTES: Final = 8 << 20
+"""Tables up to this size are counted; of larger ones the server's statistics are believed."""
+_ASK_SECONDS: Final = 5.0
+"""How long a figure is waited for when the database does not answer."""
+
+
+class Server:
+    """A database with a store, or a shard of one. ``learn`` comes before transactions."""
+
+    def __init__(self, url: str, connections_max: int) -> None:
+        self.traffic = Traffic()
+        self.connections = Connections(url, connections_max, self.traffic)
+        self.tables: dict[Table[Any], Statements] = {}
+        self.batches = Batches({})
+
+    def learn(self, partitioned: bool, declared: Declared) -> None:
+        """How its tables are laid out."""
+        self.tables = {
+            table: Statements(layout) for table, layout in layouts(partitioned, declared.tables).items()
+        }
+        self.batches = Batches({table: one.layout for table, one in self.tables.items()})
+
+    def ask(self, question: Callable[[Any], T]) -> T:
+        """Put a question to it in SQLAlchemy's terms, with some patience."""
+        return run(lambda: self.connections.ask(question), deadline_seconds=_ASK_SECONDS)
+
+    def load(self, table: Table[V], rows: Sequence[tuple[Key, V]]) -> None:
+        """As ``Store.load``."""
+        layout = self.tables[table].layout
+        self.connections.ask(lambda connection: copy_rows(connection, layout, rows))
+
+    def size_bytes(self) -> int:
+        """What the database takes on disk."""
+
+        def ask(connection: Any) -> int:
+            return int(connection.execute(sa.text("SELECT pg_database_size(current_database())")).scalar())
+
+        return self.ask(ask)
+
+    def count(self, table: Table[Any]) -> int:
+        """About how many rows a table has there."""
+
+        def ask(connection: Any) -> int:
+            name = self.tables[table].layout.name
+            size_bytes, guess = connection.execute(
+                sa.text(
+                    "SELECT pg_relation_size(oid), greatest(reltuples, pg_stat_get_live_tuples(oid)) "
+                    "FROM pg_class WHERE oid = CAST(:name AS regclass)"
+                ),
+                {"name": name},
+            ).one()
+            if size_bytes > _EXACT_BYTES:
+                return int(guess)
+            return int(connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar())
+
+        return self.ask(ask)

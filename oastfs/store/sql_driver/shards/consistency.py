@@ -1,0 +1,94 @@
+"""Whether all that a transaction saw was there at one moment, on whichever shards it was.
+
+Snapshots of several shards are taken one after the other, and between two of them others commit. So the
+rows of all but the youngest snapshot are read again, each shard's in one trip: if they are as they were,
+they were so when the youngest was taken. Rows that the commit holds to what they were (those it writes or
+locks) need no second look.
+
+What is too much to be read twice, or has changed too often, is read in a *freeze*: snapshots of all shards
+are taken while all changes wait for a millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from oastfs.store.sql_driver.session import READ, Session
+from oastfs.store.sql_driver.shards import objects
+from oastfs.store.sql_driver.shards.transaction import (
+    SCANNED_ROWS_MAX,
+    Scanned,
+    Settle,
+    ShardedTransaction,
+    ShardPart,
+)
+from oastfs.store.staged import Writes
+from oastfs.store.table import Key, Table
+
+Rows = dict[Table[Any], dict[Key, Any]]
+
+
+def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes], settle: Settle) -> bool:
+    """Whether there was a moment at which everything was as this transaction saw it."""
+    if len(tx.parts) < 2:
+        return True
+    seen = [(part, part.unprotected(by_shard.get(part.number, {}))) for part in tx.parts.values()]
+    looked = [(part, rows) for part, rows in seen if part.began_at and (rows or part.scans)]
+    looked.sort(key=lambda one: one[0].began_at)
+    return all(_still(part, rows, settle) for part, rows in looked[:-1])
+
+
+def _still(part: ShardPart, rows: Rows, settle: Settle) -> bool:
+    """Whether these rows and the part's scans are now as they were."""
+    if part.scanned_rows > SCANNED_ROWS_MAX:
+        return False
+    with part.server.connections.session(READ, objects.PENDING) as session:
+        now = ShardPart(part.server, part.number, session, False, settle)
+        try:
+            for scanned in part.scans:
+                if not _gives_the_same(now, scanned):
+                    return False
+                known = rows.get(scanned.arguments[0], {})
+                for key, _ in scanned.rows:
+                    known.pop(key, None)
+            now.prefetch({table: list(some) for table, some in rows.items()})
+            return all(
+                now.get(table, key) == value for table, some in rows.items() for key, value in some.items()
+            )
+        finally:
+            now.end()
+
+
+def _gives_the_same(now: ShardPart, scanned: Scanned) -> bool:
+    table, prefix, after, limit, reverse, index = scanned.arguments
+    if not scanned.complete:
+        limit = len(scanned.rows)
+    return list(now.scan(table, prefix, after, limit, reverse, index)) == scanned.rows
+
+
+@contextmanager
+def frozen(open_sessions: Sequence[Callable[[], Session]]) -> Iterator[list[Session]]:
+    """Snapshots of all shards, between which nothing was committed anywhere."""
+    sessions: list[Session] = []
+    held: list[Session] = []
+    try:
+        for open_session in open_sessions:
+            session = open_session()
+            sessions.append(session)
+            session.command(objects.FREEZE)
+            held.append(session)
+            session.begin_again()
+        for session in sessions:
+            session.fetch(objects.LOOK, ())
+        while held:
+            held[-1].fetch(objects.THAW, ())
+            held.pop()
+        yield sessions
+    finally:
+        for session in held:
+            try:
+                session.command(objects.THAW_ALL)
+            except Exception:
+                session.lost = True  # the lock ends with the connection

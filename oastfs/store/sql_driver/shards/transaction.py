@@ -1,0 +1,249 @@
+"""A transaction over all shards: each row is looked for where its partition is.
+
+A shard is asked when the first of its rows is wanted, and has its own snapshot from then on. What was seen
+on which one is kept, so that ``consistency`` can tell whether all of it was there at one moment.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from oastfs.core.errors import TransactionMisuse
+from oastfs.store.keys import check_key, check_prefix, index_columns, positions
+from oastfs.store.run import Conflict
+from oastfs.store.sql_driver.server import Server
+from oastfs.store.sql_driver.session import Call, Session
+from oastfs.store.sql_driver.shards.branch import Branch, parse
+from oastfs.store.sql_driver.transaction import SqlTransaction
+from oastfs.store.staged import Writes
+from oastfs.store.table import Index, Key, Lock, Table, V
+from oastfs.store.transaction import Transaction, Wanted
+
+SCANNED_ROWS_MAX: Final = 4096
+"""A transaction that has seen more of one shard does not look at it all again."""
+
+Settle = Callable[[Branch], bool]
+"""Finish a branch if it was decided that it is committed; whether it was."""
+
+
+class Scanned:
+    """A scan of one shard and what it has given."""
+
+    __slots__ = ("arguments", "complete", "rows")
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+        """As those of ``scan``."""
+        self.rows: list[tuple[Key, Any]] = []
+        self.complete = False
+        """It came to its end by itself."""
+
+
+class ShardPart(SqlTransaction):
+    """The rows of one shard, in its own snapshot."""
+
+    def __init__(
+        self, server: Server, number: int, session: Session, recording: bool, settle: Settle
+    ) -> None:
+        super().__init__(server.tables, server.batches, session, recording)
+        self.number = number
+        self.server = server
+        self.began_at = 0
+        """When its snapshot was asked for; 0: there is none."""
+        self.scans: list[Scanned] = []
+        self.scanned_rows = 0
+        self._settle = settle
+        self._undecided: set[str] = set()
+
+    @property
+    def session(self) -> Session:
+        """The connection."""
+        assert self._session is not None
+        return self._session
+
+    def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
+        self.began_at = self.began_at or time.monotonic_ns()
+        value = super().get(table, key, lock)
+        self._look((table.partition(key),))
+        return value
+
+    def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
+        self.began_at = self.began_at or time.monotonic_ns()
+        values = super().get_many(table, keys, lock)
+        self._look(map(table.partition, keys))
+        return values
+
+    def prefetch(self, wanted: Wanted) -> None:
+        self.began_at = self.began_at or time.monotonic_ns()
+        super().prefetch(wanted)
+        self._look(table.partition(key) for table, keys in wanted.items() for key in keys)
+
+    def scan(
+        self,
+        table: Table[V],
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        index: Index | None = None,
+    ) -> Iterator[tuple[Key, V]]:
+        self.began_at = self.began_at or time.monotonic_ns()
+        rows = super().scan(table, prefix, after, limit, reverse, index)
+        partitions = (table.partition(prefix),) if prefix and index is None else None
+        return self._recorded(Scanned(table, prefix, after, limit, reverse, index), rows, partitions)
+
+    def _recorded(
+        self, scanned: Scanned, rows: Iterator[tuple[Key, Any]], partitions: tuple[int, ...] | None
+    ) -> Iterator[tuple[Key, Any]]:
+        self.scans.append(scanned)
+        for row in rows:
+            self.scanned_rows += 1
+            if self.scanned_rows <= SCANNED_ROWS_MAX:
+                scanned.rows.append(row)
+            self._look(partitions)
+            yield row
+        scanned.complete = True
+        self._look(partitions)
+
+    def _look(self, partitions: Iterable[int] | None) -> None:
+        """Settle what is pending in these partitions and was decided: this snapshot is too old then."""
+        if self._session is None or not self._session.notice:
+            return
+        wanted = None if partitions is None else set(partitions)
+        for gid in self._session.notice.split():
+            if gid in self._undecided:
+                continue
+            branch = parse(gid)
+            if not branch.changes(wanted):
+                continue
+            if self._settle(branch):
+                raise Conflict("a transaction on several shards was just being committed", at_once=True)
+            # Not decided by now, which is after our snapshot: it comes after us.
+            self._undecided.add(gid)
+
+    def unprotected(self, writes: Writes) -> dict[Table[Any], dict[Key, Any]]:
+        """The rows that were read and that the commit does not hold to what they were."""
+        found: dict[Table[Any], dict[Key, Any]] = {}
+        for table, rows in self._seen.items():
+            written = writes.get(table, {})
+            left = {
+                key: value
+                for key, value in rows.items()
+                if not (key in written and (written[key] is not None or value is not None))
+                and not (value is not None and (table, key) in self._locks)
+            }
+            if left:
+                found[table] = left
+        return found
+
+
+class ShardedTransaction(Transaction):
+    """Reading only, but the base of a staged transaction."""
+
+    def __init__(self, count: int, open_part: Callable[[int], ShardPart]) -> None:
+        self._count = count
+        self._open = open_part
+        self.parts: dict[int, ShardPart] = {}
+
+    def part(self, number: int) -> ShardPart:
+        """A shard's part of this transaction."""
+        part = self.parts.get(number)
+        if part is None:
+            part = self.parts[number] = self._open(number)
+        return part
+
+    def end(self) -> None:
+        """Every later call raises TransactionMisuse."""
+        for part in self.parts.values():
+            part.end()
+        self._open = _ended
+
+    def _of(self, table: Table[Any], key: Key) -> int:
+        check_key(table, key)
+        return table.partition(key) % self._count
+
+    def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
+        return self.part(self._of(table, key)).get(table, key, lock)
+
+    def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
+        by_shard: dict[int, list[Key]] = {}
+        for key in keys:
+            by_shard.setdefault(self._of(table, key), []).append(key)
+        found: dict[Key, V | None] = {}
+        for number, some in by_shard.items():
+            found.update(zip(some, self.part(number).get_many(table, some, lock), strict=True))
+        if not by_shard:
+            self.part(0).get_many(table, keys, lock)
+        return [found[key] for key in keys]
+
+    def prefetch(self, wanted: Wanted) -> None:
+        by_shard: dict[int, dict[Table[Any], list[Key]]] = {}
+        for table, keys in wanted.items():
+            for key in keys:
+                by_shard.setdefault(self._of(table, key), {}).setdefault(table, []).append(key)
+        for number, some in by_shard.items():
+            if sum(map(len, some.values())) > 1:
+                self.part(number).prefetch(some)
+
+    def scan(
+        self,
+        table: Table[V],
+        prefix: Key = (),
+        after: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        index: Index | None = None,
+    ) -> Iterator[tuple[Key, V]]:
+        columns = table.key if index is None else index_columns(table, index)
+        check_prefix(table, columns, prefix, after)
+        if prefix and index is None:
+            return self.part(table.partition(prefix) % self._count).scan(table, prefix, after, limit, reverse)
+        order = positions(table.key, columns)
+        pages = [
+            self.part(number).scan(table, prefix, after, limit, reverse, index)
+            for number in range(self._count)
+        ]
+        merged = heapq.merge(
+            *pages, key=lambda row: tuple(row[0][position] for position in order), reverse=reverse
+        )
+        return merged if limit is None else islice(merged, max(limit, 0))
+
+    def put(self, table: Table[V], key: Key, value: V) -> None:
+        raise TransactionMisuse("a read transaction cannot write")
+
+    def delete(self, table: Table[Any], key: Key) -> None:
+        raise TransactionMisuse("a read transaction cannot write")
+
+    # --- the end of a write -----------------------------------------------------------------------------
+
+    def split(self, writes: Writes) -> dict[int, Writes]:
+        """What is written on which shard."""
+        by_shard: dict[int, Writes] = {}
+        for table, rows in writes.items():
+            for key, value in rows.items():
+                number = table.partition(key) % self._count
+                by_shard.setdefault(number, {}).setdefault(table, {})[key] = value
+        return by_shard
+
+    def contended(self, by_shard: dict[int, Writes]) -> set[tuple[Table[Any], Key]]:
+        """As ``SqlTransaction.contended``."""
+        found: set[tuple[Table[Any], Key]] = set()
+        for number, part in self.parts.items():
+            found |= part.contended(by_shard.get(number, {}))
+        return found
+
+    def calls(self, by_shard: dict[int, Writes]) -> dict[int, list[Call]]:
+        """The statements for each shard that has any."""
+        calls: dict[int, list[Call]] = {}
+        for number in sorted({*by_shard, *self.parts}):
+            if found := self.part(number).calls(by_shard.get(number, {})):
+                calls[number] = found
+        return calls
+
+
+def _ended(number: int) -> ShardPart:
+    raise TransactionMisuse("the transaction has ended")
