@@ -14,7 +14,7 @@ from oastfs.store import open_store
 from oastfs.store.run import Conflict
 from oastfs.store.schema import COUNTER, LEASE, Counter, Lease
 from oastfs.store.sql_driver import threaded
-from oastfs.store.sql_driver.failures import Lost, translate
+from oastfs.store.sql_driver.failures import InDoubt, Lost, translate
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Store, Transaction
 from tests.contract.rows import increment
@@ -220,7 +220,7 @@ def test_what_errors_mean() -> None:
 
     assert meaning("40001") is meaning("40P01") is meaning("23505") is meaning("55P03") is Conflict
     assert meaning("57P01") is meaning("", lost=True) is Lost
-    assert meaning("", lost=True, committing=True) is StoreError
+    assert meaning("", lost=True, committing=True) is InDoubt
     assert meaning("53100").__name__ == "StoreFull"
     assert meaning("22003") is meaning("") is TransactionMisuse
     assert meaning("42P01").__name__ == "WrongStore"
