@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -122,6 +123,21 @@ class Namespace(Metadata):
             lambda kept: msgspec.msgpack.decode(kept, type=_result_type(verb)),
         )
 
+    def submit_together(
+        self,
+        calls: Sequence[tuple[str, Caller, tuple[Any, ...], Callable[[Any, BaseException | None], None]]],
+    ) -> None:
+        """``submit`` of each (verb, caller, arguments, done), by a thread that may be made to do the work.
+
+        See ``Store.submit_together``.
+        """
+        jobs: list[Any] = []
+        for verb, caller, arguments, done in calls:
+            function = self._operations.get(verb) or self._load(verb)
+            context = Context(caller, self._clock_ns(), self._environment)
+            jobs.append((partial(_carry_out, function, context, arguments), done))
+        self.store.submit_together(jobs)
+
     def submit_call(
         self,
         context: Context,
@@ -162,6 +178,12 @@ class Namespace(Metadata):
             function = _held_up_in_safe_mode(verb, function)
         self._operations[verb] = function
         return function
+
+
+def _carry_out(
+    function: Callable[..., Any], context: Context, arguments: tuple[Any, ...], tx: Transaction
+) -> Any:
+    return function(tx, context, *arguments)
 
 
 def _held_up_in_safe_mode(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:

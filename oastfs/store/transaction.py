@@ -123,6 +123,17 @@ class Store(ABC):
 
         self.write(put_all)
 
+    def submit_together(
+        self,
+        jobs: Sequence[tuple[Callable[[Transaction], Any], Callable[[Any, BaseException | None], None]]],
+    ) -> None:
+        """``submit`` of each, by a caller with nothing else to do meanwhile, who may be made to do the work.
+
+        So ``done`` may be called on this thread, before this returns. If this raises, none was begun.
+        """
+        for operation, done in jobs:
+            self.submit(operation, done)
+
     @abstractmethod
     def close(self) -> None:
         """Finish what was submitted, then close. Calls after it raise StoreError."""

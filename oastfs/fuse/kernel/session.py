@@ -1,9 +1,9 @@
 """One mounted ``/dev/fuse``: reading requests, carrying them out, answering.
 
 One thread reads. In direct mode (the namespace is in this process and reads take microseconds) it answers
-reads of metadata and of small files itself; changes are submitted to the store's group commit and
-answered from its callback, so many callers share one commit; what blocks goes to a few workers. In
-remote mode every request that asks a namenode goes to the workers. Each answer is one write(2).
+reads of metadata and of small files itself; changes go to the store's group commit (``changes``), so that
+many callers share one sync; what blocks goes to a few workers. In remote mode every request that asks a
+namenode goes to the workers. Each answer is one write(2).
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from typing import Any, Final
 from oastfs.fuse.effects import Change, Operation, run
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
+from oastfs.fuse.kernel.changes import Changes
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
 from oastfs.fuse.kernel.requests import Answer, Body, Handler, Requests, Who
+from oastfs.namenode.namespace import Namespace
 
 MAX_PAGES: Final = 256
 MAX_TRANSFER_BYTES: Final = MAX_PAGES * 4096
@@ -75,6 +77,10 @@ class Session:
         self._table = self._requests.table
         self._on_ready = on_ready
         self._direct = filesystem.shared.reads_inline
+        self._changes: Changes | None = None
+        if filesystem.shared.reads_inline:
+            assert isinstance(self._metadata, Namespace)
+            self._changes = Changes(self._metadata, descriptor)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._workers = [
             threading.Thread(target=self._work, name=f"oastfs-mount-{number}", daemon=True)
@@ -104,7 +110,12 @@ class Session:
         descriptor, readv, unpack, header_bytes = self._descriptor, os.readv, p.IN_HEADER.unpack_from, 40
         table, write, direct = self._table, int(Opcode.WRITE), self._direct
         carry_out, later = self._carry_out, self._carry_out_later
+        changes = self._changes
+        if changes is not None:
+            changes.begin()
         while True:
+            if changes is not None and changes.waiting:
+                changes.commit_if_idle()
             try:
                 size = readv(descriptor, targets)
             except OSError as error:
@@ -116,6 +127,10 @@ class Session:
             if size < header_bytes:
                 return  # the other side was closed
             _, opcode, unique, node, uid, gid, pid, _ = unpack(buffer)
+            if changes is not None:
+                changes.asking = pid
+                if pid not in changes.recent:
+                    changes.somebody_else()
             handler = table.get(opcode)
             body: Body = view[header_bytes:size]
             if handler is None:
@@ -171,15 +186,8 @@ class Session:
             self._fail(unique, _errno_of(failure))
             return
         if type(step) is Change:
-            try:
-                self._metadata.submit(  # type: ignore[attr-defined]
-                    step.verb,
-                    step.caller,
-                    step.arguments,
-                    lambda result, failure: self._go_on(unique, operation, result, failure),
-                )
-            except Exception as failure:
-                self._go_on(unique, operation, None, failure)
+            assert self._changes is not None
+            self._changes.add(step, lambda result, failure: self._go_on(unique, operation, result, failure))
         else:
             self._queue.put(lambda: self._wait_for(unique, operation, step.function))  # type: ignore[union-attr]
 

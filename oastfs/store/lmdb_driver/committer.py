@@ -22,7 +22,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -104,6 +104,20 @@ class Committer:
         """Queue; ``done`` is called on the store's thread after the sync."""
         self._enqueue(_Job(operation, done))
 
+    def submit_together(self, jobs: Sequence[tuple[Operation, Done]]) -> None:
+        """Commit and answer on this thread if nobody leads, else queue: no switch of threads, if possible."""
+        group = [_Job(operation, done) for operation, done in jobs]
+        if not self._queue.empty() or not self._leadership.acquire(False):
+            for job in group:
+                self._enqueue(job)
+            return
+        try:
+            self._commit_whole(group, iter(()))
+        finally:
+            self._resign()
+        for job in group:
+            self._tell(job)
+
     def settle(self) -> None:
         """Put right what a reader found in need of it."""
         with self._leadership:
@@ -174,27 +188,36 @@ class Committer:
         """Commit group after group until nobody comes."""
         while (first := self._next(lingering=self._expected > 1)) is not None:
             group = [first]
-            try:
-                self._commit(group, self._draw())
-            except BaseException as error:
-                _log.exception("a group failed")
-                for job in group:
-                    job.error = error
+            self._commit_whole(group, self._draw())
             self._expected = len(group) + self._queue.qsize()
             self._answer(group)
         self._expected = 0
+
+    def _commit_whole(self, group: list[_Job], more: Iterator[_Job]) -> None:
+        """``_commit``, so that every job has an outcome whatever happens."""
+        try:
+            self._commit(group, more)
+        except BaseException as error:
+            _log.exception("a group failed")
+            for job in group:
+                job.error = error
 
     def _answer(self, group: list[_Job]) -> None:
         self._running_on = threading.get_ident()
         for job in group:
             if job.done is None:
                 job.answered.release()
-                continue
-            try:
-                job.done(job.result, job.error)
-            except Exception:
-                _log.exception("a callback of submit failed")
+            else:
+                self._tell(job)
         self._running_on = 0
+
+    @staticmethod
+    def _tell(job: _Job) -> None:
+        assert job.done is not None
+        try:
+            job.done(job.result, job.error)
+        except Exception:
+            _log.exception("a callback of submit failed")
 
     def _draw(self) -> Iterator[_Job]:
         """Further jobs for one group, as they arrive."""

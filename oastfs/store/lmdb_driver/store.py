@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeVar
@@ -103,6 +103,14 @@ class LmdbStore(Store):
         if self._environment.barrier is not None:
             self.settle()
         self._committer.submit(operation, done)
+
+    def submit_together(
+        self,
+        jobs: Sequence[tuple[Callable[[Transaction], Any], Callable[[Any, BaseException | None], None]]],
+    ) -> None:
+        if self._environment.barrier is not None:
+            self.settle()
+        self._committer.submit_together(jobs)
 
     def close(self) -> None:
         if self._committer.running_on == get_ident():

@@ -1,0 +1,104 @@
+"""When changes go to the store, and on whose thread they are committed. For direct mode.
+
+Two ways. With the store's own thread, the serving thread goes on answering others while a group is
+synced; each group costs some switches between threads, which in Python are dear. Or the serving thread
+commits itself, all changes that have come together once no request waits any more: more changes a
+second when all callers wait for changes, but everybody else would wait for the sync, too.
+
+So the serving thread commits as long as nobody asks but those who make changes, and leaves it to the
+store's thread for a while as soon as anybody else does.
+
+An operation may make several changes one after the other: what follows the first, when that is answered, adds
+the next. So there may be changes to commit again after a commit, and the serving thread may only go to
+wait for requests when there are none.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from oastfs.core.types import Caller
+from oastfs.fuse.effects import Change
+from oastfs.namenode.namespace import Namespace
+
+PASSES_MAX: Final = 64
+"""After so many further requests what waits is committed, though more requests wait."""
+QUIET_CHANGES: Final = 64
+"""For so many changes after somebody else asked, the store's thread commits."""
+GENERATION_COMMITS: Final = 32
+"""Who made no change for one to two times so many commits is somebody else."""
+
+Done = Callable[[Any, BaseException | None], None]
+
+
+class Changes:
+    """Changes on their way to the store. Its methods but ``add`` are for the serving thread.
+
+    ``asking`` is the thread whose request is at hand (0: the kernel itself); ``recent`` are those
+    that made changes lately.
+    """
+
+    def __init__(self, namespace: Namespace, descriptor: int) -> None:
+        self.waiting: list[tuple[str, Caller, tuple[Any, ...], Done]] = []
+        self.recent: set[int] = {0}
+        self.asking = 0
+        self._namespace = namespace
+        self._thread = 0
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        self._present: set[int] = {0}
+        self._quiet = self._passes = self._commits = 0
+
+    def begin(self) -> None:
+        """This is the serving thread."""
+        self._thread = threading.get_ident()
+
+    def add(self, change: Change, done: Done) -> None:
+        """Have a change made; ``done`` is called once it is durable, on some thread."""
+        call = (change.verb, change.caller, change.arguments, done)
+        if threading.get_ident() != self._thread:
+            self._submit(call)
+            return
+        self._present.add(self.asking)
+        self.recent.add(self.asking)
+        if self._quiet:
+            self._quiet -= 1
+            self._submit(call)
+        else:
+            self.waiting.append(call)
+
+    def somebody_else(self) -> None:
+        """A request of a thread that makes no changes: it shall not wait for a sync."""
+        self._quiet = QUIET_CHANGES
+        calls, self.waiting = self.waiting, []
+        for call in calls:
+            self._submit(call)
+
+    def commit_if_idle(self) -> None:
+        """Commit until nothing waits, unless there is a request to answer first."""
+        while self.waiting:
+            self._passes += 1
+            if self._passes < PASSES_MAX and self._poll.poll(0):
+                return
+            self._passes = 0
+            self._commit()
+
+    def _commit(self) -> None:
+        self._commits += 1
+        if self._commits % GENERATION_COMMITS == 0:
+            self.recent, self._present = self._present, {0}
+        calls, self.waiting = self.waiting, []
+        try:
+            self._namespace.submit_together(calls)
+        except Exception as error:  # none of them was begun
+            for call in calls:
+                call[3](None, error)
+
+    def _submit(self, call: tuple[str, Caller, tuple[Any, ...], Done]) -> None:
+        try:
+            self._namespace.submit(*call)
+        except Exception as error:
+            call[3](None, error)
