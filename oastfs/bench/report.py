@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from oastfs.bench import failover
 from oastfs.bench.load import Result
 from oastfs.core.version import VERSION
 
@@ -66,3 +68,47 @@ def _cpu(result: Result) -> str:
         gigabytes = result.amount / 1e9
         return ", ".join(f"{part} {used / gigabytes:.2f} s/GB" for part, used in result.cpu_seconds.items())
     return ", ".join(f"{part} {used:.1f}" for part, used in sorted(result.cpu_us_each().items()))
+
+
+FAILOVER_HEADERS = ("through", "kills", "calls", "failed", "usual ms", "median pause ms", "longest pause ms")
+
+
+def failover_rows(results: Sequence[failover.Result]) -> list[list[str]]:
+    """A row for each result, for a table with ``FAILOVER_HEADERS``."""
+    return [
+        [
+            result.options.through,
+            str(len(result.pauses_seconds)),
+            f"{result.calls:,}",
+            str(len(result.failures)),
+            *(
+                f"{1000 * seconds:.1f}"
+                for seconds in (
+                    result.usual_seconds,
+                    statistics.median(result.pauses_seconds),
+                    max(result.pauses_seconds),
+                )
+            ),
+        ]
+        for result in results
+    ]
+
+
+def failover_json(results: Sequence[failover.Result]) -> dict[str, Any]:
+    """All figures of runs of ``failover``, with the machine."""
+    return {
+        "machine": machine(),
+        "results": [
+            {
+                "workload": "failover",
+                "through": result.options.through,
+                "namenodes": result.options.namenodes,
+                "callers": result.options.callers,
+                "calls": result.calls,
+                "failures": result.failures,
+                "usual_seconds": result.usual_seconds,
+                "pauses_seconds": result.pauses_seconds,
+            }
+            for result in results
+        ],
+    }

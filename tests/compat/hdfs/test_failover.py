@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ import pytest
 from tests.compat.hdfs import arrow_process
 from tests.compat.hdfs.faces import BLOCK_BYTES, Arrow, Face, GoHdfs, Native
 from tests.harness import libhdfs
-from tests.harness.cluster import HOST, Cluster
+from tests.harness.cluster import HOST, Cluster, run_oastfs
 from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -163,6 +165,27 @@ def test_no_call_fails_when_the_namenode_in_use_is_killed(
     assert face.read(f"/loop-{kind}/kept") == b"small and inline"
     # Of a change whose answer was lost it is not known whether it was made.
     assert 1 <= len(face.sizes(f"/loop-{kind}")) <= 1 + loop.uncertain
+
+
+@pytest.mark.parametrize("face", ["hdfs-native", "java"])
+def test_the_benchmark_of_failover(face: str, empty_database: str, tmp_path: Path) -> None:
+    """Three namenodes on a database, four callers, one kill."""
+    environment = dict(os.environ)
+    if face == "hdfs-native":
+        pytest.importorskip("hdfs_native")
+    else:
+        pytest.importorskip("pyarrow")
+        if not libhdfs.available():
+            pytest.skip("no libhdfs: scripts/build_libhdfs.sh makes it")
+        environment |= libhdfs.environment(tmp_path)
+    options = ["--target", empty_database, "--through", face, "--kills", "1", "--json"]
+    done = run_oastfs("bench", "failover", *options, env=environment, timeout=300)
+    (result,) = json.loads(done.stdout)["results"]
+    uncertain = [text for text in result["failures"] if UNCERTAIN in text]
+    assert result["failures"] == (uncertain if face == "hdfs-native" else []), result
+    assert len(uncertain) <= result["callers"], result
+    assert result["calls"] > 100 and 0 < result["pauses_seconds"][0] < 10, result
+    run_oastfs("fsck", empty_database)
 
 
 @pytest.mark.parametrize("kind", ["native", "arrow"])
