@@ -8,6 +8,8 @@ MOUNT ?= ./mnt
 UP_OPTIONS ?=
 PYTEST_OPTIONS ?=
 RESULTS := build/test-results.xml
+# Most tests wait for processes, not for processors.
+TEST_WORKERS ?= 3
 IN_C := $(shell find oastfs -name '*.c')
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ run: setup-run ## Set up and run OastFS on the embedded store, mounted at ./mnt
 
 test: setup-test lint ## Set up, check style and types, run all tests but the long ones
 	@mkdir -p build
-	@exec $(BIN)/python -m pytest -m 'not long' --junitxml=$(RESULTS) -o junit_suite_name=oastfs $(PYTEST_OPTIONS)
+	@exec $(BIN)/python -m pytest -m 'not long' -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --junitxml=$(RESULTS) -o junit_suite_name=oastfs $(PYTEST_OPTIONS)
 
 test-long: setup-test ## Run the long tests only
 	@$(MAKE) -s --no-print-directory $(VENV)/stamp-tensorflow-io

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
+import tempfile
+from pathlib import Path
 
 # Below the range that Linux gives to outgoing connections, so that none of those takes a port between its
 # choice and its use.
 FIRST_PORT, LAST_PORT = 15_000, 32_000
+SHARES = 17
+"""How many processes may run tests at a time, each with ports of its own."""
 _given: set[int] = set()
 _random = random.Random(os.urandom(8))
+_share: list[range] = []
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, and that this process has not given out before."""
+    """A port that nobody listens on, and that no process has given out that runs tests now."""
+    if not _share:
+        _share.append(_take_share())
     while True:
-        port = _random.randrange(FIRST_PORT, LAST_PORT)
+        port = _random.choice(_share[0])
         if port in _given:
+            if len(_given) == len(_share[0]):
+                _given.clear()  # most are free again
             continue
+        _given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
-        _given.add(port)
         return port
+
+
+def _take_share() -> range:
+    """A part of the ports, for as long as this process lives.
+
+    A port is given out long before it is listened on, so two processes that draw from the same ones
+    would meet now and then.
+    """
+    width = (LAST_PORT - FIRST_PORT) // SHARES
+    directory = Path(tempfile.gettempdir()) / f"oastfs-tests-ports-{os.getuid()}"
+    directory.mkdir(exist_ok=True)
+    for number in range(SHARES):
+        # Left open: the lock is to last as long as the process.
+        lock = os.open(directory / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            first = FIRST_PORT + number * width
+            return range(first, first + width)
+    raise RuntimeError(f"{SHARES} processes run tests already: no ports are left for another one")

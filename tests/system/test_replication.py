@@ -141,16 +141,15 @@ def block_files(datanode: Datanode) -> list[Path]:
 @pytest.mark.timeout(400)
 def test_a_corrupt_replica_is_replaced(trio: Cluster) -> None:
     filesystem, contents = filled(trio)
-    damaged = []
-    for datanode in trio.datanodes[:1]:
-        for path in block_files(datanode)[:5]:
-            with path.open("r+b") as file:
-                file.seek(70_000)
-                flipped = bytes(byte ^ 0xFF for byte in file.read(8))
-                file.seek(70_000)
-                file.write(flipped)
-            damaged.append((path, flipped))
+    fullest = max(trio.datanodes, key=lambda datanode: len(block_files(datanode)))
+    damaged = block_files(fullest)[:5]
     assert len(damaged) == 5
+    for path in damaged:
+        with path.open("r+b") as file:
+            file.seek(70_000)
+            flipped = bytes(byte ^ 0xFF for byte in file.read(8))
+            file.seek(70_000)
+            file.write(flipped)
     for path, data in contents.items():
         assert filesystem.read_bytes(path) == data
 
