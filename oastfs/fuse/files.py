@@ -170,7 +170,7 @@ class Files:
         return self._shared.filesystem.open_file(opened, writable=writable, caller=SUPERUSER)
 
     def _still_cached(self, status: FileStatus, entry: OpenInode) -> bool:
-        """Whether the kernel's pages are of this version; tells the kernel if its attributes are not.
+        """Whether the kernel's pages are of this version; tells the kernel if its attributes may not be.
 
         When somebody opens a small file to read it, the kernel is handed the content and need not ask for it.
         But not while others have it open: the kernel may be waiting for an answer about the very pages that
@@ -179,8 +179,8 @@ class Files:
         inode_id, version = status.inode_id, version_of(status)
         told, cached = self._handles.told.get(inode_id), self._handles.cached.get(inode_id)
         if told != version:
-            if told is not None:
-                self._shared.changed_elsewhere(inode_id, False)
+            self._shared.changed_elsewhere(inode_id, False)
+            # What it asks for from now on is as new as this; answers under way are passed over.
             self._handles.told.put(inode_id, version)
         if cached == version:
             return True

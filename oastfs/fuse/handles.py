@@ -7,6 +7,7 @@ is still known to the kernel. All of it may be forgotten at any time but for the
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from oastfs.client.file import OpenFile
 from oastfs.core.types import FileStatus, Flag
@@ -16,6 +17,8 @@ _XATTRS = int(Flag.XATTRS)
 
 Version = tuple[int, int, int]
 """mtime, ctime and length: equal versions mean equal content."""
+UNSURE: Final[Version] = (0, 0, -1)
+"""In place of the version that the kernel was told: it was told several, and may have kept any."""
 
 
 def version_of(status: FileStatus) -> Version:
@@ -140,7 +143,7 @@ class Handles:
         self.removing: set[int] = set()
         """Inodes about to lose their last name, which nobody had open when that began."""
         self.told = Remembered()
-        """Versions in the attributes that the kernel was given last."""
+        """Versions in the attributes that the kernel was given since it knows an inode, or ``UNSURE``."""
         self.cached = Remembered()
         """Versions that the kernel's page cache agrees with."""
         self.removed: dict[int, FileStatus] = {}

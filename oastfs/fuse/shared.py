@@ -9,7 +9,7 @@ from msgspec import structs
 from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import NotPermitted, StaleHandle
 from oastfs.core.types import FileStatus
-from oastfs.fuse.handles import Handles, version_of
+from oastfs.fuse.handles import UNSURE, Handles, version_of
 from oastfs.fuse.options import MountConfig
 from oastfs.fuse.reads import Reads, VerbReads
 from oastfs.namenode.by_id import InodeReads
@@ -67,8 +67,15 @@ class Shared:
         return structs.replace(status, length=file.length, mtime_ns=file.mtime_ns or status.mtime_ns)
 
     def told(self, status: FileStatus) -> FileStatus:
-        """Note that the kernel is given these attributes."""
-        self.handles.told.put(status.inode_id, version_of(status))
+        """Note that the kernel is given these attributes.
+
+        Of two answers to questions that were under way at the same time the kernel believes the one that it
+        comes to first, and passes over the other. So after two that differ nobody knows what it believes.
+        """
+        told, version = self.handles.told, version_of(status)
+        before = told.get(status.inode_id)
+        if before != version:
+            told.put(status.inode_id, version if before is None else UNSURE)
         return status
 
 

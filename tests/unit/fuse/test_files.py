@@ -170,6 +170,35 @@ def test_the_kernel_is_told_when_a_file_changed_elsewhere(
     assert mounted.files.read(inode_id, 0, 10) == b"changed"
 
 
+@pytest.mark.parametrize("last", ["lookup", "getattr", "flush"])
+def test_the_kernel_is_told_when_it_may_have_passed_over_what_it_was_told(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, last: str
+) -> None:
+    """It does so when it asked for the same attributes twice at a time, and the older answer came first.
+
+    A flush brings it no attributes at all, though others may have made the file longer meanwhile.
+    """
+    told: list[int] = []
+    inode_id = filesystem.write_bytes("/file", b"one").inode_id
+    do(mounted.names.lookup(ROOT_ID, "file"))
+    if last == "flush":
+        do(mounted.files.open(inode_id, os.O_WRONLY, False))
+        mounted.files.write(inode_id, 0, b"O", False)
+    filesystem.write_bytes("/file", b"longer")
+    if last == "flush":
+        do(mounted.files.flush(inode_id))
+        do(mounted.files.release(inode_id))
+    elif last == "lookup":
+        do(mounted.names.lookup(ROOT_ID, "file"))
+    else:
+        do(mounted.attributes.getattr(inode_id))
+    mounted.shared.changed_elsewhere = lambda inode_id, content: told.append(inode_id)
+    for _ in range(2):
+        do(mounted.files.open(inode_id, os.O_RDONLY, False))
+        assert told == [inode_id], "the first time"
+        do(mounted.files.release(inode_id))
+
+
 def test_set_id_bits_go_as_another_writes(filesystem: Filesystem, mounted: InodeFilesystem, do: Do) -> None:
     inode_id = filesystem.write_bytes("/file", b"program", mode=0o6755).inode_id
     do(mounted.files.open(inode_id, os.O_WRONLY, True))
