@@ -33,14 +33,13 @@ from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
 
-def begin_file(
-    tx: Transaction, context: Context, inode: Inode, holder: str, *, alive: bool = False
-) -> Inode:
+def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str, *, alive: bool = False) -> Inode:
     """End a holder's claim on a file, settling what it left behind; the inode as it is then, to be saved.
 
-    The pipelines of one that may be ``alive`` are ended, too, though all it wrote is committed. An exclusive writer's new blocks are kept as far as a datanode has them (HDFS: what was flushed
+    An exclusive writer's new blocks are kept as far as a datanode has them (HDFS: what was flushed
     outlives its writer); a shared writer's are dropped, and so are blocks that would replace inline
     content that is safe, but for those that hold it with something appended. Staged bytes become content.
+    The pipelines of one that may be ``alive`` are ended, too, though all that it wrote is committed.
     """
     row = tx.get(OPEN_FILE, (inode.id, holder), Lock.EXCLUSIVE)
     if row is None:
