@@ -1,7 +1,7 @@
 """Named places at which a test may have this process die, stop or fail.
 
 ``OASTFS_FAILPOINTS="two-phase.decided=kill"`` arms one in a process that is started so; ``arm`` does in
-this one. Actions: ``kill`` (SIGKILL to itself), ``stop`` (SIGSTOP), ``sleep:SECONDS``, ``raise``. With
+this one. Actions: ``kill`` (SIGKILL to itself), ``stop`` (SIGSTOP), ``sleep:SECONDS``, ``raise``; once. With
 ``@N`` behind the name, the first N - 1 times pass. What is not armed costs a look at an empty dictionary.
 """
 
@@ -62,6 +62,7 @@ def reach(name: str) -> None:
         if armed.passes > 0:
             armed.passes -= 1
             return
+        del _armed[name]  # whoever goes on passes the next time
         armed.action()
 
 

@@ -30,11 +30,18 @@ from oastfs.store.table import Key, Table
 Rows = dict[Table[Any], dict[Key, Any]]
 
 
-def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes], settle: Settle) -> bool:
-    """Whether there was a moment at which everything was as this transaction saw it."""
+def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes] | None, settle: Settle) -> bool:
+    """Whether there was a moment at which everything was as this transaction saw it.
+
+    ``by_shard``: what is about to be committed, None if nothing is.
+    """
     if len(tx.parts) < 2:
         return True
-    seen = [(part, part.unprotected(by_shard.get(part.number, {}))) for part in tx.parts.values()]
+    writes = by_shard or {}
+    seen = [
+        (part, part.unprotected(writes.get(part.number, {}), by_shard is not None))
+        for part in tx.parts.values()
+    ]
     looked = [(part, rows) for part, rows in seen if part.began_at and (rows or part.scans)]
     looked.sort(key=lambda one: one[0].began_at)
     return all(_still(part, rows, settle) for part, rows in looked[:-1])

@@ -109,7 +109,7 @@ class ShardedStore(ThreadedStore):
         def attempt() -> T:
             with self._transaction(READ, torn, recording=False) as tx:
                 result = self._run(operation, tx, tx, torn)
-                self._require_consistent(tx, {}, torn)
+                self._require_consistent(tx, None, torn)
                 return result
 
         return attempt
@@ -143,7 +143,7 @@ class ShardedStore(ThreadedStore):
         except Conflict:
             raise
         except Exception:
-            self._require_consistent(base, {}, torn)
+            self._require_consistent(base, None, torn)
             raise
 
     def _commit(self, base: ShardedTransaction, writes: Writes, turn: Turn, torn: _Torn) -> bool:
@@ -152,7 +152,7 @@ class ShardedStore(ThreadedStore):
         calls = base.calls(by_shard) if writes else {}
         if calls and not turn.take(base.contended(by_shard)):
             return False
-        self._require_consistent(base, by_shard if calls else {}, torn)
+        self._require_consistent(base, by_shard if calls else None, torn)
         if calls:
             self._committer.commit(
                 [
@@ -164,7 +164,9 @@ class ShardedStore(ThreadedStore):
             )
         return True
 
-    def _require_consistent(self, tx: ShardedTransaction, by_shard: dict[int, Writes], torn: _Torn) -> None:
+    def _require_consistent(
+        self, tx: ShardedTransaction, by_shard: dict[int, Writes] | None, torn: _Torn
+    ) -> None:
         if torn.frozen or consistency.is_consistent(tx, by_shard, self.recovery.settle_if_decided):
             return
         torn.times += 1

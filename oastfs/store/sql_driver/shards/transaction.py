@@ -125,8 +125,10 @@ class ShardPart(SqlTransaction):
             # Not decided by now, which is after our snapshot: it comes after us.
             self._undecided.add(gid)
 
-    def unprotected(self, writes: Writes) -> dict[Table[Any], dict[Key, Any]]:
-        """The rows that were read and that the commit does not hold to what they were."""
+    def unprotected(self, writes: Writes, committing: bool) -> dict[Table[Any], dict[Key, Any]]:
+        """The rows that were read and that the commit, if there is one, does not hold to what they were."""
+        if not committing:
+            return {table: dict(rows) for table, rows in self._seen.items() if rows}
         found: dict[Table[Any], dict[Key, Any]] = {}
         for table, rows in self._seen.items():
             written = writes.get(table, {})
