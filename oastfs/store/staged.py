@@ -36,9 +36,10 @@ class StagedTransaction(Transaction):
     ``locking``: the engine locks rows, so a read with a lock goes to it, and may find a newer row.
     """
 
-    __slots__ = ("_base", "_get", "_known", "_locking", "_writes")
+    __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo")
 
     def __init__(self, base: Transaction, *, locking: bool = False) -> None:
+        self.memo = {}
         self._base = base
         self._locking = locking
         self._get = base.get
@@ -119,6 +120,8 @@ class StagedTransaction(Transaction):
     def _stage(self, table: Table[Any], key: Key, value: Any) -> None:
         if self._base is ENDED:
             raise TransactionMisuse("the transaction has ended")
+        if self.memo:
+            self.memo.clear()
         rows = self._writes.get(table)
         if rows is None:
             self._writes[table] = {key: value}

@@ -33,6 +33,11 @@ class EncodedRows(NamedTuple, Generic[V]):
 class Transaction(ABC):
     """One snapshot (read) or one atomic change (write). Valid only inside its function."""
 
+    __slots__ = ()
+
+    memo: dict[Any, Any]
+    """Room for what callers found out from its rows. Emptied whenever a row is put or deleted."""
+
     @abstractmethod
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
         """The row, or None. Sees this transaction's own writes."""

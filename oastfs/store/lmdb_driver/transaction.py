@@ -26,12 +26,13 @@ from oastfs.store.transaction import EncodedRows, Transaction
 class ReadTransaction(Transaction):
     """One snapshot. Around a write transaction it also serves as base of the staged ones."""
 
-    __slots__ = ("_get", "_tables", "_txn")
+    __slots__ = ("_get", "_tables", "_txn", "memo")
 
     def __init__(self, tables: OpenTables, txn: Any) -> None:
         self._tables = tables
         self._txn = txn
         self._get = txn.get
+        self.memo = {}
 
     def end(self) -> None:
         """Release the snapshot. Every later call raises TransactionMisuse."""

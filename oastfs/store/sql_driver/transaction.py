@@ -37,6 +37,7 @@ class SqlTransaction(Transaction):
     """One snapshot; reading only, but the base of a staged transaction with ``recording``."""
 
     def __init__(self, tables: OpenTables, batches: Batches, session: Session, recording: bool) -> None:
+        self.memo = {}
         self._tables = tables
         self._batches = batches
         self._session: Session | None = session
