@@ -152,6 +152,8 @@ def new_inode(
     unmasked_mode: int = -1,
     length: int = 0,
     rdev: int = 0,
+    block_size: int = 0,
+    replication: int = 0,
 ) -> Inode:
     """A fresh inode to be put into ``parent``: owner, group, ACL and partition by the rules.
 
@@ -183,6 +185,8 @@ def new_inode(
         now_ns,
         now_ns,
         flags=0 if acl is None else int(Flag.ACL),
+        block_size=block_size,
+        replication=replication,
         rdev=rdev,
         acl=acl,
     )

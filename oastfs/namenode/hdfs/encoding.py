@@ -16,6 +16,11 @@ _FULL: Final = [bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(_GROUP)]
 _LAST: Final = [bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(_GROUP)]
 
 
+TRUE: Final = b"\x08\x01"
+FALSE: Final = b"\x08\x00"
+"""Answers whose first and only field is a bool."""
+
+
 def varint(value: int) -> bytes:
     """A number >= 0."""
     if value < _GROUP:

@@ -10,11 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 
 import structlog
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from oastfs.core.errors import InvalidArgument, LeaseConflict, NoSuchVerb, OastError, PermissionDenied
@@ -76,6 +75,8 @@ class ClientProtocolHandler(Handler):
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
         self.names = Names()
+        self._servers: dict[tuple[str, int], Address] = {}
+        """This server's addresses as clients reached it: a few."""
 
     def close(self) -> None:
         """Wait for reads under way. Calls after it fail."""
@@ -97,7 +98,9 @@ class ClientProtocolHandler(Handler):
         context = self._namespace.context(caller)
         context.group_of_parent = True
         self.names.refresh(context.now_ns)
-        call = Call(context, self.names, connection.peer_host, Address(*connection.local_address))
+        here = connection.local_address
+        server = self._servers.get(here) or self._servers.setdefault(here, Address(*here))
+        call = Call(context, self.names, connection.peer_host, server)
         message = decode(method, request.body)
         if not method.reads:
             self._submit(method, call, message, self._defer(method, request, connection, message, started_ns))
@@ -285,22 +288,17 @@ class ClientProtocolHandler(Handler):
 def decode(method: Method, body: bytes | memoryview) -> Message:
     """The request of a call. Raises InvalidArgument."""
     try:
-        message = method.request.FromString(bytes(body))
+        message = method.request.FromString(body if type(body) is bytes else bytes(body))
     except DecodeError:
         raise InvalidArgument(f"the request of {method.name} cannot be read") from None
     if not message.IsInitialized():
         raise InvalidArgument(f"the request of {method.name} lacks a field")
     check_texts(message)
-    for field in _path_fields(method.request.DESCRIPTOR):
+    for field in method.path_fields:
         path = getattr(message, field)
         if path[-1:] == "/" or "//" in path:
             setattr(message, field, _tidy(path, collapse=method.name not in _MAKING))
     return message
-
-
-@lru_cache(maxsize=1024)
-def _path_fields(descriptor: Descriptor) -> tuple[str, ...]:
-    return tuple(name for name in ("src", "dst", "path") if name in descriptor.fields_by_name)
 
 
 def _tidy(path: str, *, collapse: bool) -> str:
@@ -315,7 +313,7 @@ def carry_out(method: Method, tx: Transaction, call: Call, message: Message) -> 
     try:
         if not method.reads:
             if (hints := call.context.environment.hints) is not None:
-                hints.expect(tx, *[getattr(message, name) for name in _path_fields(message.DESCRIPTOR)])
+                hints.expect(tx, *[getattr(message, name) for name in method.path_fields])
             safe_mode.require_off(tx, method.name, message)
         answer = method.function(tx, call, message)
     except OastError as error:

@@ -7,7 +7,7 @@ its bytes. It may run again after a conflict, so it keeps nothing outside of its
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
@@ -18,6 +18,9 @@ from oastfs.store.transaction import Transaction
 Answer = Message | bytes
 Function = Callable[[Transaction, Call, Any], Answer]
 F = TypeVar("F", bound=Function)
+
+
+_PATHS: Final = ("src", "dst", "path")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class Method:
     reads: bool
     at_most_once: bool = False
     long: bool = False
+    path_fields: tuple[str, ...] = field(init=False)
+    """Fields of the request that are paths."""
+
+    def __post_init__(self) -> None:
+        fields = self.request.DESCRIPTOR.fields_by_name
+        object.__setattr__(self, "path_fields", tuple(name for name in _PATHS if name in fields))
 
 
 METHODS: Final[dict[str, Method]] = {}

@@ -34,19 +34,41 @@ def create(
         make_parents(tx, context, path)
     slot = existing_or_free(tx, context, path, overwrite)
     if slot.node is None:
-        slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
-        inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFREG | mode, unmasked_mode=unmasked_mode)
-        inode = tree.with_attributes(
-            inode,
-            replication=0 if replication == context.info.replication else replication,
-            block_size=0 if block_size == context.info.block_size else block_size,
-        )
-        node = tree.insert(tx, context, slot.parent, slot.name, inode)
+        node = create_in(tx, context, slot, path, mode, holder, replication, block_size, unmasked_mode)
     else:
         node = _emptied(tx, context, slot.node, holder, path)
-    if holder:
-        node = tree.save(tx, node, leases.acquire(tx, context, node.inode, holder, exclusive=True))
+        if holder:
+            node = tree.save(tx, node, leases.acquire(tx, context, node.inode, holder, exclusive=True))
     return tree.status_of(tx, context, node)
+
+
+def create_in(
+    tx: Transaction,
+    context: Context,
+    slot: Slot,
+    path: str,
+    mode: int,
+    holder: str,
+    replication: int,
+    block_size: int,
+    unmasked_mode: int,
+) -> Node:
+    """As ``create``, where it is known that nothing is there."""
+    tree.check_modes(mode, unmasked_mode, path)
+    _check(replication, block_size, path)
+    slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
+    inode = tree.new_inode(
+        tx,
+        context,
+        slot.parent,
+        _stat.S_IFREG | mode,
+        unmasked_mode=unmasked_mode,
+        block_size=0 if block_size == context.info.block_size else block_size,
+        replication=0 if replication == context.info.replication else replication,
+    )
+    if holder:
+        inode = leases.acquire(tx, context, inode, holder, exclusive=True)
+    return tree.insert(tx, context, slot.parent, slot.name, inode)
 
 
 def existing_or_free(tx: Transaction, context: Context, path: str, overwrite: bool) -> Slot:

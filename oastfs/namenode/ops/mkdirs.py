@@ -27,11 +27,25 @@ def mkdirs(
     unmasked_mode: int = -1,
 ) -> FileStatus:
     """mkdir(2), and ``mkdir -p`` with ``parents`` and ``exist_ok`` (HDFS mkdirs)."""
+    node = make_directory(tx, context, path, mode, parents, exist_ok, unmasked_mode)
+    return tree.status_of(tx, context, node)
+
+
+def make_directory(
+    tx: Transaction,
+    context: Context,
+    path: str,
+    mode: int,
+    parents: bool,
+    exist_ok: bool,
+    unmasked_mode: int = -1,
+) -> Node:
+    """As ``mkdirs``, without the status."""
     tree.check_modes(mode, unmasked_mode, path)
     if not split(path):
         if not exist_ok:
             raise AlreadyExists(path=path)
-        return tree.status_of(tx, context, tree.resolve(tx, context, path))
+        return tree.resolve(tx, context, path)
     above = None
     if parents:
         above = make_parents(tx, context, path, mode, mode if unmasked_mode == -1 else unmasked_mode)
@@ -41,10 +55,10 @@ def mkdirs(
     else:
         slot = tree.resolve_slot(tx, context, path, writing=False)
         if slot.node is not None:
-            return tree.status_of(tx, context, _existing(tx, context, path, slot.node, exist_ok))
+            return _existing(tx, context, path, slot.node, exist_ok)
         slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
     inode = tree.new_inode(tx, context, slot.parent, _stat.S_IFDIR | mode, unmasked_mode=unmasked_mode)
-    return tree.status_of(tx, context, tree.insert(tx, context, slot.parent, slot.name, inode))
+    return tree.insert(tx, context, slot.parent, slot.name, inode)
 
 
 def make_parents(

@@ -27,6 +27,13 @@ def rename(
     tx: Transaction, context: Context, source: str, target: str, mode: RenameMode, keep_for: str
 ) -> FileStatus:
     """rename(2), renameat2(2), HDFS rename and rename2: see RenameMode for how they differ."""
+    return tree.status_of(tx, context, rename_entry(tx, context, source, target, mode, keep_for))
+
+
+def rename_entry(
+    tx: Transaction, context: Context, source: str, target: str, mode: RenameMode, keep_for: str
+) -> Node:
+    """As ``rename``, without the status."""
     mode = RenameMode(mode)
     from_slot, to_slot = _slots(tx, context, source, target, mode)
     node = from_slot.node
@@ -43,12 +50,12 @@ def rename(
             # Two names of one file, or one name: POSIX and HDFS rename say that nothing happens.
             if mode is RenameMode.HDFS_OVERWRITE:
                 raise AlreadyExists("source and target are the same", path=target)
-            return tree.status_of(tx, context, node)
+            return node
         if mode is RenameMode.HDFS:
             raise AlreadyExists(path=target)
         _check_replaceable(tx, node, to_slot.node, target)
         removal.remove(tx, context, to_slot.node, keep_for)
-    return tree.status_of(tx, context, _move(tx, context, node, to_slot.parent.id, to_slot.name))
+    return _move(tx, context, node, to_slot.parent.id, to_slot.name)
 
 
 def _slots(
@@ -138,13 +145,13 @@ def _follow_links(tx: Transaction, node: Node, moved: Node) -> None:
 
 def _exchange(
     tx: Transaction, context: Context, from_slot: Slot, to_slot: Slot, source: str, target: str
-) -> FileStatus:
+) -> Node:
     first, second = from_slot.node, to_slot.node
     if second is None:
         raise NotFound(path=target)
     assert first is not None
     if first.inode.id == second.inode.id:
-        return tree.status_of(tx, context, first)
+        return first
     _refuse_cycle(tx, second, from_slot, source)
     moves = []
     for node, slot in ((first, to_slot), (second, from_slot)):
@@ -153,4 +160,4 @@ def _exchange(
     moved = tree.move(tx, context, moves)
     for node, there in zip((first, second), moved, strict=True):
         _follow_links(tx, node, there)
-    return tree.status_of(tx, context, moved[0])
+    return moved[0]

@@ -16,6 +16,7 @@ from oastfs.namenode import leases, removal, storage_policies, tree
 from oastfs.namenode.hdfs import status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.checks import authorize, check_new
+from oastfs.namenode.hdfs.encoding import delimited
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
@@ -26,9 +27,10 @@ from oastfs.namenode.hdfs.errors import (
     parent_not_directory,
 )
 from oastfs.namenode.hdfs.methods import write
-from oastfs.namenode.ops import create as create_op
+from oastfs.namenode.ops.create import create_in
 from oastfs.namenode.ops.mkdirs import AS_ABOVE, make_parents
 from oastfs.namenode.permissions import WRITE, require
+from oastfs.namenode.tree import Node
 from oastfs.store.schema import Inode
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
@@ -40,14 +42,14 @@ _ALREADY_BEING_CREATED: Final = "org.apache.hadoop.hdfs.protocol.AlreadyBeingCre
 
 
 @write("create", pb.CreateRequest, at_most_once=True)
-def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> pb.CreateResponse:
+def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> bytes:
     """An empty file under construction. Overwriting replaces the file, owner and permissions included."""
     check_new("create", request.src)
     if request.replication > REPLICATION_MAX:
         problem = f"exceeds maximum of {REPLICATION_MAX} for {request.src}, clientName={call.client_host}"
         raise HdfsError(IO, f"Requested replication factor of {request.replication} {problem}")
     try:
-        return pb.CreateResponse(fs=status.encode(tx, call, _create(tx, call, request)))
+        return delimited(b"\x0a", status.encode_bytes(tx, call, _create(tx, call, request)))
     except OastError as error:
         if error.java_class != PARENT_NOT_DIRECTORY:
             authorize(tx, call, request.src, ancestor=WRITE)
@@ -65,34 +67,30 @@ def _create(tx: Transaction, call: Call, request: pb.CreateRequest) -> FileStatu
     except NotADirectory:
         raise parent_not_directory(tx, call, path) from None
     if slot.node is not None:
-        _replace(tx, call, slot, request)
-    mode = request.masked.perm & status.PERMISSION_MASK
-    made = create_op.create(
+        slot = _replace(tx, call, slot, request)
+    node = create_in(
         tx,
         context,
+        slot,
         path,
-        mode,
-        False,
-        False,
+        request.masked.perm & status.PERMISSION_MASK,
         request.clientName,
         request.replication,
         request.blockSize,
         status.unmasked_mode(request),
     )
     policy = request.storagePolicy or (_LAZY if request.createFlag & _LAZY_PERSIST else "")
-    return _with_policy(tx, call, made, policy) if policy else made
+    return tree.status_of(tx, context, _with_policy(tx, node, policy) if policy else node)
 
 
-def _with_policy(tx: Transaction, call: Call, made: FileStatus, name: str) -> FileStatus:
+def _with_policy(tx: Transaction, node: Node, name: str) -> Node:
     """Give a new file a storage policy of its own."""
     policy = BY_NAME.get(name.upper())
     if policy is None:
         raise HdfsError(ILLEGAL_ARGUMENT, f"Cannot find a block policy with the name {name}")
     storage_policies.note_use(tx)
-    node = tree.resolve_id(tx, made.inode_id)
     flags = storage_policies.with_own(node.inode.flags, policy.policy_id)
-    node = tree.save(tx, node, tree.with_attributes(node.inode, flags=flags))
-    return tree.status_of(tx, call.context, node)
+    return tree.save(tx, node, tree.with_attributes(node.inode, flags=flags))
 
 
 def _require_parent(tx: Transaction, call: Call, path: str) -> None:
@@ -105,8 +103,8 @@ def _require_parent(tx: Transaction, call: Call, path: str) -> None:
         raise NotADirectory(path=above)
 
 
-def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateRequest) -> None:
-    """Take away what is at the place of a new file, if that is wanted."""
+def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateRequest) -> tree.Slot:
+    """Take away what is at the place of a new file, if that is wanted; the place."""
     context, path, node = call.context, request.src, slot.node
     assert node is not None
     if node.is_directory:
@@ -118,6 +116,7 @@ def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateReq
     slot = tree.slot_in(tx, context, slot.parent, slot.name, path)
     assert slot.node is not None
     removal.remove(tx, context, slot.node)
+    return tree.Slot(slot.parent, slot.name, None)
 
 
 def refuse_second_writer(

@@ -18,6 +18,7 @@ from oastfs.core.types import RenameMode
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.checks import authorize, check_new
+from oastfs.namenode.hdfs.encoding import FALSE, TRUE
 from oastfs.namenode.hdfs.errors import (
     FILE_ALREADY_EXISTS,
     FILE_NOT_FOUND,
@@ -33,8 +34,8 @@ from oastfs.namenode.hdfs.status import PERMISSION_MASK, unmasked_mode
 from oastfs.namenode.ops.concat import concat as concat_op
 from oastfs.namenode.ops.delete import delete as delete_op
 from oastfs.namenode.ops.delete import require_tree
-from oastfs.namenode.ops.mkdirs import mkdirs as mkdirs_op
-from oastfs.namenode.ops.rename import rename as rename_op
+from oastfs.namenode.ops.mkdirs import make_directory
+from oastfs.namenode.ops.rename import rename_entry
 from oastfs.namenode.ops.symlink import symlink
 from oastfs.namenode.permissions import READ, WRITE, require
 from oastfs.store.transaction import Transaction
@@ -42,13 +43,13 @@ from oastfs.wire.proto import client_namenode_pb2 as pb
 
 
 @write("mkdirs", pb.MkdirsRequest)
-def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsResponse:
+def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> bytes:
     """A directory, and with ``createParent`` those above it. One that is there already is fine."""
     path = request.src
     mode = request.masked.perm & PERMISSION_MASK
     check_new("mkdirs", path)
     try:
-        mkdirs_op(tx, call.context, path, mode, request.createParent, True, unmasked_mode(request))
+        make_directory(tx, call.context, path, mode, request.createParent, True, unmasked_mode(request))
     except AlreadyExists:
         raise HdfsError(FILE_ALREADY_EXISTS, f"Path is not a directory: {path}") from None
     except NotFound:
@@ -57,11 +58,11 @@ def mkdirs(tx: Transaction, call: Call, request: pb.MkdirsRequest) -> pb.MkdirsR
         raise HdfsError(FILE_NOT_FOUND, f"Parent directory doesn't exist: {above}") from None
     except NotADirectory:
         raise parent_not_directory(tx, call, path) from None
-    return pb.MkdirsResponse(result=True)
+    return TRUE
 
 
 @write("rename", pb.RenameRequest, at_most_once=True)
-def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameResponse:
+def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> bytes:
     """HDFS's first rename: into a directory that is the target, and false for whatever is not possible."""
     source, target = request.src, request.dst
     node = _source(tx, call, source)
@@ -77,7 +78,7 @@ def rename(tx: Transaction, call: Call, request: pb.RenameRequest) -> pb.RenameR
         raise
     if not done or source == target:
         _authorize_rename(tx, call, source, target)
-    return pb.RenameResponse(result=done)
+    return TRUE if done else FALSE
 
 
 def _rename(tx: Transaction, call: Call, source: str, target: str) -> bool:
@@ -86,7 +87,7 @@ def _rename(tx: Transaction, call: Call, source: str, target: str) -> bool:
     try:
         if source == "/" or _is_below(target, source) or _target(tx, call, target) is not None:
             return False
-        rename_op(tx, call.context, source, target, RenameMode.HDFS, "")
+        rename_entry(tx, call.context, source, target, RenameMode.HDFS, "")
     except (AlreadyExists, InvalidArgument, NotFound):
         return False
     return True
@@ -100,7 +101,7 @@ def _authorize_rename(tx: Transaction, call: Call, source: str, target: str) -> 
 def _source(tx: Transaction, call: Call, path: str) -> tree.Node | None:
     """What a rename is to move."""
     try:
-        return tree.resolve(tx, call.context, path, False)
+        return tree.find(tx, call.context, path, False)
     except NotFound:
         return None
 
@@ -108,7 +109,7 @@ def _source(tx: Transaction, call: Call, path: str) -> tree.Node | None:
 def _target(tx: Transaction, call: Call, path: str) -> tree.Node | None:
     """What is at the target of a rename."""
     try:
-        return tree.resolve(tx, call.context, path)
+        return tree.find(tx, call.context, path)
     except (NameTooLong, NotFound):
         return None
     except NotADirectory:
@@ -116,7 +117,7 @@ def _target(tx: Transaction, call: Call, path: str) -> tree.Node | None:
 
 
 @write("rename2", pb.Rename2Request, at_most_once=True)
-def rename2(tx: Transaction, call: Call, request: pb.Rename2Request) -> pb.Rename2Response:
+def rename2(tx: Transaction, call: Call, request: pb.Rename2Request) -> bytes:
     """HDFS's second rename: never into a directory, replaces on demand, and says why it is not possible."""
     source, target = request.src, request.dst
     node = _source(tx, call, source)
@@ -129,13 +130,13 @@ def rename2(tx: Transaction, call: Call, request: pb.Rename2Request) -> pb.Renam
         _check_rename2(source, node, target, there, request.overwriteDest)
         if there is None and _target(tx, call, target.rpartition("/")[0] or "/") is None:
             raise HdfsError(FILE_NOT_FOUND, f"rename destination parent {target} not found.")
-        rename_op(tx, call.context, source, target, RenameMode.HDFS_OVERWRITE, "")
+        rename_entry(tx, call.context, source, target, RenameMode.HDFS_OVERWRITE, "")
     except OastError as error:
         _authorize_rename(tx, call, source, target)
         if isinstance(error, NotEmpty):
             raise HdfsError(IO, f"rename destination directory is not empty: {target}") from None
         raise
-    return pb.Rename2Response()
+    return b""
 
 
 def _check_rename2(
@@ -162,16 +163,16 @@ def _is_below(path: str, directory: str) -> bool:
 
 
 @write("delete", pb.DeleteRequest, at_most_once=True)
-def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> pb.DeleteResponse:
+def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> bytes:
     """A file or a tree; false where there is nothing, or for the root."""
     path = request.src
     if path == "/":
-        return pb.DeleteResponse(result=False)
+        return FALSE
     try:
         delete_op(tx, call.context, path, request.recursive)
     except (NameTooLong, NotFound):
         authorize(tx, call, path, parent=WRITE)
-        return pb.DeleteResponse(result=False)
+        return FALSE
     except (NotPermitted, PermissionDenied):
         authorize(tx, call, path, parent=WRITE)
         raise
@@ -183,7 +184,7 @@ def delete(tx: Transaction, call: Call, request: pb.DeleteRequest) -> pb.DeleteR
             "org.apache.hadoop.fs.PathIsNotEmptyDirectoryException",
             f"`{path} is non empty': Directory is not empty",
         ) from None
-    return pb.DeleteResponse(result=True)
+    return TRUE
 
 
 @write("concat", pb.ConcatRequest, at_most_once=True)

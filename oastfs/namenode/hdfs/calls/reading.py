@@ -236,7 +236,7 @@ def get_enclosing_root(
 
 def _if_there(tx: Transaction, call: Call, path: str, follow: bool = True) -> tree.Node | None:
     try:
-        return tree.resolve(tx, call.context, path, follow)
+        return tree.find(tx, call.context, path, follow)
     except (NameTooLong, NotFound):
         return None
     except NotADirectory:

@@ -21,6 +21,7 @@ from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import blocks, leases, placement, storage_policies, tree
 from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
+from oastfs.namenode.hdfs.encoding import TRUE
 from oastfs.namenode.hdfs.errors import (
     FILE_NOT_FOUND,
     IO,
@@ -227,7 +228,7 @@ def fsync(tx: Transaction, call: Call, request: pb.FsyncRequest) -> pb.FsyncResp
 
 
 @write("complete", pb.CompleteRequest)
-def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> pb.CompleteResponse:
+def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> bytes:
     """Commit the last block and close the file. Made again after it was carried out, it is true again."""
     context, path, holder = call.context, request.src, request.clientName
     try:
@@ -236,7 +237,7 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> pb.Com
         raise _no_lease(path, request.fileId, "File does not exist") from None
     if not leases.holds(tx, node.inode, holder):
         if not leases.holders(tx, node.inode) and _is_complete(tx, node.inode, request):
-            return pb.CompleteResponse(result=True)
+            return TRUE
         raise _not_held(tx, node.inode, holder, path)
     inode = node.inode
     if request.HasField("last"):
@@ -248,7 +249,7 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> pb.Com
         inode = small or _commit(tx, call, inode, holder, last, path)
     inode = leases.release(tx, blocks.give_up(tx, context, inode, holder), holder)
     tree.save(tx, node, inode)
-    return pb.CompleteResponse(result=True)
+    return TRUE
 
 
 def _is_complete(tx: Transaction, inode: Inode, request: pb.CompleteRequest) -> bool:
