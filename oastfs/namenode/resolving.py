@@ -81,10 +81,10 @@ def resolve(tx: Transaction, context: Context, path: str, follow: bool = True) -
 
 def find(tx: Transaction, context: Context, path: str, follow: bool = True) -> Node | None:
     """As ``resolve``, but None if its last name is not there."""
-    if context.environment.hints is not None:
+    if context.environment.hints is not None or type(path) is not str:
         return _walk(tx, context, path, split(path), follow)
     memo, caller = tx.memo, context.caller
-    known = memo.get(path)
+    known = memo.get(f"{path}/")
     if known is not None and known[0] is caller:
         return known[1]  # type: ignore[no-any-return]
     links: list[str] = []
@@ -102,7 +102,7 @@ def find(tx: Transaction, context: Context, path: str, follow: bool = True) -> N
         return _walk_link(tx, context, path, (directory_id, _attributes(tx, entry)), [], follow, links)
     node = Node(directory_id, name, _attributes(tx, entry) if entry.flags & _LINKED else entry)
     if entry.mode & _TYPE == _DIRECTORY and not links:
-        _remember(tx, context, path, node)
+        _remember(tx, context, f"{path}/", node)
     return node
 
 
@@ -110,12 +110,16 @@ def _above(tx: Transaction, context: Context, path: str, links: list[str]) -> tu
     """What holds the last name of a path, and that name; the root or an inode by its id has no name.
 
     Operations are made of others, each of which is given the whole path; so a transaction remembers the
-    directories that it has found, by their paths, until it changes something. Not those behind links.
+    directories that it has found, by their paths and a slash, until it changes something; not what is
+    reached by links.
     """
-    above, _, name = path.rpartition("/") if type(path) is str else ("", "", "")
-    known = tx.memo.get(above)
-    if known is not None and known[0] is context.caller and _is_plain(path, name):
-        return known[1], name
+    above = ""
+    if type(path) is str:
+        name = path.rpartition("/")[2]
+        above = path[: len(path) - len(name)]
+        known = tx.memo.get(above)
+        if known is not None and known[0] is context.caller and _is_plain(path, name):
+            return known[1], name
     parts = split(path)
     if not parts or (parts[0] == ".reserved" and len(parts) < 4):
         return _found(_walk(tx, context, path, parts, True, links), path), ""

@@ -36,7 +36,8 @@ class Transaction(ABC):
     __slots__ = ()
 
     memo: dict[Any, Any]
-    """Room for what callers found out from its rows. Emptied whenever a row is put or deleted."""
+    """Room for what callers found out from its rows. Emptied whenever a row is put or deleted; transactions
+    that read the same snapshot may share it, in several threads."""
 
     @abstractmethod
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:

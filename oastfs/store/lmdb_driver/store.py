@@ -40,6 +40,8 @@ class LmdbStore(Store):
         self._path = path
         self._options = options
         self._closed = False
+        self._memo: tuple[tuple[Environment, int], dict[Any, Any]] = (CLOSED, 0), {}
+        """What readers found out from the last snapshot, which many share while nothing changes."""
         self._use(registry.acquire(path, options, create=create))
 
     def _use(self, shared: registry.Shared) -> None:
@@ -71,7 +73,11 @@ class LmdbStore(Store):
                 txn = environment.begin()
             except lmdb.Error as error:
                 raise environment.read_failed(error) from error
-            tx = ReadTransaction(environment.tables, txn)
+            snapshot = environment, txn.id()
+            shared = self._memo
+            if shared[0] != snapshot:
+                shared = self._memo = snapshot, {}
+            tx = ReadTransaction(environment.tables, txn, shared[1])
             try:
                 return operation(tx)
             finally:

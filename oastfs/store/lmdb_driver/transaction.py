@@ -28,11 +28,11 @@ class ReadTransaction(Transaction):
 
     __slots__ = ("_get", "_tables", "_txn", "memo")
 
-    def __init__(self, tables: OpenTables, txn: Any) -> None:
+    def __init__(self, tables: OpenTables, txn: Any, memo: dict[Any, Any] | None = None) -> None:
         self._tables = tables
         self._txn = txn
         self._get = txn.get
-        self.memo = {}
+        self.memo = {} if memo is None else memo
 
     def end(self) -> None:
         """Release the snapshot. Every later call raises TransactionMisuse."""
