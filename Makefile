@@ -64,7 +64,7 @@ $(VENV)/stamp-run: pyproject.toml scripts/setup_venv.sh $(IN_C)
 	@touch $@
 
 $(VENV)/stamp-test: pyproject.toml scripts/setup_venv.sh scripts/setup_hadoop_tools.py scripts/build_libhdfs.sh $(IN_C)
-	@bash scripts/setup_venv.sh $(VENV) -e '.[dev,compat]'
+	@bash scripts/setup_venv.sh $(VENV) -e '.[bench,dev,compat]'
 	@$(BIN)/python scripts/setup_hadoop_tools.py $(VENV)/share/hadoop-tools
 	@bash scripts/build_libhdfs.sh $(VENV)
 	@touch $(VENV)/stamp-run $@

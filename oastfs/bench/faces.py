@@ -10,7 +10,9 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from oastfs.bench.servers import HOST, Mount, Namenodes
-from oastfs.bench.targets import DirectoryTarget, FilesystemTarget, Target
+from oastfs.bench.targets import Target
+from oastfs.bench.targets.directory import DirectoryTarget
+from oastfs.bench.targets.filesystem import FilesystemTarget
 from oastfs.core.errors import Unsupported
 
 SERVICE = "oast"
@@ -32,8 +34,8 @@ class FsspecTarget(FilesystemTarget):
     def write(self, path: str, data: bytes) -> None:
         self._fsspec.pipe_file(self._path(path), data)
 
-    def read(self, path: str) -> int:
-        return len(self._fsspec.cat_file(self._path(path)))
+    def read(self, path: str) -> bytes:
+        return bytes(self._fsspec.cat_file(self._path(path)))
 
     def stat(self, path: str) -> None:
         self._fsspec.info(self._path(path))
@@ -68,9 +70,9 @@ class JavaTarget(FilesystemTarget):
     def write(self, path: str, data: bytes) -> None:
         self.mkdir(path)
 
-    def read(self, path: str) -> int:
+    def read(self, path: str) -> bytes:
         with self._java.open_input_file(self._path(path)) as file:
-            return len(file.read())
+            return bytes(file.read())
 
     def stat(self, path: str) -> None:
         self._java.get_file_info(self._path(path))
@@ -99,9 +101,9 @@ class NativeHdfsTarget(FilesystemTarget):
     def write(self, path: str, data: bytes) -> None:
         self.mkdir(path)
 
-    def read(self, path: str) -> int:
+    def read(self, path: str) -> bytes:
         with self._client.read(self._path(path)) as file:
-            return len(file.read())
+            return bytes(file.read())
 
     def stat(self, path: str) -> None:
         self._client.get_file_info(self._path(path))

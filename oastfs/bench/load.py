@@ -1,130 +1,204 @@
-"""Running a workload: callers in several processes, one clock, every latency kept.
+"""Running a workload: callers in several processes, started together, watched while they work.
 
-Callers are threads, spread over processes so that Python's lock does not hold them back. All prepare,
-meet at a barrier, and go.
+Callers are threads, spread over processes so that Python's lock does not hold them back. All prepare, meet,
+and do each phase at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
-import threading
 import time
-from array import array
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from typing import Any
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Protocol
 
-from oastfs.bench.processes import CpuMeter
+from oastfs.bench.processes import Meter, Usage
+from oastfs.bench.results import Result
 from oastfs.bench.targets import open_target
-from oastfs.bench.workloads import WORKLOADS, Plan
-from oastfs.core.errors import DeadlineExceeded, OastError
+from oastfs.bench.worker import Report, Task, work
+from oastfs.bench.workloads import WORKLOADS
+from oastfs.bench.workloads.base import PhaseKind
+from oastfs.core.errors import DeadlineExceeded, InvalidArgument, OastError
 
-PREPARE_SECONDS_MAX = 3600.0
-PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99)
-
-
-@dataclass(frozen=True)
-class Options:
-    """One run. ``count`` files a caller and ``size_bytes`` each; zeros mean the workload's own."""
-
-    workload: str
-    target: str
-    callers: int = 4
-    processes: int = 0
-    count: int = 0
-    size_bytes: int = -1
-    base: str = "/bench"
-    seed: int = 1
+PREPARE_SECONDS_MAX = 7200.0
+PHASE_SECONDS_MAX = 7200.0
+START_DELAY_NS = 50_000_000
+"""From the signal to the start, so that all processes have heard it."""
+SAMPLE_SECONDS = 0.25
 
 
-@dataclass
-class Result:
-    """Figures of one run. Latencies in microseconds, by percentile."""
+class Observer(Protocol):
+    """Is told how a run goes, for whoever watches."""
 
-    workload: str
-    target: str
-    callers: int
-    amount: int
-    unit: str
-    seconds: float
-    steps: int
-    latency_us: dict[str, float]
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    def began(self, task: Task, phase: str) -> None:
+        """A phase begins, or the preparation (``prepare``)."""
 
-    @property
-    def rate(self) -> float:
-        """Operations or bytes a second."""
-        return self.amount / self.seconds
-
-    def cpu_us_each(self) -> dict[str, float]:
-        """Microseconds of CPU for each operation, by part."""
-        return {part: 1e6 * used / max(self.amount, 1) for part, used in self.cpu_seconds.items()}
+    def progress(self, amount: int, seconds: float) -> None:
+        """So much is done, so long after the phase began."""
 
 
-def run(options: Options) -> Result:
-    """Run a workload. Raises what a caller raised, InvalidArgument for a bad target."""
-    workload = WORKLOADS[options.workload]
-    processes = options.processes or min(options.callers, os.cpu_count() or 1)
-    base = f"{options.base.rstrip('/')}/{options.workload}-{os.getpid()}-{time.time_ns():x}"
-    target = open_target(options.target, base)
-    context = multiprocessing.get_context("spawn")
-    workers: list[tuple[Any, Connection]] = []
-    try:
-        for rank in range(processes):
-            ours, theirs = context.Pipe()
-            callers = list(range(rank, options.callers, processes))
-            process = context.Process(target=_process, args=(theirs, options, base, callers), daemon=True)
-            process.start()
-            theirs.close()
-            workers.append((process, ours))
-        for process, pipe in workers:
-            _receive(process, pipe, PREPARE_SECONDS_MAX)
-        meter = CpuMeter()
-        started = time.perf_counter()
-        for _, pipe in workers:
-            pipe.send("go")
-        reports = [_receive(process, pipe, PREPARE_SECONDS_MAX) for process, pipe in workers]
-        seconds = time.perf_counter() - started
-        used = meter.used()
-    finally:
-        for process, _ in workers:
-            process.join(10)
-            if process.is_alive():
-                process.kill()
-        target.remove_all()
-        target.close()
-    latencies = array("Q")
-    for report in reports:
-        latencies.frombytes(report[1])
-    used["callers"] = sum(report[2] for report in reports)
-    return Result(
-        options.workload,
-        options.target,
-        options.callers,
-        sum(report[0] for report in reports),
-        workload.unit,
-        seconds,
-        len(latencies),
-        percentiles(latencies),
-        used,
+class Silent:
+    """Nobody watches."""
+
+    def began(self, task: Task, phase: str) -> None:
+        return
+
+    def progress(self, amount: int, seconds: float) -> None:
+        return
+
+
+def checked(task: Task) -> Task:
+    """The task with all defaults filled in. Raises InvalidArgument for what does not go together."""
+    workload = WORKLOADS.get(task.workload)
+    if workload is None:
+        raise InvalidArgument(f"no workload {task.workload!r}; there are {', '.join(WORKLOADS)}")
+    seconds = task.seconds or workload.seconds
+    if task.rate and (len(workload.phases) > 1 or not seconds):
+        raise InvalidArgument("arrivals at a rate need a time, and a workload of one phase")
+    return dataclasses.replace(
+        task,
+        seconds=seconds,
+        settings=workload.check(task.settings),
+        processes=min(task.processes or os.cpu_count() or 1, task.callers),
     )
 
 
-def percentiles(latencies_ns: array[int]) -> dict[str, float]:
-    """Latencies in microseconds at the usual percentiles, and the largest."""
-    ordered = sorted(latencies_ns)
-    if not ordered:
-        return {}
-    last = len(ordered) - 1
-    found = {f"p{p:g}": ordered[min(last, int(len(ordered) * p / 100))] / 1000 for p in PERCENTILES}
-    found["max"] = ordered[last] / 1000
-    return found
+def run(
+    task: Task, observer: Observer | None = None, disks: Sequence[str] = (), watch: Sequence[str] = ()
+) -> list[Result]:
+    """Run all phases; a result for each. ``disks`` and ``watch``: as ``processes.Meter`` takes them.
+
+    Raises what a caller raised, InvalidArgument for a bad target or setting.
+    """
+    task = checked(task)
+    with Crew(task, observer or Silent()) as crew:
+        return [crew.phase(number, disks, watch) for number in range(len(WORKLOADS[task.workload].phases))]
 
 
-def _receive(process: Any, pipe: Connection, seconds: float) -> Any:
-    if not pipe.poll(seconds):
-        raise DeadlineExceeded(f"a load process did not answer within {seconds:.0f} s")
+class Crew:
+    """Load processes that are ready for their phases; leaving it ends them and removes what they made."""
+
+    def __init__(self, task: Task, observer: Observer) -> None:
+        self._task, self._observer = task, observer
+        self._base = f"{task.base.rstrip('/')}/{task.workload}-{os.getpid()}-{time.time_ns():x}"
+        self._workers: list[tuple[Any, Connection]] = []
+        context = multiprocessing.get_context("spawn")
+        self._amounts: Any = context.RawArray("Q", task.callers)
+        self.target = open_target(task.target, self._base)
+
+    def __enter__(self) -> Crew:
+        task = self._task
+        self._observer.began(task, "prepare")
+        try:
+            context = multiprocessing.get_context("spawn")
+            for rank in range(task.processes):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=work, args=(theirs, task, self._base, rank, self._amounts), daemon=True
+                )
+                process.start()
+                theirs.close()
+                self._workers.append((process, ours))
+            self._answers(PREPARE_SECONDS_MAX)
+        except BaseException:
+            self._end(orderly=False)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(orderly=error is None)
+
+    def phase(self, number: int, disks: Sequence[str] = (), watch: Sequence[str] = ()) -> Result:
+        """All callers do one phase."""
+        kind = WORKLOADS[self._task.workload].phases[number]
+        self._observer.began(self._task, kind.name)
+        for index in range(len(self._amounts)):
+            self._amounts[index] = 0
+        meter = Meter(self.target, disks, watch)
+        start_ns = time.perf_counter_ns() + START_DELAY_NS
+        for _, pipe in self._workers:
+            pipe.send((number, start_ns))
+        timeline: list[tuple[float, int]] = []
+        reports = self._answers(PHASE_SECONDS_MAX, start_ns, timeline)
+        usage = meter.read()
+        total = Report()
+        for report in reports:
+            total.add(report)
+        seconds = (total.ended_ns - start_ns) / 1e9
+        timeline[-1] = (seconds, total.amount)
+        return self._result(kind, total, seconds, timeline, usage)
+
+    def _result(
+        self, kind: PhaseKind, total: Report, seconds: float, timeline: list[tuple[float, int]], usage: Usage
+    ) -> Result:
+        task = self._task
+        if usage.trips is not None or total.trips:
+            usage.trips = (usage.trips or 0) + total.trips
+        usage.add_callers(total.cpu_seconds, total.memory_bytes)
+        return Result(
+            workload=task.workload,
+            phase=kind.name,
+            target=task.target,
+            callers=task.callers,
+            processes=task.processes,
+            unit=kind.unit,
+            amount=total.amount,
+            seconds=seconds,
+            kinds=total.kinds,
+            usage=usage,
+            settings=dict(task.settings),
+            rate_wanted=task.rate,
+            late=total.late,
+            unserved=total.unserved,
+            errors=total.errors,
+            timeline=timeline,
+            versions=self.target.versions(),
+        )
+
+    def _answers(
+        self, seconds_max: float, start_ns: int = 0, timeline: list[tuple[float, int]] | None = None
+    ) -> list[Any]:
+        """One answer of each process; meanwhile the observer hears how far they are."""
+        deadline = time.monotonic() + seconds_max
+        answers: list[Any] = []
+        waiting = {pipe: process for process, pipe in self._workers}
+        while waiting:
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(f"a load process did not answer within {seconds_max:.0f} s")
+            for pipe in wait(list(waiting), SAMPLE_SECONDS):
+                assert isinstance(pipe, Connection)
+                answers.append(_receive(waiting.pop(pipe), pipe))
+            if timeline is not None:
+                elapsed = (time.perf_counter_ns() - start_ns) / 1e9
+                if elapsed > 0:
+                    timeline.append((elapsed, sum(self._amounts)))
+                    self._observer.progress(timeline[-1][1], elapsed)
+        return answers
+
+    def _end(self, orderly: bool) -> None:
+        for process, pipe in self._workers:
+            if orderly and process.is_alive():
+                pipe.send(None)
+            elif process.is_alive():
+                process.terminate()
+        for process, pipe in self._workers:
+            process.join(10)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            pipe.close()
+        try:
+            self.target.remove_all()
+        finally:
+            self.target.close()
+
+
+def _receive(process: Any, pipe: Connection) -> Any:
     try:
         answer = pipe.recv()
     except EOFError:
@@ -133,51 +207,3 @@ def _receive(process: Any, pipe: Connection, seconds: float) -> Any:
     if isinstance(answer, BaseException):
         raise answer
     return answer
-
-
-def _process(pipe: Connection, options: Options, base: str, callers: list[int]) -> None:
-    """Body of a load process."""
-    try:
-        workload = WORKLOADS[options.workload]
-        size_bytes = workload.size_bytes if options.size_bytes < 0 else options.size_bytes
-        plans = [
-            Plan(
-                open_target(options.target, base),
-                f"caller{number}/a/b",
-                options.count or workload.count,
-                size_bytes,
-                options.seed + number,
-            )
-            for number in callers
-        ]
-        steps = [workload.prepare(plan) for plan in plans]
-        pipe.send("ready")
-        pipe.recv()
-        before = time.process_time()
-        done = [array("Q") for _ in plans]
-        amounts = [0] * len(plans)
-        failures: list[BaseException] = []
-
-        def caller(number: int) -> None:
-            step, latencies, clock = steps[number], done[number], time.perf_counter_ns
-            try:
-                for position in range(workload.steps(plans[number])):
-                    started = clock()
-                    amounts[number] += step(position)
-                    latencies.append(clock() - started)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=caller, args=(number,)) for number in range(1, len(plans))]
-        for thread in threads:
-            thread.start()
-        caller(0)
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
-        pipe.send((sum(amounts), b"".join(map(bytes, done)), time.process_time() - before))
-        for plan in plans:
-            plan.target.close()
-    except BaseException as error:
-        pipe.send(error)

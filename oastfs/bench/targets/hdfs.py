@@ -1,15 +1,23 @@
 """Any HDFS by an unmodified client of others: hdfs-native, which is Rust and needs no Java.
 
-It is not a dependency: whoever compares with HDFS installs it (``pip install hdfs-native``).
+It is not a dependency: whoever compares with HDFS installs it (``pip install 'oastfs[bench]'``).
 """
 
 from __future__ import annotations
 
+import getpass
 import os
+from collections.abc import Iterable
+from importlib.metadata import version
+from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
-from oastfs.bench.targets import PIECE_BYTES, Target
+from oastfs.bench.targets.base import PIECE_BYTES, Servers, Target, local_ports
 from oastfs.core.errors import Unsupported
+
+FIRST_PAGE_ENTRIES = 1000
+DEFAULT_PORT = 8020
 
 
 class HdfsTarget(Target):
@@ -19,9 +27,11 @@ class HdfsTarget(Target):
         try:
             import hdfs_native
         except ImportError:
-            raise Unsupported("hdfs:// targets need `pip install hdfs-native`") from None
+            raise Unsupported("hdfs:// targets need hdfs-native: pip install 'oastfs[bench]'") from None
         self._client: Any = hdfs_native.Client(url)
+        self._url = url
         self._options: Any = hdfs_native.WriteOptions(replication=1)
+        self._user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
         self._base = base
         self._client.mkdirs(base, 0o755, True)
 
@@ -31,6 +41,10 @@ class HdfsTarget(Target):
     def mkdir(self, path: str) -> None:
         self._client.mkdirs(self._path(path), 0o755, False)
 
+    def make_directories(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._client.mkdirs(self._path(path), 0o755, True)
+
     def write(self, path: str, data: bytes) -> None:
         with self._client.create(self._path(path), self._options) as file:
             if data:
@@ -39,12 +53,9 @@ class HdfsTarget(Target):
     def open(self, path: str) -> None:
         self._client.read(self._path(path)).close()
 
-    def read(self, path: str) -> int:
+    def read(self, path: str) -> bytes:
         with self._client.read(self._path(path)) as file:
-            return len(file.read())
-
-    def read_many(self, paths: list[str]) -> int:
-        return sum(map(self.read, paths))
+            return bytes(file.read())
 
     def stat(self, path: str) -> None:
         self._client.get_file_info(self._path(path))
@@ -52,13 +63,28 @@ class HdfsTarget(Target):
     def list(self, path: str) -> int:
         return sum(1 for _ in self._client.list_status(self._path(path), False))
 
+    def list_file(self, path: str) -> None:
+        self.list(path)
+
+    def first_entries(self, path: str) -> int:
+        return sum(1 for _ in islice(self._client.list_status(self._path(path), False), FIRST_PAGE_ENTRIES))
+
     def rename(self, source: str, target: str) -> None:
         self._client.rename(self._path(source), self._path(target), False)
 
     def chmod(self, path: str, mode: int) -> None:
         self._client.set_permission(self._path(path), mode)
 
+    def chown(self, path: str) -> None:
+        self._client.set_owner(self._path(path), self._user, None)
+
+    def set_replication(self, path: str, replication: int) -> None:
+        self._client.set_replication(self._path(path), replication)
+
     def remove(self, path: str) -> None:
+        self._client.delete(self._path(path), False)
+
+    def rmdir(self, path: str) -> None:
         self._client.delete(self._path(path), False)
 
     def write_stream(self, path: str, size_bytes: int) -> None:
@@ -76,6 +102,13 @@ class HdfsTarget(Target):
 
     def remove_all(self) -> None:
         self._client.delete(self._base, True)
+
+    def servers(self) -> Servers:
+        parts = urlsplit(self._url)
+        return Servers(local_ports([(parts.hostname or "", parts.port or DEFAULT_PORT)]))
+
+    def versions(self) -> dict[str, str]:
+        return {"hdfs-native": version("hdfs-native")}
 
     def close(self) -> None:
         """Connections go with the client."""

@@ -1,0 +1,50 @@
+"""``oastfs bench failover``: on namenodes of its own, which it kills."""
+
+from __future__ import annotations
+
+import click
+
+from oastfs.cli.output import json_option, print_json, print_table, printable
+
+
+@click.command("failover")
+@click.option("--target", "metadata", multiple=True, required=True, help="The URL of a metadata store.")
+@click.option("--through", "faces", multiple=True, help="oastfs, fsspec, mount, hdfs-native, java.")
+@click.option(
+    "--namenodes", default=3, show_default=True, type=click.IntRange(2, 16), help="How many to start."
+)
+@click.option("--kills", default=6, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option(
+    "--callers", default=4, show_default=True, type=click.IntRange(1, 1024), help="Callers at once."
+)
+@json_option
+def failover_command(
+    metadata: tuple[str, ...],
+    faces: tuple[str, ...],
+    namenodes: int,
+    kills: int,
+    callers: int,
+    as_json: bool,
+) -> None:
+    """What callers notice when the namenode that serves them is killed.
+
+    Starts namenodes of its own on the store, kills the one in use again and again, and tells how long calls
+    paused and how many failed.
+    """
+    from oastfs.bench import failover_report
+    from oastfs.bench.faces import FACES
+    from oastfs.bench.failover import Options, Result, run
+
+    for face in faces:
+        if face not in FACES:
+            raise click.UsageError(f"no client {face!r}; there are {', '.join(FACES)}")
+    results: list[Result] = [
+        run(Options(metadata, face, namenodes, kills, callers)) for face in faces or ("oastfs",)
+    ]
+    if as_json:
+        print_json(failover_report.to_document(results))
+        return
+    print_table(failover_report.HEADERS, failover_report.rows(results), right=range(1, 7))
+    for result in results:
+        for failure in result.failures:
+            click.echo(f"failed through {result.options.through}: {printable(failure)}")

@@ -1,0 +1,183 @@
+"""`oastfs bench`: small runs of every workload on a store, a namenode, a mount and a plain directory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.cluster import Cluster, run_oastfs
+
+pytestmark = pytest.mark.system
+
+SINGLE = (
+    "create",
+    "write",
+    "mkdir",
+    "stat",
+    "open",
+    "read",
+    "read-many",
+    "list",
+    "rename",
+    "chmod",
+    "remove",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("bench")) as cluster:
+        cluster.mount()
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def targets(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {
+        "store": cluster.metadata_url,
+        "namenode": cluster.url,
+        "hdfs": cluster.hdfs_url,
+        "mount": str(cluster.mounts[0].path),
+        "directory": str(tmp_path_factory.mktemp("plain")),
+    }
+
+
+def bench(*arguments: str | Path) -> list[dict[str, Any]]:
+    """Results of one run, with their JSON checked for what every result must have."""
+    document = json.loads(run_oastfs("bench", *arguments, "--json", timeout=280).stdout)
+    assert document["machine"]["cores"] > 0
+    results: list[dict[str, Any]] = document["results"]
+    for result in results:
+        assert result["amount"] > 0, result["phase"]
+        assert result["seconds"] > 0
+        assert result["rate_per_second"] > 0
+        assert result["latency_us"]["p50"] <= result["latency_us"]["p99.99"] <= result["latency_us"]["max"]
+        assert sum(kind["histogram"]["count"] for kind in result["kinds"].values()) > 0
+        assert result["cpu_us_each"]["callers"] > 0
+        assert result["memory_bytes"]["callers"] > 1 << 20
+        assert not result["errors"]
+    return results
+
+
+def leftovers(cluster: Cluster) -> list[str]:
+    with cluster.connect(keep=False) as fs:
+        return [entry.name for entry in fs.listdir("/bench")]
+
+
+@pytest.mark.parametrize("name", ["store", "namenode", "hdfs", "mount", "directory"])
+def test_single_operations(cluster: Cluster, targets: dict[str, str], name: str) -> None:
+    if name == "hdfs":
+        pytest.importorskip("hdfs_native")
+    results = bench(*SINGLE, "--count", "20", "--callers", "3", "--processes", "2", "--target", targets[name])
+    assert [result["workload"] for result in results] == list(SINGLE)
+    amounts = {result["workload"]: result["amount"] for result in results}
+    assert amounts.pop("list") == 20 * 20 * 3, "20 listings of 20 entries, by 3 callers"
+    assert set(amounts.values()) == {60}
+    assert leftovers(cluster) == []
+
+
+@pytest.mark.parametrize("name", ["store", "namenode", "hdfs", "mount", "directory"])
+def test_the_mix(cluster: Cluster, targets: dict[str, str], name: str) -> None:
+    if name == "hdfs":
+        pytest.importorskip("hdfs_native")
+    options = ("--files", "60", "--callers", "2", "--seconds", "2", "--sizes", "spotify")
+    (result,) = bench("spotify", *options, "--target", targets[name])
+    assert result["kinds"].keys() >= {"read", "stat file", "list directory"}
+    assert result["seconds"] >= 1.9
+    assert result["timeline"][-1][1] == result["amount"]
+    assert leftovers(cluster) == []
+
+
+@pytest.mark.parametrize("name", ["store", "namenode", "mount", "directory"])
+@pytest.mark.parametrize("data", ["files", "images"])
+def test_small_files(targets: dict[str, str], name: str, data: str) -> None:
+    if data == "images":
+        pytest.importorskip("sklearn")
+    options = ("--files", "60", "--distinct", "20", "--batch", "16", "--callers", "2", "--data", data)
+    results = bench("smallfiles", *options, "--target", targets[name])
+    assert [result["phase"] for result in results] == ["write", "read", "read-batch", "epoch"]
+    assert {result["amount"] for result in results} == {60}
+
+
+@pytest.mark.parametrize("name", ["store", "namenode", "mount", "directory"])
+def test_trees(targets: dict[str, str], name: str) -> None:
+    options = ("--depth", "1", "--branch", "2", "--items", "4", "--callers", "2", "--size", "100")
+    results = bench("mdtest", *options, "--target", targets[name])
+    amounts = {result["phase"]: result["amount"] for result in results}
+    assert amounts["tree-create"] == amounts["tree-remove"] == 2 * 3
+    assert amounts["file-create"] == amounts["file-read"] == amounts["dir-stat"] == 2 * 3 * 4
+    assert len(amounts) == 9
+
+
+@pytest.mark.parametrize("name", ["namenode", "hdfs", "mount", "directory"])
+def test_streams(targets: dict[str, str], name: str) -> None:
+    if name == "hdfs":
+        pytest.importorskip("hdfs_native")
+    write, read = bench("stream", "--size", str(4 << 20), "--callers", "1", "--target", targets[name])
+    assert (write["phase"], read["phase"]) == ("stream-write", "stream-read")
+    assert write["amount"] == read["amount"] == 4 << 20
+
+
+@pytest.mark.parametrize("name", ["store", "namenode", "mount", "directory"])
+def test_arrivals_at_a_rate(targets: dict[str, str], name: str) -> None:
+    slow, fast = bench(
+        *("latency", "stat", "--rate", "20", "--rate", "60", "--seconds", "2", "--count", "10"),
+        *("--target", targets[name]),
+    )
+    for result, rate in ((slow, 20), (fast, 60)):
+        assert result["axes"] == {"arrivals": rate}
+        arrivals = sum(kind["histogram"]["count"] for kind in result["kinds"].values())
+        # Five standard deviations of a Poisson process.
+        assert abs(arrivals - 2 * rate) < 5 * (2 * rate) ** 0.5
+
+
+def test_systems_side_by_side(cluster: Cluster, targets: dict[str, str], tmp_path: Path) -> None:
+    """One command compares them, in turn, and keeps the results; another makes a page of them."""
+    kept, page = tmp_path / "kept.json", tmp_path / "page.html"
+    chosen = [targets[name] for name in ("namenode", "directory", "store")]
+    done = run_oastfs(
+        *("bench", "stat", "--count", "30", "--callers", "2", "--repeat", "2", "--out", kept),
+        *(word for target in chosen for word in ("--target", target)),
+        *("--disk", cluster.directory / "store", "--watch", "oastfs mount"),
+    )
+    document = json.loads(kept.read_text())
+    assert [result["target"] for result in document["results"]] == chosen * 2
+    assert all(target in done.stdout for target in chosen)
+    through_namenode = document["results"][0]
+    assert str(cluster.directory / "store") in through_namenode["disks"]
+    assert through_namenode["trips"] == 0, "the embedded store is asked without trips"
+    assert through_namenode["versions"]["oastfs"]
+    run_oastfs("bench", "report", kept, "--html", page)
+    text = page.read_text()
+    assert all(target in text for target in chosen)
+
+
+def test_cpu_is_that_of_the_targets_own_servers(cluster: Cluster, targets: dict[str, str]) -> None:
+    """Long enough for the namenode to use a tick of the clock, however slow the machine is."""
+    deadline, count = time.monotonic() + 120, 500
+    while True:
+        (result,) = bench("stat", "--count", str(count), "--callers", "2", "--target", targets["namenode"])
+        used = {process["part"]: process["pid"] for process in result["used_by"]}
+        if "namenode" in used:
+            break
+        assert time.monotonic() < deadline, f"no CPU time of the namenode in {count} calls"
+        count *= 2
+    assert used["namenode"] == cluster.namenodes[0].pid
+    assert "mount" not in used, "a mount does not serve this target"
+
+
+def test_wrong_use() -> None:
+    for arguments in (
+        ("no-such-workload",),
+        ("latency", "mdtest", "--rate", "1"),
+        ("stat", "--target", "/no/such"),
+    ):
+        done = run_oastfs("bench", *arguments, check=False)
+        assert done.returncode != 0
+        assert done.stderr.count("\n") <= 4, "a message, no traceback"
+    assert "mdtest" in run_oastfs("bench", "--help").stdout
