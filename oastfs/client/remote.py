@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
 
-from oastfs.client.connection import Connection
+from oastfs.client.connection import PATIENCE_SECONDS, Connection
 from oastfs.client.url import Address
 from oastfs.core.errors import (
     ConnectionLost,
@@ -48,7 +48,8 @@ class RemoteMetadata(Metadata):
     """All verbs, carried out by namenodes. Safe for many threads, for fork and for pickle.
 
     ``timeout_seconds`` bounds each call, retries and failovers included; one namenode is given that
-    divided by the number of namenodes to answer. A client that has never reached a namenode tries each
+    divided by the number of namenodes to answer, and if there are others, about two seconds if it answers
+    nobody. A client that has never reached a namenode tries each
     once. Raises the verbs' own errors; DeadlineExceeded, Unreachable and ConnectionLost name an address.
     """
 
@@ -65,6 +66,7 @@ class RemoteMetadata(Metadata):
         self.timeout_seconds = timeout_seconds
         self.connect_timeout_seconds = connect_timeout_seconds
         self._attempt_seconds = timeout_seconds / len(self.addresses)
+        self._watched = len(self.addresses) > 1
         self._closed = False
         self._start()
         _clients.add(self)
@@ -105,7 +107,10 @@ class RemoteMetadata(Metadata):
             return codec.decode_result(self._persist(call_id, verb, body, deadline, None))
         try:
             response = connection.exchange(
-                call_id, self._encoder.encode(call_id, 0, verb, body), self._attempt_seconds
+                call_id,
+                self._encoder.encode(call_id, 0, verb, body),
+                self._attempt_seconds,
+                watched=self._watched,
             )
         except ConnectionLost as error:
             # It may have been idle for long, or its namenode was started anew: so are all the others.
@@ -146,18 +151,22 @@ class RemoteMetadata(Metadata):
         failures = 0
         while True:
             try:
-                return self._attempt(call_id, verb, body, attempt, deadline)
+                # Once all have been asked, they are given their time: all may have too much to do.
+                hurried = self._watched and failures < len(self.addresses)
+                return self._attempt(call_id, verb, body, attempt, deadline, hurried)
             except (ConnectionLost, ServerStopping, DeadlineExceeded) as failure:
                 failures += 1
                 attempt += not isinstance(failure, Unreachable)
                 self._wait_or_give_up(failure, failures, deadline)
 
-    def _attempt(self, call_id: int, verb: str, body: bytes, attempt: int, deadline: float) -> memoryview:
-        connection = self._take()
+    def _attempt(
+        self, call_id: int, verb: str, body: bytes, attempt: int, deadline: float, hurried: bool
+    ) -> memoryview:
+        connection = self._take(hurried)
         seconds = max(0.001, min(self._attempt_seconds, deadline - monotonic()))
         try:
             response = connection.exchange(
-                call_id, self._encoder.encode(call_id, attempt, verb, body), seconds
+                call_id, self._encoder.encode(call_id, attempt, verb, body), seconds, watched=hurried
             )
         except BaseException as error:
             connection.close()
@@ -229,10 +238,12 @@ class RemoteMetadata(Metadata):
         encode, seconds = self._encoder.encode, self._attempt_seconds
         try:
             connection.send(
-                b"".join(encode(number, 0, verb, body) for number, body in calls.items()), seconds
+                b"".join(encode(number, 0, verb, body) for number, body in calls.items()),
+                seconds,
+                watched=self._watched,
             )
             while len(found) < len(calls):
-                response = connection.receive(seconds)
+                response = connection.receive(seconds, watched=self._watched)
                 if response.fatal or response.call_id not in calls:
                     raise ProtocolError(f"the namenode at {connection.address} answered another call")
                 failed = response.exception_class
@@ -247,8 +258,8 @@ class RemoteMetadata(Metadata):
 
     # --- connections --------------------------------------------------------------------------------
 
-    def _take(self) -> Connection:
-        """A free connection, or a new one. Raises Unreachable."""
+    def _take(self, hurried: bool = False) -> Connection:
+        """A free connection, or a new one; ``hurried``: there are others to try. Raises Unreachable."""
         if self._closed:
             raise OastError("the connection to the namenodes is closed")
         try:
@@ -257,7 +268,10 @@ class RemoteMetadata(Metadata):
             pass
         address = self.addresses[self._first]
         try:
-            connection = Connection.open(address, self._encoder, self.connect_timeout_seconds)
+            seconds = self.connect_timeout_seconds
+            if hurried:
+                seconds = min(seconds, PATIENCE_SECONDS)
+            connection = Connection.open(address, self._encoder, seconds)
         except ConnectionLost:
             self._fail_over(address)
             raise

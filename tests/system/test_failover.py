@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.cluster import run_oastfs
+from tests.harness.cluster import Cluster, run_oastfs
 
 PAUSE_SECONDS_MAX = 5.0
 """It is a tenth of a second where nothing else is at work; this tells a client that waits for a timeout."""
@@ -42,6 +46,29 @@ def test_on_an_embedded_store_as_a_table(tmp_path: Path) -> None:
     assert headers.split()[:4] == ["through", "kills", "calls", "failed"]
     assert row.split()[0] == "oastfs" and row.split()[3] == "0" and not more
     assert run_oastfs("ls", f"{metadata}!/").stdout == "", "it leaves nothing behind"
+
+
+@pytest.mark.timeout(300)
+def test_a_namenode_that_hangs_is_not_waited_for(make_cluster: Callable[..., Cluster]) -> None:
+    """Stopped in the middle of everything, as a machine that is gone: its connections stay open."""
+    cluster = make_cluster(namenodes=3, datanodes=0)
+    cluster.allow_in_logs(".*")
+    pauses = []
+    with cluster.connect(keep=False) as fs:
+        fs.mkdir("/d")
+        for turn in range(3):
+            used = cluster.namenodes[fs.metadata._first]
+            os.kill(used.pid, signal.SIGSTOP)
+            try:
+                begun = time.monotonic()
+                fs.write_bytes(f"/d/{turn}", b"x")
+                fs.stat(f"/d/{turn}")
+                pauses.append(time.monotonic() - begun)
+            finally:
+                os.kill(used.pid, signal.SIGCONT)
+        assert sorted(entry.name for entry in fs.listdir("/d")) == ["0", "1", "2"]
+    print(f"pauses: {pauses}")
+    assert max(pauses) < 10, "two seconds, not a third of a minute"
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:

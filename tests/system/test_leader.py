@@ -54,10 +54,14 @@ def seconds_until_reclaimed(cluster: Cluster, name: str) -> float:
     return time.monotonic() - begun
 
 
-@pytest.fixture(params=["lmdb", "postgresql"])
+@pytest.fixture(params=["lmdb", "postgresql", "shards"])
 def trio(request: pytest.FixtureRequest) -> Cluster:
-    """Three namenodes on an embedded store, and on a database."""
-    metadata = [request.getfixturevalue("empty_database")] if request.param == "postgresql" else []
+    """Three namenodes on an embedded store, on a database, and on several."""
+    metadata: list[str] = []
+    if request.param == "postgresql":
+        metadata = [request.getfixturevalue("empty_database")]
+    elif request.param == "shards":
+        metadata = request.getfixturevalue("shards")
     make_cluster: Callable[..., Cluster] = request.getfixturevalue("make_cluster")
     return make_cluster(namenodes=3, datanodes=0, metadata=metadata)
 

@@ -321,6 +321,49 @@ def test_a_silent_namenode_and_one_that_answers(endpoints: Endpoints) -> None:
         remote.close()
 
 
+def test_one_that_hangs_is_left_for_another_soon(endpoints: Endpoints) -> None:
+    """A process that accepts and says nothing, as one that is stopped; not after its share of a minute."""
+    with server(listen_only) as port:
+        remote = RemoteMetadata([(HOST, port), (HOST, endpoints.port)])
+        for call in (lambda: remote.stat(ROOT, "/"), lambda: remote.call_many("stat", ROOT, [["/"]])):
+            remote._fail_over(remote.addresses[1])
+            remote._first = 0
+            started = time.monotonic()
+            assert call()
+            assert time.monotonic() - started < 10
+        remote.close()
+
+
+def test_one_that_takes_its_time_is_waited_for(endpoints: Endpoints) -> None:
+    """It answers others meanwhile: the call is not made anywhere else."""
+    asked: list[socket.socket] = []
+
+    def pass_on(sock: socket.socket, seconds: float) -> None:
+        request = b""
+        with socket.create_connection((HOST, endpoints.port)) as behind:
+            while data := sock.recv(65536):
+                request += data
+                if len(request) > 100:  # what opens the connection comes before the call
+                    time.sleep(seconds)
+                    behind.sendall(request)
+                    sock.sendall(behind.recv(65536))
+                    return
+
+    def slow(sock: socket.socket) -> None:
+        """Answers the first connection after a while, others at once."""
+        asked.append(sock)
+        seconds = 3.5 if len(asked) == 1 else 0.0
+        threading.Thread(target=pass_on, args=(sock, seconds), daemon=True).start()
+
+    with server(slow) as port, server(listen_only) as never:
+        remote = RemoteMetadata([(HOST, port), (HOST, never)])
+        remote._first = 0
+        assert remote.stat(ROOT, "/").is_directory
+        assert remote._first == 0, "it did not turn to another"
+        assert 2 <= len(asked) <= 4, "a question whether it is there, every second"
+        remote.close()
+
+
 def test_bytes_that_trickle_do_not_outlive_the_deadline() -> None:
     def trickle(sock: socket.socket) -> None:
         sock.recv(65536)
