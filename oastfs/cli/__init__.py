@@ -61,6 +61,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "safemode": Entry("governing", ADMIN, "Hold up every change, while reads go on."),
     "fsck": Entry("admin", ADMIN, "Check every invariant, and repair on request."),
     "metadata": Entry("metadata", ADMIN, "Export, import and copy metadata stores."),
+    "query": Entry("querying", ADMIN, "Ask the namespace questions in SQL."),
     "bench": Entry("bench", ADMIN, "Measure a filesystem, or several side by side."),
     "completion": Entry("completion", ADMIN, "Print the completion script of a shell."),
     "version": Entry("completion", ADMIN, "Print the version."),

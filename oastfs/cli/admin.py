@@ -185,7 +185,7 @@ def fsck_command(metadata: tuple[str, ...], mend: bool, deep: bool, strict: bool
     from oastfs.cli.stores import opened
     from oastfs.namenode.fsck import check, repair
 
-    urls = metadata or _default_store()
+    urls = metadata or default_store()
     with opened(urls) as store:
         report = (repair if mend else check)(store, deep=deep)
     if as_json:
@@ -196,7 +196,8 @@ def fsck_command(metadata: tuple[str, ...], mend: bool, deep: bool, strict: bool
         raise click.exceptions.Exit(ExitCode.FAILED)
 
 
-def _default_store() -> tuple[str, ...]:
+def default_store() -> tuple[str, ...]:
+    """The metadata store that OASTFS_URL names. Raises UsageFailure if it names none."""
     default = os.environ.get(URL_VARIABLE, "")
     if not default or default.startswith(("oastfs://", "hdfs://")):
         raise UsageFailure("which metadata store? Give its URL, such as lmdb:///srv/oast")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,22 @@ class Command:
         assert done.returncode == code, f"{arguments}: {done.returncode} {error}"
         assert error.count("\n") == 1 and error.startswith("oastfs"), error
         return error.rstrip("\n")
+
+
+_MEASURED = """
+import sys
+from oastfs.cli import cli
+cli.main(args=sys.argv[1:], standalone_mode=False)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak.split()[1], file=sys.stderr)
+"""
+
+
+def peak_mebibytes(*arguments: str) -> int:
+    """The most memory that the command has resident while it runs; pages of mapped files count, too."""
+    # Not getrusage: its figure begins with the memory of the process that we fork from.
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stderr.split()[-1]) // 1024

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from oastfs.store.export import EXPORTED
 from oastfs.store.schema import CONTENT, INODE, PLACE, Content, Inode, Place
 from oastfs.store.transaction import Store
 from tests.harness.cluster import Cluster, run_oastfs
-from tests.harness.command import Command
+from tests.harness.command import Command, peak_mebibytes
 from tests.harness.everything import make_everything
 from tests.harness.process import OASTFS
 from tests.harness.up import Up
@@ -178,16 +177,6 @@ def test_killed_in_the_middle_of_an_import(
     assert rows(url) == rows(metadata_url)
 
 
-_MEASURED = """
-import resource, sys
-from oastfs.cli import cli
-try:
-    cli.main(args=sys.argv[1:], standalone_mode=False)
-finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
-"""
-
-
 @pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_the_namespace(
     metadata_url: str, tmp_path: Path, empty_database: str
@@ -202,11 +191,7 @@ def test_memory_does_not_grow_with_the_namespace(
         "import": ["metadata", "import", str(tmp_path / "export"), empty_database],
         "copy": ["metadata", "copy", empty_database, f"lmdb://{tmp_path}/back"],
     }.items():
-        done = subprocess.run(
-            [sys.executable, "-c", _MEASURED, *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        peaks[name] = int(done.stderr.split()[-1]) // 1024
+        peaks[name] = peak_mebibytes(*arguments)
     # The pages of LMDB's file count as well, though the kernel may take them back at any time.
     mapped = (tmp_path / "store" / "data.mdb").stat().st_size >> 20
     print(f"peaks in MiB: {peaks}; LMDB's file: {mapped}")

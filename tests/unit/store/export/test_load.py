@@ -35,7 +35,7 @@ from tests.harness.postgresql import PostgresServer
 
 TEXTS = ["", "a", "tab\t", "line\nbreak", "\r", "\\", "\\N", "\\.", "é", "\U0010ffff", "{1,2}", '"', "'"]
 NUMBERS = [0, 1, 255, 1 << 32, (1 << 63) - 1]
-TARGETS = ("lmdb", "postgresql", "psycopg3", "partitioned")
+TARGETS = ("lmdb", "postgresql", "psycopg3", "partitioned", "shards")
 
 
 def random_rows(table: Table[Any], count: int, chance: random.Random) -> Rows:
@@ -90,6 +90,8 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store of each kind."""
     if request.param == "lmdb":
         store = open_store(f"lmdb://{tmp_path}/target", create=True)
+    elif request.param == "shards":
+        store = open_store(list(request.getfixturevalue("shards")), create=True)
     else:
         url = str(request.getfixturevalue("empty_database"))
         url = url.replace("+psycopg2", "+psycopg") if request.param == "psycopg3" else url
