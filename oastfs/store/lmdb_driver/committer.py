@@ -28,9 +28,10 @@ from typing import Any
 
 import lmdb
 
-from oastfs.core.errors import StoreError
+from oastfs.core.errors import StoreError, StoreFull
 from oastfs.store.lmdb_driver.environment import Environment, State
-from oastfs.store.lmdb_driver.transaction import ReadTransaction, apply_changes, encode_writes
+from oastfs.store.lmdb_driver.records import Changes
+from oastfs.store.lmdb_driver.transaction import Change, ReadTransaction, apply_changes, encode_writes
 from oastfs.store.run import run
 from oastfs.store.staged import StagedTransaction
 from oastfs.store.transaction import Transaction
@@ -79,6 +80,7 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._running_on = 0
+        environment.journal.start(self._nudge)
 
     @property
     def running_on(self) -> int:
@@ -127,7 +129,7 @@ class Committer:
 
     def flush(self) -> None:
         """Return once everything that was queued before is answered."""
-        self.write(lambda tx: None)
+        self.write(_nothing)
 
     def close(self) -> None:
         """Commit what was queued, close the environment, end the store's thread."""
@@ -145,6 +147,10 @@ class Committer:
             self._wake.release()
             self._thread.join()
         self._pass_on()
+
+    def _nudge(self) -> None:
+        """Have a group begin soon."""
+        self.submit(_nothing, lambda result, error: None)
 
     # --- leadership -----------------------------------------------------------------------------------
 
@@ -251,7 +257,12 @@ class Committer:
     def _commit(self, group: list[_Job], more: Iterator[_Job]) -> None:
         """Run the group and what ``more`` adds to it; afterwards each job has its outcome."""
         try:
-            run(lambda: self._attempt(group, more))
+            try:
+                run(lambda: self._attempt(group, more))
+            except StoreFull:
+                if not self._environment.journal.relieve():
+                    raise
+                run(lambda: self._attempt(group, more))
         except StoreError as error:
             group.extend(more)
             if len(group) == 1:
@@ -267,27 +278,60 @@ class Committer:
         if self._closed:
             raise StoreError("the store is closed")
         environment = self._environment
+        journal = environment.journal
+        if all(job.operation is _nothing for job in group):
+            more = iter(())  # the group is to write nothing: that needs no pin
+            journal.rest()
+        elif not journal.ready:
+            journal.establish()
         txn = environment.begin_write()
         base = ReadTransaction(environment.tables, txn)
+        logged: Changes = {}
+        failure: lmdb.Error | StoreError
         try:
-            for job in group:
-                self._run(job, base, txn)
-            for job in more:
-                group.append(job)
-                self._run(job, base, txn)
-            if environment.state is State.INHERITED:
-                raise StoreError("an operation may not fork: its transaction is the parent's")
-            txn.commit()
+            journal.entered(txn)
+            for job, is_new in self._jobs(group, more):
+                if is_new:
+                    group.append(job)
+                changes = self._run(job, base)
+                if environment.state is State.INHERITED:
+                    raise StoreError("an operation may not fork: its transaction is the parent's")
+                if changes:
+                    apply_changes(txn, changes, logged)
+            self._finish(txn, logged)
             return
-        except lmdb.Error as error:
+        except (lmdb.Error, StoreError) as error:
             failure = error.with_traceback(None)
+            failure.__cause__ = failure.__context__ = None  # their frames hold the transaction, too
         finally:
             base.forget()
             unfinished = weakref.ref(txn)
             del txn
             if environment.state is not State.INHERITED:
                 self._undo(unfinished)
+        if isinstance(failure, StoreError):
+            raise failure
         raise environment.write_failed(failure) from failure
+
+    @staticmethod
+    def _jobs(group: list[_Job], more: Iterator[_Job]) -> Iterator[tuple[_Job, bool]]:
+        """The group, and what joins it."""
+        for job in list(group):
+            yield job, False
+        for job in more:
+            yield job, True
+
+    def _finish(self, txn: Any, logged: Changes) -> None:
+        """Make a group's changes durable, and then visible."""
+        if not logged:
+            return
+        journal = self._environment.journal
+        journal.append(txn, logged)
+        try:
+            txn.commit()
+        except BaseException:
+            journal.retract()
+            raise
 
     @staticmethod
     def _undo(unfinished: weakref.ref[Any]) -> None:
@@ -301,18 +345,21 @@ class Committer:
         if txn is not None:
             txn.abort()
 
-    def _run(self, job: _Job, base: ReadTransaction, txn: Any) -> None:
-        """One operation into the group's transaction, whole or not at all."""
+    def _run(self, job: _Job, base: ReadTransaction) -> list[Change]:
+        """Run one operation; what it changes. One that raises changes nothing."""
         tx = StagedTransaction(base)
         job.error = None
         self._running_on = threading.get_ident()
         try:
             job.result = job.operation(tx)
-            changes = encode_writes(self._environment.tables, tx.finish())
+            return encode_writes(self._environment.tables, tx.finish())
         except BaseException as error:
             tx.finish()
             job.error = error
-            return
+            return []
         finally:
             self._running_on = 0
-        apply_changes(txn, changes)
+
+
+def _nothing(tx: Transaction) -> None:
+    """An operation for the sake of having had a group."""

@@ -10,6 +10,7 @@ from typing import Any
 import lmdb
 
 from oastfs.core.errors import StoreError, StoreFull, WrongStore
+from oastfs.store.lmdb_driver.presence import WAL
 from oastfs.store.schema import SCHEMA_VERSION
 
 _MARKER = b"oastfs schema version"
@@ -18,7 +19,15 @@ _MARKER = b"oastfs schema version"
 _MAGIC = 0xBEEFC0DE
 """In LMDB's first page, behind the page's own header."""
 
-_FILES = {"data.mdb", "lock.mdb"}
+_FILES = {"data.mdb", "lock.mdb", WAL}
+
+_FORMAT = 1
+"""Of what is beside the data file: 1 has a write-ahead log. Without one (0) the marker is the schema's
+version alone, and programs of that time refuse what is not a number."""
+
+
+class Unprepared(StoreError):
+    """The store is empty, or of an older format."""
 
 
 def check_directory(path: Path, create: bool) -> None:
@@ -54,22 +63,32 @@ def _is_lmdb(path: Path) -> bool:
 
 
 def check_marker(environment: Any, path: Path, create: bool) -> None:
-    """Raise WrongStore unless the environment is ours and of a version that we know; mark a new one."""
+    """Raise WrongStore unless the environment is ours and of a version that we know.
+
+    Raises Unprepared for one that ``mark`` would make a store: empty, if ``create``, or of an older format.
+    """
     with environment.begin() as txn:
-        version = txn.get(_MARKER)
+        marker = txn.get(_MARKER)
         empty = txn.stat()["entries"] == 0
-    if version is None and empty and create:
-        with environment.begin(write=True) as txn:
-            txn.put(_MARKER, str(SCHEMA_VERSION).encode(), overwrite=False)
-        return
-    if version is None:
+    if marker is None and empty and create:
+        raise Unprepared("the store is empty", path=str(path))
+    if marker is None:
         raise WrongStore("this LMDB environment is not an OastFS store", path=str(path))
-    if not version.isdigit() or int(version) > SCHEMA_VERSION:
+    version, _, log_format = marker.partition(b".")
+    if not version.isdigit() or int(version) > SCHEMA_VERSION or log_format not in (b"", b"%d" % _FORMAT):
         raise WrongStore(
-            f"the store is of a newer version (schema {version.decode(errors='replace')}, "
-            f"known here: {SCHEMA_VERSION}): upgrade oastfs",
+            f"the store is of a newer version (schema {marker.decode(errors='replace')}, "
+            f"known here: {SCHEMA_VERSION}.{_FORMAT}): upgrade oastfs",
             path=str(path),
         )
+    if not log_format:
+        raise Unprepared("the store is of an older format", path=str(path))
+
+
+def mark(environment: Any) -> None:
+    """Make an environment a store of our format."""
+    with environment.begin(write=True) as txn:
+        txn.put(_MARKER, b"%d.%d" % (SCHEMA_VERSION, _FORMAT))
 
 
 def refused(error: lmdb.Error, path: Path) -> StoreError:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import logging
 import os
 import threading
 import time
@@ -22,10 +23,15 @@ from typing import Any, Final, Literal
 import lmdb
 
 from oastfs.core.errors import StoreError, StoreFull
-from oastfs.store.lmdb_driver.directory import check_directory, check_marker, refused
-from oastfs.store.lmdb_driver.tables import OpenTables, open_tables
+from oastfs.store.lmdb_driver.directory import Unprepared, check_directory, check_marker, mark, refused
+from oastfs.store.lmdb_driver.journal import Journal
+from oastfs.store.lmdb_driver.presence import Presence, used_by_others
+from oastfs.store.lmdb_driver.recovery import recover
+from oastfs.store.lmdb_driver.tables import OpenTables, make_tables, open_tables
 from oastfs.store.run import Conflict
 from oastfs.store.schema import TABLES
+
+_log = logging.getLogger(__name__)
 
 _SMALLEST_MAP_BYTES = 64 * 1024 * 1024
 _DRAIN_SECONDS = 30.0
@@ -72,9 +78,50 @@ class Environment:
         self._next_reader_check = time.monotonic() + _READER_CHECK_SECONDS
         check_directory(path, create)
         self.map_bytes = options.map_bytes
-        self._open(create)
+        self._presence = Presence(path)
+        try:
+            with self._presence.opening():
+                self._open_first(create)
+                self._presence.stay()
+            self.journal = Journal(path, self._presence.directory, self.begin_write)
+            self.journal.attach(self.handle)
+        except BaseException:
+            self._presence.leave()
+            raise
 
-    def _open(self, create: bool) -> None:
+    def _open_first(self, create: bool) -> None:
+        """Repair the store, make it, or bring it to our format, if need be. No other process opens it
+        meanwhile."""
+        alone = self._presence.alone()
+        if alone:
+            recover(self.path, self._presence, self._open_for_recovery)
+        try:
+            self._open(create)
+        except Unprepared as error:
+            if not alone or used_by_others(self.path):
+                raise StoreError(
+                    "the store is of an older version, and in use: stop what uses it, then open it again",
+                    path=str(self.path),
+                ) from error
+            self._prepare()
+            self._open()
+
+    def _open_for_recovery(self, factor: int) -> Any:
+        self.map_bytes *= factor
+        return self._open_lmdb()
+
+    def _prepare(self) -> None:
+        """Make what an empty or older store lacks. LMDB itself syncs, since there is no log yet."""
+        handle = self._open_lmdb(sync=True)
+        try:
+            make_tables(handle, TABLES)
+            mark(handle)
+        except lmdb.Error as error:
+            raise translate(error, self.path) from error
+        finally:
+            handle.close()
+
+    def _open(self, create: bool = False) -> None:
         self.handle: Any = self._open_lmdb(create)
         try:
             check_marker(self.handle, self.path, create)
@@ -89,13 +136,15 @@ class Environment:
         self.begin = self.handle.begin
         self.identity = data_file_identity(self.path)
 
-    def _open_lmdb(self, create: bool) -> Any:
-        """Open with as large a map as the address space allows."""
+    def _open_lmdb(self, create: bool = False, sync: bool = False) -> Any:
+        """Open with as large a map as the address space allows. Without ``sync`` the log makes commits
+        durable."""
         self._reserve_lock_file()
         while True:
             try:
                 opened = lmdb.open(
                     str(self.path),
+                    sync=sync,
                     map_size=self.map_bytes,
                     max_dbs=64,
                     max_readers=self.options.max_readers,
@@ -209,13 +258,13 @@ class Environment:
     def _resize(self, map_bytes: int) -> None:
         """Set the map's size; 0 adopts the size that another process gave it."""
         self._raise_barrier(State.RESIZING)
+        self.journal.lose_pins()
         try:
             self.handle.set_mapsize(map_bytes)
             self.map_bytes = self.handle.info()["map_size"]
         except lmdb.Error as error:
             # The map is gone: open it again as it was.
-            self.handle.close()
-            self._open(create=False)
+            self._open_again()
             if isinstance(error, lmdb.MemoryError):
                 raise
             raise translate(error, self.path) from error
@@ -226,15 +275,26 @@ class Environment:
         """Close and open again: the way out of the state in which LMDB refuses to write."""
         self._raise_barrier(State.RESIZING)
         try:
-            self.handle.close()
-            self._open(create=False)
+            self._open_again()
         finally:
             self._lower_barrier()
+
+    def _open_again(self) -> None:
+        self.journal.lose_pins()
+        self.handle.close()
+        self._open()
+        self.journal.attach(self.handle)
 
     def close(self) -> None:
         """Close for good, once the readers are out."""
         self._raise_barrier(State.CLOSED)
-        self.handle.close()
+        with self._presence.opening():
+            try:
+                self.journal.close(self._presence.alone())
+            except (StoreError, OSError, lmdb.Error) as error:
+                _log.warning("%s: the log is left for the next opening: %s", self.path, error)
+            self.handle.close()
+            self._presence.leave()
         if self.barrier is not None:
             self.barrier.set()
 
@@ -244,6 +304,8 @@ class Environment:
         self.barrier = threading.Event()
         self.barrier.set()
         self.active = set()
+        self.journal.abandon()
+        self._presence.leave()
 
     def _raise_barrier(self, state: State) -> None:
         self.state = state
@@ -266,6 +328,7 @@ class Environment:
     def usage(self) -> tuple[int, int]:
         """Bytes on disk, and bytes free on that disk."""
         used = sum((self.path / name).stat().st_blocks * 512 for name in ("data.mdb", "lock.mdb"))
+        used += self.journal.disk_bytes()
         disk = os.statvfs(self.path)
         return used, disk.f_bavail * disk.f_frsize
 

@@ -17,7 +17,8 @@ import msgspec
 from oastfs.core.errors import OastError, StoreError, TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix
 from oastfs.store.lmdb_driver.codec import after_prefix, encode_prefix
-from oastfs.store.lmdb_driver.tables import OpenTable, OpenTables
+from oastfs.store.lmdb_driver.records import Changes
+from oastfs.store.lmdb_driver.tables import OpenIndex, OpenTable, OpenTables
 from oastfs.store.staged import Writes
 from oastfs.store.table import Index, Key, Lock, Table, V
 from oastfs.store.transaction import EncodedRows, Transaction
@@ -145,20 +146,24 @@ def encode_writes(tables: OpenTables, writes: Writes) -> list[Change]:
     return changes
 
 
-def apply_changes(txn: Any, changes: list[Change]) -> None:
-    """Put encoded rows into a write transaction, indexes with them."""
-    put, delete = txn.put, txn.delete
+def apply_changes(txn: Any, changes: list[Change], logged: Changes) -> None:
+    """Put encoded rows into a write transaction, indexes with them; note what was put in ``logged``."""
     for opened, key, raw_key, raw_value in changes:
-        if raw_value is None:
-            delete(raw_key, b"", opened.database)
-        else:
-            put(raw_key, raw_value, True, True, False, opened.database)
+        _put(txn, opened, raw_key, raw_value, logged)
         for index in opened.indexes.values():
-            raw_entry = index.encode_table_key(key)
-            if raw_value is None:
-                delete(raw_entry, b"", index.database)
-            else:
-                put(raw_entry, b"", True, True, False, index.database)
+            _put(txn, index, index.encode_table_key(key), None if raw_value is None else b"", logged)
+
+
+def _put(txn: Any, opened: OpenTable | OpenIndex, key: bytes, value: bytes | None, logged: Changes) -> None:
+    if value is None:
+        txn.delete(key, b"", opened.database)
+    else:
+        txn.put(key, value, True, True, False, opened.database)
+    rows = logged.get(opened.name)
+    if rows is None:
+        logged[opened.name] = {key: value}
+    else:
+        rows[key] = value
 
 
 # --- scanning -------------------------------------------------------------------------------------

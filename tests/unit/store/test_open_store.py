@@ -27,7 +27,11 @@ def refused(directory: Path, create: bool = True) -> str:
 def contents(path: Path) -> dict[str, bytes]:
     if path.is_file():
         return {"": path.read_bytes()}
-    return {entry.name: entry.read_bytes() for entry in path.glob("*") if entry.name != "lock.mdb"}
+    return {
+        str(entry.relative_to(path)): entry.read_bytes()
+        for entry in path.rglob("*")
+        if entry.is_file() and entry.name != "lock.mdb"
+    }
 
 
 def test_created_then_opened(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""Which processes have a store open: who comes first repairs, who leaves last tidies up.
+
+Three locks of files (``flock``, which the system drops when a process dies):
+
+* on the store's directory, exclusive, while a process opens or closes the store;
+* on ``wal/lock``, shared, as long as the store is open: who gets it exclusively is alone;
+* on ``wal``, exclusive, while a checkpoint is written.
+
+LMDB's own lock of ``lock.mdb`` shows programs that do not know the log: an older version, or a tool that
+copies the data file. A lock of that kind belongs to the process, not to the descriptor, and goes with the
+first descriptor of the file that is closed; so it is only looked at while this process has not opened the
+environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+WAL = "wal"
+_LOCK = "lock"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_BYTES = 64
+
+
+@contextmanager
+def exclusively(directory: int) -> Iterator[None]:
+    """Hold the lock on a directory; waits for whoever holds it."""
+    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        fcntl.flock(own, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(own, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
+        os.close(own)
+
+
+def used_by_others(path: Path) -> bool:
+    """Whether a process has the LMDB environment open, with or without the log."""
+    try:
+        file = os.open(path / "lock.mdb", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+class Presence:
+    """This process among those that have the store open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._lock = self.directory = -1
+
+    def opening(self) -> AbstractContextManager[None]:
+        """Keep other processes from opening and closing the store. All other methods are called within."""
+        return exclusively(self._store)
+
+    def alone(self) -> bool:
+        """Whether no other process has the store open with its log; if so, keep it thus."""
+        if self._lock < 0 and not (self._path / WAL).exists():
+            return True
+        self._enter()
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def stay(self) -> None:
+        """Be seen by others, who may join from now on."""
+        self._enter()
+        boot = _boot_id()
+        if os.pread(self._lock, _BOOT_ID_BYTES, 0) != boot:
+            os.pwrite(self._lock, boot, 0)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def machine_ran_on(self) -> bool:
+        """Whether the machine has not been started anew since the store was last open."""
+        return os.pread(self._lock, _BOOT_ID_BYTES, 0) == _boot_id()
+
+    def leave(self) -> None:
+        """Let go. In a forked child, which has the descriptors too, the parent's locks stay."""
+        for descriptor in (self._lock, self.directory, self._store):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self.directory = self._store = -1
+
+    def _enter(self) -> None:
+        """Open the log's directory; make it if there is none."""
+        if self._lock >= 0:
+            return
+        path = self._path / WAL
+        path.mkdir(mode=0o700, exist_ok=True)
+        self.directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._lock = os.open(_LOCK, flags, 0o600, dir_fd=self.directory)
+
+
+def _boot_id() -> bytes:
+    return _BOOT_ID.read_bytes()[:_BOOT_ID_BYTES]

@@ -1,0 +1,208 @@
+"""The files of the write-ahead log: numbered segments, filled with zeros before they are used.
+
+Overwriting what a file has already changes neither its length nor its blocks, so ``fdatasync`` of a segment
+writes the data and nothing else. A segment that a checkpoint has made superfluous becomes the ``spare``,
+which is the next segment when one is needed. A small store has small segments; they double as the log goes
+on.
+
+Whoever appends holds LMDB's writer mutex. The directory is held by descriptor: a store that is
+renamed while it is open keeps its log.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from oastfs.store.lmdb_driver.records import (
+    HEADER_BYTES,
+    VOID,
+    Changes,
+    Header,
+    Position,
+    Record,
+    decode_record,
+    read_header,
+)
+
+SEGMENT_BYTES_MIN = 128 << 10
+SEGMENT_BYTES_MAX = 8 << 20
+_ROUND_BYTES = 4096
+_SPARE = "spare"
+_SUFFIX = ".log"
+_ZEROS = bytes(1 << 20)
+
+
+class Segments:
+    """The segments in a directory, with the current one open."""
+
+    def __init__(self, directory: int) -> None:
+        self._directory = directory
+        self._number = -1
+        self._file = -1
+        self._length = 0
+
+    def place(self, position: Position, record: Record) -> tuple[int, int]:
+        """Where a record goes: at the position, or, if it does not fit there, at the start of the next
+        segment."""
+        length = self._use(position.segment)
+        if position.offset == 0 or position.offset + len(record.data) <= length:
+            return position.segment, position.offset
+        return position.segment + 1, 0
+
+    def write(self, position: Position, placed: tuple[int, int], record: Record) -> None:
+        """Write a record, not yet durably. Raises OSError."""
+        number, offset = placed
+        length = self._use(number) if number == position.segment else 0
+        if offset + len(record.data) > length:
+            if number != position.segment:
+                self._end(position)
+            self._begin(number, len(record.data))
+        _write_all(self._file, record.data, offset)
+
+    def sync(self) -> None:
+        """Make what was written durable. Raises OSError."""
+        os.fdatasync(self._file)
+
+    def void(self, placed: tuple[int, int]) -> None:
+        """Make sure that the record which was just written will not be found. Raises OSError."""
+        _write_all(self._file, VOID, placed[1])
+        self.sync()
+
+    def read(self, position: Position) -> Iterator[tuple[Changes, Position]]:
+        """The records from a position on, each with the position behind it."""
+        while True:
+            for segment, offset in ((position.segment, position.offset), (position.segment + 1, 0)):
+                found = self._record(position, segment, offset)
+                if found is not None:
+                    record, changes = found
+                    position = position.after(segment, offset, record)
+                    yield changes, position
+                    break
+            else:
+                return
+
+    def recycle(self, below: int) -> None:
+        """Give up the segments with lower numbers; one of them becomes the spare."""
+        for number in sorted(self.numbers()):
+            if number >= below:
+                return
+            with suppress(FileNotFoundError):  # another process does the same
+                os.rename(_name(number), _SPARE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def numbers(self) -> list[int]:
+        """The numbers of all segments."""
+        names = os.listdir(self._directory)  # noqa: PTH208 - by descriptor
+        return [int(name.removesuffix(_SUFFIX)) for name in names if name.endswith(_SUFFIX)]
+
+    def disk_bytes(self) -> int:
+        """What all files of the directory take on the disk."""
+        total = 0
+        for name in os.listdir(self._directory):  # noqa: PTH208 - by descriptor
+            with suppress(FileNotFoundError):
+                total += os.stat(name, dir_fd=self._directory).st_blocks * 512
+        return total
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._number = self._file = -1
+
+    # --- files ----------------------------------------------------------------------------------------
+
+    def _use(self, number: int) -> int:
+        """Open a segment, if it is not the open one; its length, 0 if it is not there."""
+        if number != self._number:
+            self.close()
+            try:
+                self._file = os.open(_name(number), os.O_RDWR | os.O_CLOEXEC, dir_fd=self._directory)
+            except FileNotFoundError:
+                return 0
+            self._number = number
+            self._length = os.fstat(self._file).st_size
+        return self._length
+
+    def _end(self, position: Position) -> None:
+        """Mark that nothing is at the end of a segment.
+
+        A process that died may have left a record there, shorter than ours and never acknowledged, which
+        would continue the log as well as ours in the next segment does.
+        """
+        if position.offset + HEADER_BYTES <= self._use(position.segment):
+            _write_all(self._file, VOID, position.offset)
+            self.sync()
+
+    def _begin(self, number: int, record_bytes: int) -> None:
+        """Make a segment that has room for a record: of the spare if that is large enough."""
+        previous = self._use(number - 1)
+        self.close()
+        wanted = min(max(2 * previous, SEGMENT_BYTES_MIN), SEGMENT_BYTES_MAX)
+        if self._spare_bytes() < max(wanted, record_bytes):
+            with suppress(FileNotFoundError):
+                os.unlink(_SPARE, dir_fd=self._directory)
+            self._make_spare(wanted, record_bytes)
+        os.rename(_SPARE, _name(number), src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        os.fsync(self._directory)
+        self._use(number)
+
+    def _spare_bytes(self) -> int:
+        try:
+            return os.stat(_SPARE, dir_fd=self._directory).st_size
+        except FileNotFoundError:
+            return 0
+
+    def _make_spare(self, wanted: int, record_bytes: int) -> None:
+        """A file of zeros; smaller than wanted if the disk is nearly full."""
+        least = -(-record_bytes // _ROUND_BYTES) * _ROUND_BYTES
+        length = max(wanted, least)
+        while True:
+            name = f"new-{os.getpid()}"
+            try:
+                self._fill(name, length)
+                break
+            except OSError as error:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=self._directory)
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or length <= least:
+                    raise
+                length = max(length // 2, least)
+        os.rename(name, _SPARE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def _fill(self, name: str, length: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        file = os.open(name, flags, 0o600, dir_fd=self._directory)
+        try:
+            for offset in range(0, length, len(_ZEROS)):
+                _write_all(file, _ZEROS[: length - offset], offset)
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def _record(self, position: Position, segment: int, offset: int) -> tuple[Record, Changes] | None:
+        if offset + HEADER_BYTES > self._use(segment):
+            return None
+        header = read_header(position, os.pread(self._file, HEADER_BYTES, offset))
+        if header is None or offset + HEADER_BYTES + header.payload_bytes > self._length:
+            return None
+        return decode_record(position, header, self._payload(header, offset + HEADER_BYTES))
+
+    def _payload(self, header: Header, offset: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < header.payload_bytes:
+            part = os.pread(self._file, header.payload_bytes - len(parts), offset + len(parts))
+            if not part:
+                break
+            parts += part
+        return bytes(parts)
+
+
+def _name(number: int) -> str:
+    return f"{number:012d}{_SUFFIX}"
+
+
+def _write_all(file: int, data: bytes, offset: int) -> None:
+    written = os.pwrite(file, data, offset)
+    while written < len(data):
+        written += os.pwrite(file, data[written:], offset + written)
