@@ -56,14 +56,20 @@ def checked(task: Task) -> Task:
     if workload is None:
         raise InvalidArgument(f"no workload {task.workload!r}; there are {', '.join(WORKLOADS)}")
     seconds = task.seconds or workload.seconds
-    if task.rate and (len(workload.phases) > 1 or not seconds):
+    settings = workload.check(task.settings)
+    if task.rate and (len(workload.phases_of(settings)) > 1 or not seconds):
         raise InvalidArgument("arrivals at a rate need a time, and a workload of one phase")
     return dataclasses.replace(
         task,
         seconds=seconds,
-        settings=workload.check(task.settings),
+        settings=settings,
         processes=min(task.processes or os.cpu_count() or 1, task.callers),
     )
+
+
+def phases_of(task: Task) -> tuple[PhaseKind, ...]:
+    """What a checked task is going to do."""
+    return WORKLOADS[task.workload].phases_of(task.settings)
 
 
 def run(
@@ -75,7 +81,7 @@ def run(
     """
     task = checked(task)
     with Crew(task, observer or Silent()) as crew:
-        return [crew.phase(number, disks, watch) for number in range(len(WORKLOADS[task.workload].phases))]
+        return [crew.phase(number, disks, watch) for number in range(len(phases_of(task)))]
 
 
 class Crew:
@@ -115,7 +121,7 @@ class Crew:
 
     def phase(self, number: int, disks: Sequence[str] = (), watch: Sequence[str] = ()) -> Result:
         """All callers do one phase."""
-        kind = WORKLOADS[self._task.workload].phases[number]
+        kind = phases_of(self._task)[number]
         self._observer.began(self._task, kind.name)
         for index in range(len(self._amounts)):
             self._amounts[index] = 0
@@ -158,6 +164,7 @@ class Crew:
             errors=total.errors,
             timeline=timeline,
             versions=self.target.versions(),
+            axes=dict(kind.axes),
         )
 
     def _answers(

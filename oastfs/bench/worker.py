@@ -13,7 +13,7 @@ from typing import Any
 
 from oastfs.bench.histogram import Histogram
 from oastfs.bench.schedule import Arrivals, arrival_times_ns, exact_timers
-from oastfs.bench.targets import open_target
+from oastfs.bench.targets import open_target, spread
 from oastfs.bench.workloads import WORKLOADS
 from oastfs.bench.workloads.base import Part, Phase
 from oastfs.core.errors import OastError
@@ -150,7 +150,7 @@ class Worker:
         if task.rate:
             times = arrival_times_ns(task.rate / task.processes, task.seconds, f"{task.seed}/{rank}")
             self._arrivals = Arrivals(times)
-        self._targets = [open_target(task.target, base) for _ in self._numbers]
+        self._targets = [open_target(spread(task.target, number), base) for number in self._numbers]
         parts = [
             Part(target, number, task.callers, task.seed, task.settings, len(self._arrivals or ()))
             for target, number in zip(self._targets, self._numbers, strict=True)
@@ -164,7 +164,8 @@ class Worker:
             Caller(phases[phase], task.tolerant, self._counter(number))
             for phases, number in zip(self._phases, self._numbers, strict=True)
         ]
-        end_ns = start_ns + int(task.seconds * 1e9) if task.seconds else None
+        timed = task.seconds and all(phases[phase].timed for phases in self._phases)
+        end_ns = start_ns + int(task.seconds * 1e9) if timed else None
         give_up_ns = start_ns + int(task.seconds * 1e9 * (1 + GRACE_FACTOR))
         failures: list[BaseException] = []
 
@@ -192,9 +193,6 @@ class Worker:
             raise failures[0]
         for caller in callers:
             report.add(caller.report)
-        for phases in self._phases:
-            if (finish := phases[phase].finish) is not None:
-                finish()
         return report
 
     def close(self) -> None:

@@ -136,6 +136,35 @@ def test_arrivals_at_a_rate(targets: dict[str, str], name: str) -> None:
         assert abs(arrivals - 2 * rate) < 5 * (2 * rate) ** 0.5
 
 
+@pytest.mark.parametrize(
+    ("axis", "points"), [("files", (40, 90)), ("directory", (30, 60)), ("depth", (1, 9))]
+)
+@pytest.mark.parametrize("name", ["store", "directory"])
+def test_scale_of_a_namespace(targets: dict[str, str], name: str, axis: str, points: tuple[int, int]) -> None:
+    at = [word for point in points for word in ("--at", str(point))]
+    results = bench("scale", axis, *at, "--seconds", "0.2", "--callers", "2", "--target", targets[name])
+    phases = ["grow", "stat", "open", "list", "create", "chmod", "rename"]
+    assert [(result["axes"][axis], result["phase"]) for result in results] == [
+        (point, phase) for point in points for phase in phases
+    ]
+    grown = [result["amount"] for result in results if result["phase"] == "grow"]
+    assert grown == ([2000, 2000] if axis == "depth" else [points[0], points[1] - points[0]])
+
+
+def test_scale_of_servers(targets: dict[str, str], empty_database: str) -> None:
+    options = ("--seconds", "0.3", "--callers", "2", "--workload", "stat")
+    results = bench("scale", "callers", "--at", "1", "--at", "3", *options, "--target", targets["namenode"])
+    assert [(result["axes"], result["callers"]) for result in results] == [
+        ({"callers": 1}, 1),
+        ({"callers": 3}, 3),
+    ]
+    results = bench("scale", "namenodes", "--at", "1", "--at", "2", *options, "--metadata", empty_database)
+    assert [result["axes"] for result in results] == [{"namenodes": 1}, {"namenodes": 2}]
+    for result in results:
+        assert result["trips_each"] >= 0.9, "a stat of what was seen before is one trip"
+        assert {process["part"] for process in result["used_by"]} & {"namenode", "postgresql"}
+
+
 def test_systems_side_by_side(cluster: Cluster, targets: dict[str, str], tmp_path: Path) -> None:
     """One command compares them, in turn, and keeps the results; another makes a page of them."""
     kept, page = tmp_path / "kept.json", tmp_path / "page.html"

@@ -10,7 +10,7 @@ from pathlib import Path
 from oastfs.bench.targets.base import Target
 from oastfs.core.errors import InvalidArgument
 
-__all__ = ["Target", "open_target"]
+__all__ = ["Target", "open_target", "spread"]
 
 
 def open_target(text: str, base: str) -> Target:
@@ -28,3 +28,13 @@ def open_target(text: str, base: str) -> Target:
     from oastfs.bench.targets.directory import DirectoryTarget
 
     return DirectoryTarget(text, base)
+
+
+def spread(text: str, number: int) -> str:
+    """The target of one caller: of several namenodes one, in turn, so that their load is even."""
+    scheme, separator, rest = text.partition("://")
+    if scheme != "oastfs":
+        return text
+    addresses, slash, path = rest.partition("/")
+    each = addresses.split(",")
+    return f"{scheme}{separator}{each[number % len(each)]}{slash}{path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oastfs.bench.workloads.base import Workload
+from oastfs.bench.workloads.scale import Scale
 from oastfs.bench.workloads.single import SINGLE
 from oastfs.bench.workloads.smallfiles import SmallFiles
 from oastfs.bench.workloads.spotify import Spotify
@@ -12,5 +13,5 @@ from oastfs.bench.workloads.trees import Trees
 __all__ = ["WORKLOADS", "Workload"]
 
 WORKLOADS: dict[str, Workload] = {
-    workload.name: workload for workload in (*SINGLE, *STREAMS, Spotify(), SmallFiles(), Trees())
+    workload.name: workload for workload in (*SINGLE, *STREAMS, Spotify(), SmallFiles(), Trees(), Scale())
 }

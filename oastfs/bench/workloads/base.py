@@ -37,15 +37,16 @@ class Phase:
     name: str
     draw: Draw
     steps: int | None
-    finish: Callable[[], None] | None = None
-    """What to do when the phase is over and the clock stands."""
+    timed: bool = True
+    """Ends when the run's time is up, if that is before its steps are done."""
 
 
 class PhaseKind(NamedTuple):
-    """What is known of a phase beforehand: its name, and what its amounts are of."""
+    """What is known of a phase beforehand: its name, what its amounts are of, and its place on axes."""
 
     name: str
     unit: str = "operations"
+    axes: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass
@@ -80,9 +81,13 @@ class Workload(ABC):
     seconds: float = 0.0
     """How long its phases run unless told otherwise; 0: until their steps are done."""
 
+    def phases_of(self, settings: Mapping[str, Any]) -> tuple[PhaseKind, ...]:
+        """The phases that these settings, all filled in, lead to."""
+        return self.phases
+
     @abstractmethod
     def prepare(self, part: Part) -> Sequence[Phase]:
-        """Make what one caller needs; its phases, as many and in the order of ``phases``."""
+        """Make what one caller needs; its phases, as many and in the order of ``phases_of``."""
 
     def check(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The settings with defaults filled in. Raises InvalidArgument for one that is not known."""

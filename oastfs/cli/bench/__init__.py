@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "stream": "running",
     "mdtest": "running",
     "latency": "running",
+    "scale": "scaling",
     "failover": "failing_over",
     "report": "reporting",
 }

@@ -89,7 +89,7 @@ def measure(common: Common, tasks: Iterable[tuple[Task, dict[str, float]]]) -> l
                 # Each turn has random numbers of its own, the same for all targets.
                 turn = dataclasses.replace(task, seed=task.seed + number)
                 found = run(turn, observer, common.disks, common.watch)
-                results += [dataclasses.replace(result, axes=axes) for result in found]
+                results += [dataclasses.replace(result, axes={**result.axes, **axes}) for result in found]
     return results
 
 

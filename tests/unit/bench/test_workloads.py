@@ -110,14 +110,16 @@ def part_of(name: str, target: Target, number: int = 0, callers: int = 1, **sett
     return Part(target, number, callers, 7, WORKLOADS[name].check(settings))
 
 
-def run_phase(phase: Phase) -> int:
-    assert phase.steps is not None
-    return sum(phase.draw(number).call() for number in range(phase.steps))
+def run_phase(phase: Phase, steps: int = 40) -> int:
+    """All steps of a phase; so many of one that runs for a time."""
+    count = steps if phase.steps is None else phase.steps
+    return sum(phase.draw(number).call() for number in range(count))
 
 
 SMALL: dict[str, dict[str, Any]] = {
     "smallfiles": {"files": 60, "data": "files", "distinct": 20, "batch": 7},
     "mdtest": {"depth": 2, "branch": 2, "items": 3},
+    "scale": {"points": [20, 70], "operations": ["stat", "list"]},
     "stream": {"size_bytes": 2 << 20},
     "stream-write": {"size_bytes": 1 << 20},
     "stream-read": {"size_bytes": 1 << 20},
@@ -129,7 +131,7 @@ def test_every_workload_runs_with_several_callers(name: str) -> None:
     target, workload = MemoryTarget(), WORKLOADS[name]
     settings = SMALL.get(name, {"count": 30})
     callers = [workload.prepare(part_of(name, target, number, 3, **settings)) for number in range(3)]
-    for number, kind in enumerate(workload.phases):
+    for number, kind in enumerate(workload.phases_of(workload.check(settings))):
         # All callers do a phase before any does the next, as it is with a real run.
         amounts = [run_phase(phases[number]) for phases in callers]
         assert all(amounts), f"{kind.name}: a caller did nothing"
@@ -277,3 +279,31 @@ def test_trees_are_full() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="no setting colour"):
         WORKLOADS["stat"].check({"colour": 1})
+
+
+@pytest.mark.parametrize("axis", ["files", "directory", "depth"])
+def test_a_namespace_grows_along_its_axis(axis: str) -> None:
+    target, workload, callers = MemoryTarget(), WORKLOADS["scale"], 2
+    points = [2, 5] if axis == "depth" else [2000, 5002]
+    settings = workload.check({"axis": axis, "points": points})
+    phases = [workload.prepare(Part(target, number, callers, 7, settings)) for number in range(callers)]
+    kinds = workload.phases_of(settings)
+    for number, kind in enumerate(kinds):
+        point = int(dict(kind.axes)[axis])
+        for caller in phases:
+            run_phase(caller[number], steps=50)
+        old = [path for path in target.files if "new" not in path]
+        if axis == "depth":
+            deep = [path for path in old if path.count("/") == point]
+            assert len(deep) == callers * 1000, kind
+        else:
+            assert len(old) == point, kind
+        if axis == "directory":
+            assert {path.rpartition("/")[0] for path in target.files} == {"all"}
+    assert len([path for path in target.files if "new" in path]) == 2 * callers * 50
+
+
+def test_points_of_a_scale() -> None:
+    for wrong in ({"axis": "colour"}, {"points": [5, 3]}, {"points": []}, {"operations": ["fly"]}):
+        with pytest.raises(InvalidArgument):
+            WORKLOADS["scale"].check(wrong)
