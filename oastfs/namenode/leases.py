@@ -53,8 +53,9 @@ def acquire(
 
 def release(tx: Transaction, inode: Inode, holder: str) -> Inode:
     """End the holder's claim on the file; the inode as it is then, for the caller to save."""
+    others = any(key[1] != holder for key, _ in tx.scan(OPEN_FILE, (inode.id,), limit=2))
     tx.delete(OPEN_FILE, (inode.id, holder))
-    if any(True for _ in tx.scan(OPEN_FILE, (inode.id,), limit=1)):
+    if others:
         return inode
     return tree.with_attributes(inode, flags=inode.flags & ~_OPEN)
 

@@ -50,6 +50,10 @@ def _check_whole(table: Table[Any], key: Key) -> None:
 
 def check_prefix(table: Table[Any], columns: Columns, prefix: Key, after: Key | None) -> None:
     """Raise TransactionMisuse unless ``prefix`` and ``after`` hold values of the first of ``columns``."""
+    if after is None and type(prefix) is tuple and len(prefix) == 1 and columns[0][1] is Column.ID:
+        first = prefix[0]
+        if type(first) is int and 0 <= first <= ID_MAX:
+            return  # as most scans: of one inode
     together = prefix if after is None else prefix + after
     if type(together) is not tuple or len(together) > len(columns):
         names = ", ".join(name for name, _ in columns)

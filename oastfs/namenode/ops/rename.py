@@ -34,7 +34,8 @@ def rename_entry(
     tx: Transaction, context: Context, source: str, target: str, mode: RenameMode, keep_for: str
 ) -> Node:
     """As ``rename``, without the status."""
-    mode = RenameMode(mode)
+    if type(mode) is not RenameMode:
+        mode = RenameMode(mode)
     from_slot, to_slot = _slots(tx, context, source, target, mode)
     node = from_slot.node
     if node is None:
@@ -73,11 +74,13 @@ def _slots(
     if across and any(node is not None and node.is_directory for node in moving):
         # Directories that change parents go one at a time: two of them could make a cycle.
         tx.get(COUNTER, RENAME_MUTEX, Lock.EXCLUSIVE)
-    slots = {}
-    for which in sorted((0, 1), key=lambda which: (from_slot, to_slot)[which].parent.id):
-        slot, path = ((from_slot, source), (to_slot, target))[which]
-        slots[which] = tree.slot_in(tx, context, slot.parent, slot.name, path)
-    return slots[0], slots[1]
+    if from_slot.parent.id <= to_slot.parent.id:
+        from_slot = tree.slot_in(tx, context, from_slot.parent, from_slot.name, source)
+        to_slot = tree.slot_in(tx, context, to_slot.parent, to_slot.name, target)
+    else:
+        to_slot = tree.slot_in(tx, context, to_slot.parent, to_slot.name, target)
+        from_slot = tree.slot_in(tx, context, from_slot.parent, from_slot.name, source)
+    return from_slot, to_slot
 
 
 def _inside(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -111,6 +112,8 @@ async def _serve_until_signalled(config: NamenodeConfig) -> None:
         endpoints = await namenode.start()
         log.info("namenode is ready", address=str(endpoints), version=VERSION, **namenode.identity())
         print(f"ready {endpoints}", flush=True)
+        # What there is by now stays: collections need not look through it again, holding calls up meanwhile.
+        gc.freeze()
         await stop.wait()
         log.info("namenode is stopping")
     finally:

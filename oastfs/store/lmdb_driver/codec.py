@@ -86,6 +86,8 @@ def key_decoder(columns: Columns) -> Callable[[bytes], Any]:
 
 def encode_prefix(columns: Columns, values: Key) -> bytes:
     """The bytes with which the keys of these first column values begin (a whole key: its bytes)."""
+    if len(values) == 1 and columns[0][1] is Column.ID:
+        return _ID.pack(values[0])
     raw_at = len(columns) - 1 or -1
     parts: list[bytes] = []
     for position, value in enumerate(values):
