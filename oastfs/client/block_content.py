@@ -169,6 +169,10 @@ class BlockContent:
             oldest = min(is_open, key=lambda writer: writer.last_used)
             self._guarded(oldest.finish)
         place = self._layout.place(offset)
+        if place.block is None:
+            # Not over one that is being made, either: blocks need not begin at multiples of their size.
+            ends = [one.limit for one in self._writers.values() if one.limit <= offset]
+            place = place._replace(start=max([place.start, *ends]))
         writer = BlockWriter(self._context, place.start, place.limit, place.block)
         for other in self._writers.values():
             if place.start < other.start:

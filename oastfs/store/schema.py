@@ -105,7 +105,8 @@ class Block(Row, frozen=True):
     ``targets`` are the storage ids it was given.
 
     ``staged`` is not None while a writer is at it that knows only blocks: what it writes may end inline
-    (``namenode/blocks/inline.py``). Not empty, it is all of the block's content under the pending stamp.
+    (``namenode/blocks/inline.py``). Not empty, it is all of the block's content under the pending stamp;
+    or of a committed block, what datanodes may still have to fetch (``namenode/blocks/spill.py``).
 
     ``shortened``: replicas may hold more than ``length`` bytes, which were cut off or never committed. What
     they say of their length is then not to be believed, until a pipeline has been set up on them.

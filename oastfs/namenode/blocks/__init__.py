@@ -22,9 +22,12 @@ from oastfs.namenode.blocks.locate import locate, locate_block
 from oastfs.namenode.blocks.move import move_all
 from oastfs.namenode.blocks.recover import begin_file as recover_file
 from oastfs.namenode.blocks.recover import give_up
+from oastfs.namenode.blocks.spill import add as add_spilled
+from oastfs.namenode.blocks.spill import is_only_here, spill
 
 __all__ = [
     "abandon",
+    "add_spilled",
     "allocate",
     "apply_commits",
     "begin_append",
@@ -35,12 +38,14 @@ __all__ = [
     "give_up",
     "has_committed",
     "is_applied",
+    "is_only_here",
     "keep_open",
     "locate",
     "locate_block",
     "move_all",
     "recover_file",
     "retarget",
+    "spill",
     "stands_for_content",
     "take_back_stamps",
     "take_over",

@@ -10,13 +10,15 @@ from typing import Final
 
 import msgspec
 
-from oastfs.core.errors import BlockNotFound, InvalidArgument, LeaseConflict, NoDatanodes, StaleBlock
+from oastfs.core.errors import BlockNotFound, InvalidArgument, LeaseConflict, StaleBlock
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import LocatedBlock
-from oastfs.namenode import leases, placement, quotas, storage_policies
+from oastfs.namenode import leases, quotas
 from oastfs.namenode.blocks import commands, recover
 from oastfs.namenode.blocks.drop import drop_block
 from oastfs.namenode.blocks.locate import last_before, live_replicas, live_targets, locations
+from oastfs.namenode.blocks.place import place
+from oastfs.namenode.blocks.spill import is_only_here
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, Block, BlockOwner, Inode
@@ -45,7 +47,7 @@ def allocate(
     """
     _check_free(tx, context, inode, holder, offset, path)
     quotas.require_room(tx, inode, inode.block_size or context.info.block_size)
-    targets = _place(tx, context, inode, exclude, local_host)
+    targets = place(tx, context, inode, exclude, local_host)
     block_id = context.take_block_id(tx, inode.id & PARTITION_MASK)
     staged = b"" if knows_only_blocks else None
     block = Block(block_id, 0, 0, FIRST_STAMP, holder, tuple(view.storage_id for view in targets), staged)
@@ -77,6 +79,8 @@ def begin_update(
         raise LeaseConflict(f"block {block_id} is being recovered: try again", path=path)
     if not block.generation_stamp and block.holder != holder:
         raise LeaseConflict(f"block {block_id} is being written by {block.holder!r}", path=path)
+    if is_only_here(tx, context, block):
+        raise LeaseConflict(f"block {block_id} is on its way to datanodes: try again", path=path)
     targets = _update_targets(tx, context, block, holder)
     if not targets:
         raise BlockNotFound(f"no live datanode has block {block_id}: it cannot be changed now", path=path)
@@ -127,37 +131,6 @@ def _check_free(tx: Transaction, context: Context, inode: Inode, holder: str, of
     before = last_before(tx, inode.id, offset)
     if before is not None and before[0] + before[1].length > offset:
         raise InvalidArgument(f"the block at {before[0]} covers {offset} already: update it", path=path)
-
-
-def _place(
-    tx: Transaction, context: Context, inode: Inode, exclude: list[int], local_host: str
-) -> list[StorageView]:
-    cluster, now_ns = context.cluster, context.now_ns
-    live = [view for view in cluster.storages(tx, now_ns).values() if cluster.is_live(view, now_ns)]
-    policy = storage_policies.of_file(tx, inode)
-    replication = inode.replication or context.info.replication
-    targets = placement.choose(
-        live,
-        replication,
-        inode.block_size or context.info.block_size,
-        context.environment.random_below,
-        exclude,
-        local_host,
-        wanted_types=policy.types_of(replication),
-        fallback_types=policy.creation_fallbacks,
-    )
-    if not targets:
-        raise NoDatanodes(_why_none(live, exclude))
-    return targets
-
-
-def _why_none(live: list[StorageView], exclude: list[int]) -> str:
-    datanodes = {view.datanode_id for view in live}
-    if not datanodes:
-        return "no datanode is live: start one with `oastfs datanode`"
-    if datanodes <= set(exclude):
-        return f"all {len(datanodes)} live datanodes have failed this writer"
-    return f"none of {len(datanodes)} live datanodes has room for a block: add space or remove files"
 
 
 def _update_targets(tx: Transaction, context: Context, block: Block, holder: str) -> list[StorageView]:

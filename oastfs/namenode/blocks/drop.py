@@ -120,11 +120,13 @@ def _shortened(block: Block, length: int) -> Block:
     """The row of a block that ends earlier.
 
     Whoever is updating it is fenced: replicas that were prepared for more bytes would bring back what was cut
-    off. That writer begins the update again, and then writes past the new end.
+    off. That writer begins the update again, and then writes past the new end. Bytes that datanodes may still
+    have to fetch stay.
     """
     pending_stamp = block.pending_stamp
+    staged = block.staged if block.staged and not pending_stamp else None
     if pending_stamp and block.holder != RECOVERY:
         pending_stamp += 1
     return msgspec.structs.replace(
-        block, length=length, pending_stamp=pending_stamp, staged=None, shortened=True
+        block, length=length, pending_stamp=pending_stamp, staged=staged, shortened=True
     )

@@ -27,6 +27,7 @@ from oastfs.core.types import Flag
 from oastfs.namenode import leases, tree
 from oastfs.namenode.blocks import commands
 from oastfs.namenode.blocks.drop import drop_block
+from oastfs.namenode.blocks.spill import hand_out
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
 from oastfs.store.schema import (
@@ -41,7 +42,6 @@ from oastfs.store.schema import (
     BlockOwner,
     Content,
     Inode,
-    Replica,
 )
 from oastfs.store.table import PARTITION_BITS, Lock
 from oastfs.store.transaction import Transaction
@@ -82,12 +82,17 @@ def stage(tx: Transaction, context: Context, block_id: int, stamp: int, data: by
 
 def read(tx: Transaction, context: Context, datanode_id: int, block_id: int) -> tuple[bytes, int] | None:
     """Content that a block stands for, and which of the datanode's storages it belongs to; else None."""
-    found = _find(tx, block_id)
-    if found is None:
+    owner = tx.get(BLOCK_OWNER, (block_id,))
+    block = None if owner is None else tx.get(BLOCK, (owner.inode_id, owner.offset))
+    if block is None or block.block_id != block_id:
         return None
-    inode, block = found
+    data = block.staged if block.generation_stamp else b""
+    if not data:
+        found = _find(tx, block_id)
+        if found is None:
+            return None
+        data = found[1].staged or _content(tx, context, found[0])
     storage_id = _storage_on(tx, context, block, datanode_id)
-    data = block.staged or _content(tx, context, inode)
     return (data, storage_id) if storage_id and data else None
 
 
@@ -154,7 +159,7 @@ def take_over(
 
 def adopt(tx: Transaction, context: Context, inode: Inode, block: Block, length: int) -> Inode | None:
     """Make what a block holds the inline content, if those ``length`` bytes are known here."""
-    if block.staged is None or not length or not _is_only_block(tx, inode):
+    if block.staged is None or not length or block.shortened or not _is_only_block(tx, inode):
         return None
     if len(block.staged) == length:
         tx.put(CONTENT, (inode.id,), Content(block.staged))
@@ -190,15 +195,8 @@ def expel(
     block, data = found[1], _content(tx, context, inode)
     if not stands_for_content(inode, 0, block) or block.staged or block.holder != holder or not data:
         return None
-    stamp = block.pending_stamp
     tx.delete(CONTENT, (inode.id,))
-    tx.put(BLOCK, (inode.id, 0), Block(block_id, length, stamp, staged=data))
-    for storage_id in block.targets:
-        view = context.cluster.find(tx, context.now_ns, storage_id)
-        if view is not None:
-            tx.put(REPLICA, (block_id, storage_id), Replica(stamp))
-            commands.order_recover(tx, view, block_id, stamp, length, stamp)
-    commands.need_check(tx, block_id, inode.id, 0, context.now_ns)
+    hand_out(tx, context, inode.id, 0, block_id, block.pending_stamp, data, block.targets)
     return tree.with_attributes(inode, flags=inode.flags | int(Flag.BLOCKS), ctime_ns=context.now_ns)
 
 

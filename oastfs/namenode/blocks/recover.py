@@ -127,7 +127,8 @@ def begin_block(
         pending_stamp=stamp,
         holder=leases.RECOVERY,
         targets=order + others,
-        staged=None if block.staged is None else b"",
+        # What datanodes may still have to fetch stays.
+        staged=block.staged if block.staged is None or block.generation_stamp else b"",
     )
     tx.put(BLOCK, (inode.id, offset), changed)
     return tree.with_attributes(inode, flags=inode.flags | int(Flag.OPEN))

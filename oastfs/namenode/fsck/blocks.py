@@ -126,11 +126,11 @@ class _Files:
             check.problem("block-without-writer", check.where(self.inode_id), text, repair)
 
     def _check_staged(self, offset: int, block: Block) -> None:
-        """Only a first block holds bytes that may become inline content, as many as may be inline."""
+        """Before it is committed only a first block holds bytes, and as many as may be inline."""
         check = self.check
         if not block.staged:
             return
-        if offset or len(block.staged) > check.info.inline_limit:
+        if (offset and not block.generation_stamp) or len(block.staged) > check.info.inline_limit:
             text = (
                 f"block {block.block_id} at {offset} holds {len(block.staged)} staged bytes it may not hold"
             )

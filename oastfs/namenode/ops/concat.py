@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oastfs.core.errors import AlreadyExists, FileTooLarge, InvalidArgument, LeaseConflict, Unsupported
+from oastfs.core.errors import AlreadyExists, FileTooLarge, InvalidArgument, LeaseConflict
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import FileStatus, Flag
 from oastfs.namenode import blocks, content, leases, quotas, removal, tree
@@ -18,9 +18,10 @@ _BLOCKS = int(Flag.BLOCKS)
 
 
 def concat(tx: Transaction, context: Context, path: str, sources: list[str]) -> FileStatus:
-    """HDFS concat: no byte is copied, blocks change their file. The sources are removed.
+    """HDFS concat: blocks change their file. The sources are removed. None may be written.
 
-    All files must be in blocks, or all inline and together within the inline limit. None may be written.
+    Files that are inline, and together within the inline limit, become one piece of content; else what is
+    inline becomes blocks, too.
     """
     if not sources:
         raise InvalidArgument("concat needs at least one source file", path=path)
@@ -64,16 +65,14 @@ def _take_over(tx: Transaction, context: Context, inode: Inode, source: Inode, p
     if length > FILE_BYTES_MAX:
         raise FileTooLarge(f"a file has at most {FILE_BYTES_MAX} bytes", path=path)
     in_blocks = source.flags & _BLOCKS
-    if inode.length and bool(inode.flags & _BLOCKS) != bool(in_blocks):
-        raise Unsupported("a file kept inline and one in blocks cannot be joined: copy them", path=path)
+    if not in_blocks and not inode.flags & _BLOCKS and length <= context.info.inline_limit:
+        content.patch(tx, inode, [(inode.length, content_of(tx, source.id, source.length))], length)
+        return tree.with_attributes(inode, length=length)
+    inode = blocks.spill(tx, context, inode)
     if in_blocks:
         blocks.move_all(tx, source, inode, inode.length)
-        return tree.with_attributes(inode, length=length, flags=inode.flags | _BLOCKS)
-    if length > context.info.inline_limit:
-        raise Unsupported(
-            f"files kept inline can be joined up to {context.info.inline_limit} bytes: copy them", path=path
-        )
-    content.patch(tx, inode, [(inode.length, content_of(tx, source.id, source.length))], length)
+    else:
+        blocks.add_spilled(tx, context, inode, inode.length, content_of(tx, source.id, source.length))
     return tree.with_attributes(inode, length=length)
 
 

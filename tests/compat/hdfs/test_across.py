@@ -128,6 +128,46 @@ def test_truncated_and_extended_through_the_mount(
     check(readers, place / "file", data[: BLOCK_BYTES + 1000] + bytes(BLOCK_BYTES - 1000 + 77))
 
 
+@pytest.mark.parametrize("sizes", [(1000, 100_000, 50_000), (100_000, 1000, 2_000), (60_000, 60_000, 10)])
+def test_small_and_large_files_are_joined(
+    readers: list[Face],
+    mounted: Mounted,
+    hdfs_native: Face,
+    place: HdfsPlace,
+    hdfs_cluster: Cluster,
+    sizes: tuple[int, ...],
+) -> None:
+    """What was inline is read before a datanode has been told to fetch it, and is written to afterwards."""
+    pieces = [content(size + number)[:size] for number, size in enumerate(sizes)]
+    paths = [place / str(number) for number in range(len(pieces))]
+    for path, piece in zip(paths, pieces, strict=True):
+        hdfs_native.write(path, piece)
+    with hdfs_cluster.connect(keep=False) as fs:
+        fs.metadata.concat(fs.caller, paths[0], paths[1:])
+    joined = b"".join(pieces)
+    check(readers, paths[0], joined)
+    hdfs_native.append(paths[0], b" and more")
+    with mounted.at(paths[0]).open("r+b") as file:
+        file.seek(500)
+        file.write(b"changed")
+    check(readers, paths[0], joined[:500] + b"changed" + joined[507:] + b" and more")
+
+
+def test_a_small_file_that_was_extended_far_is_appended_to(
+    readers: list[Face], mounted: Mounted, hdfs_native: Face, place: HdfsPlace, hdfs_cluster: Cluster
+) -> None:
+    hdfs_native.write(place / "file", b"small")
+    os.truncate(mounted.at(place / "file"), BLOCK_BYTES + 1000)
+    hdfs_native.append(place / "file", b"appended")
+    expected = b"small" + bytes(BLOCK_BYTES + 995) + b"appended"
+    check(readers, place / "file", expected)
+    # Blocks that follow begin where it ends, not at multiples of their size.
+    more = content(3 * BLOCK_BYTES)
+    with hdfs_cluster.connect(keep=False) as fs, fs.open(place / "file", "ab") as file:
+        file.write(more)
+    check(readers, place / "file", expected + more)
+
+
 def test_sparse_files(readers: list[Face], mounted: Mounted, place: HdfsPlace) -> None:
     """Holes at the beginning, in the middle and at the end, over blocks and within them."""
     length, pieces = 6 * BLOCK_BYTES + 5, {BLOCK_BYTES + 17: b"first", 4 * BLOCK_BYTES - 3: b"across blocks"}
@@ -178,17 +218,6 @@ def test_append_right_after_the_mount(hdfs_native: Face, mounted: Mounted, place
             hdfs_native.append(place / "open", b"y")
     hdfs_native.append(place / "open", b"y")
     assert mounted.read(place / "open") == content(200_000) + b"y"
-
-
-def test_append_that_is_refused(hdfs_native: Face, mounted: Mounted, place: HdfsPlace) -> None:
-    """Inline content with a long hole behind it: the one thing that no block can stand for."""
-    mounted.write(place / "file", b"start")
-    os.truncate(mounted.at(place / "file"), BLOCK_BYTES)
-    with pytest.raises(RuntimeError, match="no block can stand for it"):
-        hdfs_native.append(place / "file", b"end")
-    mounted.append(place / "file", b"end")
-    hdfs_native.append(place / "file", b" and more")
-    assert mounted.read(place / "file") == b"start".ljust(BLOCK_BYTES, b"\0") + b"end and more"
 
 
 def test_hard_links(readers: list[Face], mounted: Mounted, hdfs_native: Face, place: HdfsPlace) -> None:

@@ -21,7 +21,6 @@ FACES = ["hdfs-native", "hdfs-fsspec", "pyarrow", "mount", "oastfs-fsspec"]
 LENGTHS = [0, 1, 511, 512, 5_000, 64 << 10, (64 << 10) + 1, 300_000, BLOCK_BYTES, BLOCK_BYTES + 1, 2_500_000]
 FILES = 4
 LENGTH_MAX = 6 * BLOCK_BYTES
-INLINE_LIMIT = 64 << 10
 
 
 class Walk:
@@ -66,16 +65,11 @@ class Walk:
     def append(self, path: str, face: Face) -> None:
         data = self.data()
         before = self.contents[path]
-        if len(before) + len(data) > LENGTH_MAX or self.is_extended(path):
+        if len(before) + len(data) > LENGTH_MAX:
             return
         self.tell("append", path, face, len(data))
         face.append(path, data)
         self.contents[path] = before + data
-
-    def is_extended(self, path: str) -> bool:
-        """Whether HDFS clients cannot append: inline, but extended beyond what is inline."""
-        found = self.fs.stat(path)
-        return found.is_inline and found.length > INLINE_LIMIT
 
     def overwrite(self, path: str, face: Face) -> None:
         content = bytearray(self.contents[path])

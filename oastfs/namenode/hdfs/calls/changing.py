@@ -17,7 +17,7 @@ from oastfs.namenode.hdfs.methods import write
 from oastfs.namenode.ops.truncate import truncate
 from oastfs.namenode.permissions import WRITE, require
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import BLOCK, CONTENT, Inode
+from oastfs.store.schema import BLOCK, Inode
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 
@@ -32,35 +32,24 @@ def append(tx: Transaction, call: Call, request: pb.AppendRequest) -> pb.AppendR
     require(context, node.inode, WRITE, path)
     refuse_second_writer(tx, call, node.inode, request.clientName, path, "APPEND_FILE")
     inode = leases.acquire(tx, context, node.inode, request.clientName, exclusive=True, path=path)
+    try:
+        if inode.length > min(context.info.inline_limit, inode.block_size or context.info.block_size):
+            # No one block can stand for what is inline: ``truncate`` has extended it.
+            inode = blocks.spill(tx, context, inode)
+        last: LocatedBlock | None = None
+        if inode.length and not inode.flags & Flag.BLOCKS:
+            last = blocks.begin_append(tx, context, inode, request.clientName, call.client_host, path)
+        elif not request.flag & _NEW_BLOCK:
+            last = _last_with_room(tx, call, inode)
+    except NoDatanodes as error:
+        raise HdfsError(IO, too_few(call, path, [], error)) from None
     node = tree.save(tx, node, inode)
     answer = pb.AppendResponse(stat=status.of_node(tx, call, node))
-    if inode.length and not inode.flags & Flag.BLOCKS:
-        last: LocatedBlock | None = _stand_in(tx, call, inode, request)
-    else:
-        last = None if request.flag & _NEW_BLOCK else _last_with_room(tx, call, inode)
     if last is not None:
         answer.block.CopyFrom(located.encode_block(call, last))
         # A pipeline of fewer datanodes than the file wants would make Java ask for more of them.
         answer.stat.block_replication = len(last.locations)
     return answer
-
-
-def _stand_in(tx: Transaction, call: Call, inode: Inode, request: pb.AppendRequest) -> LocatedBlock | None:
-    """A block that stands for the content of an inline file, to be appended to; None after a mere hole."""
-    path, info = request.src, call.context.info
-    if inode.length > min(info.inline_limit, inode.block_size or info.block_size):
-        content = tx.get(CONTENT, (inode.id,))
-        if content is None or not content.data.strip(b"\0"):
-            return None
-        raise HdfsError(
-            "java.lang.UnsupportedOperationException",
-            f"{path} is inline and was extended far beyond what is: no block can stand for it. "
-            "Append to it through OastFS",
-        )
-    try:
-        return blocks.begin_append(tx, call.context, inode, request.clientName, call.client_host, path)
-    except NoDatanodes as error:
-        raise HdfsError(IO, too_few(call, path, [], error)) from None
 
 
 def _last_with_room(tx: Transaction, call: Call, inode: Inode) -> LocatedBlock | None:
@@ -73,7 +62,8 @@ def _last_with_room(tx: Transaction, call: Call, inode: Inode) -> LocatedBlock |
         return None
     quotas.require_room(tx, inode, limit - last.length)
     row = tx.get(BLOCK, (inode.id, last.offset))
-    assert row is not None
+    if row is None or blocks.is_only_here(tx, call.context, row):
+        return None
     live = locations(live_replicas(tx, call.context, row))
     return LocatedBlock(last.block_id, last.generation_stamp, last.offset, last.length, live)
 
