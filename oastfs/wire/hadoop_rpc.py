@@ -25,6 +25,11 @@ from oastfs.wire.proto.rpc_pb2 import (
 )
 from oastfs.wire.varint import decode_delimited, decode_varint, encode_delimited, encode_varint
 
+try:
+    from oastfs.wire import _calls
+except ImportError:  # there was no C compiler
+    _calls = None  # type: ignore[assignment]
+
 MAGIC: Final = b"hrpc"
 VERSION: Final = 9
 PREAMBLE_BYTES: Final = 7
@@ -152,6 +157,16 @@ class ServerSession:
 
     def _decode(self, frame: bytes) -> Request | None:
         """A call, or None for what the session answers itself."""
+        parts = _calls.decode_call(frame) if _calls is not None and self._context_seen else None
+        if parts is None:
+            return self._decode_slowly(frame)
+        call_id, client_id, retry_count, names, at = parts
+        protocol, method = _names.get(names) or _decode_names(names)
+        body = frame[at:] if len(frame) - at < _COPY_BYTES_MAX else memoryview(frame)[at:]
+        return Request(call_id, client_id, retry_count, protocol, method, body)
+
+    def _decode_slowly(self, frame: bytes) -> Request | None:
+        """As ``_decode``, of any frame."""
         length, begin = decode_varint(frame, 0)
         end = begin + length
         if end > len(frame):
@@ -249,6 +264,13 @@ def _success_tail(client_id: bytes, retry_count: int) -> bytes:
     return b"".join((b"\x10\x00\x18", bytes((VERSION,)), b"\x3a", identity, b"\x40", retry))
 
 
+def encode_response(request: Request, body: bytes) -> bytes:
+    """A successful answer, whole."""
+    if _calls is not None:
+        return _calls.encode_answer(request.call_id, request.client_id, request.retry_count, body)
+    return encode_head(request, len(body)) + body
+
+
 def encode_head(request: Request, body_bytes: int) -> bytes:
     """What goes before a successful answer's body of ``body_bytes`` bytes."""
     return _head(request.call_id, request.client_id, request.retry_count, body_bytes)
@@ -265,11 +287,6 @@ def _head(call_id: int, client_id: bytes, retry_count: int, body_bytes: int) -> 
 
 def _encode(call_id: int, client_id: bytes, retry_count: int, body: bytes) -> bytes:
     return _head(call_id, client_id, retry_count, len(body)) + body
-
-
-def encode_response(request: Request, body: bytes) -> bytes:
-    """A successful answer, whole."""
-    return encode_head(request, len(body)) + body
 
 
 def encode_error(

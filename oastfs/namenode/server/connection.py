@@ -15,7 +15,7 @@ import structlog
 from oastfs.core.errors import NoSuchVerb, OastError, ProtocolError, ServerStopping
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.peer import Peer, address_of
-from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_head
+from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_head, encode_response
 from oastfs.wire.proto.rpc_pb2 import RpcResponseHeader
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ class RpcConnection(Peer):
 
     def answer(self, request: Request, body: bytes) -> None:
         """Put an answer in line for ``flush``."""
-        self._out.append(encode_head(request, len(body)))
         if len(body) <= _JOIN_BYTES_MAX:
-            self._out.append(body)
+            self._out.append(encode_response(request, body))
         else:
+            self._out.append(encode_head(request, len(body)))
             self.flush()
             if not self.lost:
                 self._transport.write(body)
