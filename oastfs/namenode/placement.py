@@ -25,13 +25,15 @@ def choose(
     beside: Sequence[StorageView] = (),
     wanted_types: Sequence[str] = (),
     fallback_types: Sequence[str] = (),
+    favored: Collection[int] = (),
 ) -> list[StorageView]:
     """At most ``count`` storages on different datanodes, the first one nearest to the writer.
 
     ``storages`` are live ones. ``exclude`` holds datanode ids; ``beside`` has those with a replica
     already. Fewer than ``count`` are given when there are not enough with ``size_bytes`` of room.
     ``wanted_types`` are the storage types of the replicas in order; where there is none left of a type, it is
-    one of ``fallback_types``, and any other after that.
+    one of ``fallback_types``, and any other after that. Datanodes whose ids are ``favored`` come before all
+    others, wherever they are.
     """
     pool = _roomiest(storages, size_bytes, exclude)
     hosts = {one.datanode.host for one in beside}
@@ -40,11 +42,11 @@ def choose(
     while pool and len(chosen) < count:
         number = len(chosen)
         fitting = _of_types(pool, [*wanted_types[number : number + 1], *fallback_types])
-        nearest = (
-            [one for one in fitting if one.datanode.host == local_host] if not chosen and local_host else []
-        )
-        fresh = nearest or [one for one in fitting if one.datanode.host not in hosts] or fitting
-        fresh = _on_racks(fresh, racks)
+        preferred = [one for one in fitting if one.datanode_id in favored]
+        if not preferred and not chosen and local_host:
+            preferred = [one for one in fitting if one.datanode.host == local_host]
+        fresh = preferred or [one for one in fitting if one.datanode.host not in hosts] or fitting
+        fresh = preferred or _on_racks(fresh, racks)
         best = _better_of_two(fresh, random_below)
         pool = [one for one in pool if one.datanode_id != best.datanode_id]
         hosts.add(best.datanode.host)

@@ -6,6 +6,7 @@ a datanode refuses the writers of before, and only the writer with the last stam
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -40,14 +41,15 @@ def allocate(
     path: str,
     *,
     knows_only_blocks: bool = False,
+    favored: Collection[int] = (),
 ) -> LocatedBlock:
     """A new block at ``offset`` with storages to write it to. Raises NoDatanodes, LeaseConflict and others.
 
-    What a writer that ``knows_only_blocks`` puts into it may end inline.
+    What a writer that ``knows_only_blocks`` puts into it may end inline. ``favored`` datanodes come first.
     """
     _check_free(tx, context, inode, holder, offset, path)
     quotas.require_room(tx, inode, inode.block_size or context.info.block_size)
-    targets = place(tx, context, inode, exclude, local_host)
+    targets = place(tx, context, inode, exclude, local_host, favored)
     block_id = context.take_block_id(tx, inode.id & PARTITION_MASK)
     staged = b"" if knows_only_blocks else None
     block = Block(block_id, 0, 0, FIRST_STAMP, holder, tuple(view.storage_id for view in targets), staged)

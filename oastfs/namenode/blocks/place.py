@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from oastfs.core.errors import NoDatanodes
 from oastfs.namenode import placement, storage_policies
 from oastfs.namenode.cluster import StorageView
@@ -11,7 +13,12 @@ from oastfs.store.transaction import Transaction
 
 
 def place(
-    tx: Transaction, context: Context, inode: Inode, exclude: list[int], local_host: str
+    tx: Transaction,
+    context: Context,
+    inode: Inode,
+    exclude: list[int],
+    local_host: str,
+    favored: Collection[int] = (),
 ) -> list[StorageView]:
     """Live storages by the file's replication and policy, at least one. Raises NoDatanodes."""
     cluster, now_ns = context.cluster, context.now_ns
@@ -27,6 +34,7 @@ def place(
         local_host,
         wanted_types=policy.types_of(replication),
         fallback_types=policy.creation_fallbacks,
+        favored=favored,
     )
     if not targets:
         raise NoDatanodes(_why_none(live, exclude))

@@ -53,6 +53,14 @@ def test_the_writers_own_machine_comes_first() -> None:
         assert first.storage_id == 3 and second.datanode.rack == "/rack0"
 
 
+def test_favoured_datanodes_come_before_all_others() -> None:
+    views = [storage(number, f"/rack{number % 2}") for number in range(6)]
+    for seed in range(10):
+        chosen = choose(views, 3, seed, local_host="h3", favored=[2, 4])
+        assert {one.storage_id for one in chosen[:2]} == {2, 4} and len(chosen) == 3
+        assert choose(views, 1, seed, local_host="h3", favored=[5], exclude=[5])[0].storage_id == 3
+
+
 def test_machines_are_repeated_only_when_there_is_no_other() -> None:
     views = [storage(0, host="a"), storage(1, host="a"), storage(2, host="b")]
     for seed in range(10):

@@ -41,6 +41,7 @@ from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
 from oastfs.wire.proto import hdfs_pb2 as types
 
+_LOOPBACK: Final = "127.0.0.1"
 _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
 
 
@@ -72,10 +73,20 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
             call.client_host,
             path,
             knows_only_blocks=not inode.length,
+            favored=_favored(tx, call, request.favoredNodes),
         )
     except NoDatanodes as error:
         raise HdfsError(IO, too_few(call, path, exclude, error)) from None
     return pb.AddBlockResponse(block=located.encode_block(call, block))
+
+
+def _favored(tx: Transaction, call: Call, addresses: Iterable[str]) -> list[int]:
+    """Ids of the datanodes at "host:port", as a program named them; it may know this machine by its name."""
+    wanted = {address.replace("localhost:", f"{_LOOPBACK}:") for address in addresses}
+    if not wanted:
+        return []
+    views = call.context.cluster.storages(tx, call.context.now_ns).values()
+    return [view.datanode_id for view in views if f"{view.datanode.host}:{view.datanode.data_port}" in wanted]
 
 
 def too_few(call: Call, path: str, exclude: list[int], error: NoDatanodes) -> str:

@@ -271,6 +271,14 @@ def test_parents(hdfs: Hdfs) -> None:
     assert java_class(error) == "FileAlreadyExistsException"
 
 
+def test_favoured_datanodes(hdfs: Hdfs, fleet: Fleet) -> None:
+    hdfs.create("/f")
+    favored = fleet.nodes[-1]
+    block = add_block(hdfs, "/f", favoredNodes=[f"{favored.host}:{favored.data_port}", "nowhere:1"])
+    assert block.storageIDs[0] == favored.report.uuid and len(block.storageIDs) == 2
+    hdfs.call("abandonBlock", b=block.b, src="/f", holder="writer")
+
+
 def test_fsync_notes_the_length(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
     file_id = hdfs.create("/f")
     block = add_block(hdfs, "/f")
