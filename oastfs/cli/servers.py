@@ -36,6 +36,9 @@ def trash_options(command: F) -> F:
 def _begin(process: str, log_level: str, warning: str | None) -> None:
     """Log from the start on, the warning of an open address first: it is where an operator looks."""
     die_with_supervisor()
+    from oastfs.diagnostics.door import Door
+
+    Door(process)
     if warning:
         import structlog
 

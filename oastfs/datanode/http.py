@@ -16,6 +16,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from oastfs.core.errors import InvalidArgument
+from oastfs.diagnostics.page import profile
 from oastfs.wire.http import HttpServer
 
 FindNamenode = Callable[[str], str | None]
@@ -47,6 +48,7 @@ class HttpPort:
         self._part = part
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/profile", profile)
         if part is not None:
             part.add_routes(app.router, find_namenode)
         self._server = HttpServer(app)

@@ -14,12 +14,16 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from oastfs.client.filesystem import Filesystem, connect
 from oastfs.core.errors import AlreadyExists, InvalidArgument, NotADirectory, OastError, Unsupported
+from oastfs.core.secrets import without_password
 from oastfs.core.types import SUPERUSER
+from oastfs.diagnostics.door import Door
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import device
 from oastfs.fuse.kernel.session import MAX_TRANSFER_BYTES, Session
@@ -57,17 +61,33 @@ def run_mount(config: MountConfig) -> int:
 def _serve_by_library(filesystem: Filesystem, config: MountConfig) -> int:
     from oastfs.fuse.mfusepy_binding import serve
 
-    return serve(InodeFilesystem(filesystem, config), config)
+    door = _open_door(filesystem, config, dict)
+    try:
+        return serve(InodeFilesystem(filesystem, config), config)
+    finally:
+        door.close()
+
+
+def _open_door(filesystem: Filesystem, config: MountConfig, operations: Callable[[], dict[str, Any]]) -> Door:
+    """For `oastfs stats` and `oastfs profile`."""
+    about = {
+        "mountpoint": config.mountpoint,
+        "url": without_password(config.url),
+        "filesystem": filesystem.info.filesystem_id,
+    }
+    return Door("mount", lambda: {**about, "operations": operations()})
 
 
 def _serve_by_kernel(filesystem: Filesystem, config: MountConfig, descriptor: int) -> int:
     mounted = InodeFilesystem(filesystem, config)
     session = Session(mounted, descriptor, on_ready=lambda: _announce(config))
+    door = _open_door(filesystem, config, session.timing.figures)
     ending = _Ending(mounted, config.mountpoint)
     ending.install()
     try:
         session.serve()
     finally:
+        door.close()
         ending.restore()
         os.close(descriptor)
     errors = mounted.files.flush_all()

@@ -43,6 +43,10 @@ class Hints:
     """Names and ids as they were seen last. Threads may share it: a lost update is a wrong guess."""
 
     def __init__(self) -> None:
+        self.paths = 0
+        """Walked so far; an addition may be lost between threads, here and below."""
+        self.known = 0
+        """Of these, how many lead over names that were all remembered."""
         self._ids: dict[Key, int] = {}
         self._places: dict[int, Key] = {}
 
@@ -96,6 +100,7 @@ class Hints:
         else:
             wanted[INODE].append((NO_INODE, ""))
         ids = [inode_id]
+        self.paths += 1
         for name in parts:
             key = (inode_id, name)
             wanted[INODE].append(key)
@@ -104,6 +109,8 @@ class Hints:
                 break
             inode_id = found
             ids.append(found)
+        else:
+            self.known += 1
         wanted[DIRECTORY] += [(one,) for one in ids[-2:]]
         return ids
 

@@ -82,6 +82,11 @@ class Namespace(Metadata):
         if self._owns_store:
             self.store.close()
 
+    @property
+    def hints(self) -> Hints | None:
+        """What is remembered of paths, if reads cost trips."""
+        return self._environment.hints
+
     @staticmethod
     def is_read(verb: str) -> bool:
         """Whether the verb changes nothing."""

@@ -23,6 +23,7 @@ from oastfs.fuse.kernel import protocol as p
 from oastfs.fuse.kernel.changes import Changes
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
 from oastfs.fuse.kernel.requests import Answer, Body, Handler, Requests, Who
+from oastfs.fuse.kernel.timing import KINDS, Timing
 from oastfs.namenode.namespace import Namespace
 
 MAX_PAGES: Final = 256
@@ -82,6 +83,7 @@ class Session:
             assert isinstance(self._metadata, Namespace)
             self._changes = Changes(self._metadata, descriptor)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.timing = Timing()
         self._workers = [
             threading.Thread(target=self._work, name=f"oastfs-mount-{number}", daemon=True)
             for number in range(filesystem.shared.config.workers)
@@ -109,6 +111,7 @@ class Session:
         targets = [buffer]
         descriptor, readv, unpack, header_bytes = self._descriptor, os.readv, p.IN_HEADER.unpack_from, 40
         table, write, direct = self._table, int(Opcode.WRITE), self._direct
+        timing, counts = self.timing, self.timing.counts
         carry_out, later = self._carry_out, self._carry_out_later
         changes = self._changes
         if changes is not None:
@@ -132,6 +135,10 @@ class Session:
                 if pid not in changes.recent:
                     changes.somebody_else()
             handler = table.get(opcode)
+            if opcode < KINDS:
+                counts[opcode] += 1
+                if timing.watching:
+                    timing.begin(unique, opcode)
             body: Body = view[header_bytes:size]
             if handler is None:
                 self._begin_or_refuse(unique, opcode, bytes(body))
@@ -234,6 +241,8 @@ class Session:
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 
     def _reply(self, unique: int, body: bytes) -> None:
+        if self.timing.watching:
+            self.timing.end(unique)
         size = p.OUT_HEADER_BYTES + len(body)
         try:
             if size <= COPY_BYTES_MAX:
@@ -244,6 +253,8 @@ class Session:
             self._lost(error)
 
     def _fail(self, unique: int, code: int) -> None:
+        if self.timing.watching:
+            self.timing.end(unique)
         try:
             os.write(self._descriptor, _OK_HEADER.pack(p.OUT_HEADER_BYTES, -code, unique))
         except OSError as error:

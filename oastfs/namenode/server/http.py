@@ -1,6 +1,7 @@
 """The namenode's HTTP port: figures for Prometheus, answers for health checks, and what is added to it.
 
-``/metrics``, ``/healthz`` (the process answers), ``/readyz`` (calls succeed), ``/status`` (JSON).
+``/metrics``, ``/healthz`` (the process answers), ``/readyz`` (calls succeed), ``/status`` (JSON),
+``/profile``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from oastfs.diagnostics.page import profile
 from oastfs.namenode.server.listening import listen_error
 from oastfs.wire.http import Handler, HttpServer
 
@@ -48,6 +50,7 @@ class StatusServer:
             ("/status", self._status_page),
         ):
             app.router.add_get(path, _on_thread(page))
+        app.router.add_get("/profile", profile)
         for add_routes in others:
             add_routes(app.router)
         self._server = HttpServer(app)
@@ -87,7 +90,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except web.HTTPNotFound:
-        text = "there are /metrics, /healthz, /readyz, /status, /webhdfs/v1 and /fsck\n"
+        text = "there are /metrics, /healthz, /readyz, /status, /profile, /webhdfs/v1 and /fsck\n"
         return web.Response(status=404, text=text)
     except web.HTTPMethodNotAllowed:
         return web.Response(status=405, text="only GET is served here\n")

@@ -262,6 +262,10 @@ class Namenode:
         gauge("oastfs_store_used_bytes", "Space that the store takes.", lambda: store.usage()[0])
         gauge("oastfs_store_free_bytes", "Space left for the store.", lambda: store.usage()[1])
         gauge("oastfs_store_trips", "Trips to the database so far.", store.trips)
+        hints = self._namespace.hints if self._namespace is not None else None
+        if hints is not None:
+            gauge("oastfs_hint_paths", "Paths looked up so far.", lambda: hints.paths)
+            gauge("oastfs_hint_paths_known", "Of these, read in one trip.", lambda: hints.known)
 
 
 def _shown(namenode: NamenodeReport) -> dict[str, object]:
