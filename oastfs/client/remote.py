@@ -27,8 +27,11 @@ from oastfs.core.errors import (
     InvalidArgument,
     NoSuchVerb,
     OastError,
+    OutcomeUnknown,
     ProtocolError,
     ServerStopping,
+    StoreError,
+    StoreUnavailable,
     Unreachable,
 )
 from oastfs.core.metadata import Metadata
@@ -38,6 +41,8 @@ from oastfs.wire.verbs import PROTOCOL, VERBS, decode_error, encode_arguments
 
 PIPELINED = 64
 """Calls of ``call_many`` that are under way at once."""
+_AGAIN = (ServerStopping, StoreUnavailable, OutcomeUnknown)
+"""Answers upon which a call is made again: it was not carried out, or the kept answer will tell."""
 _CALL_IDS = LAST_CALL_ID - FIRST_CALL_ID + 1
 _BACKOFF_SECONDS_FIRST, _BACKOFF_SECONDS_MAX = 0.05, 2.0
 
@@ -125,7 +130,7 @@ class RemoteMetadata(Metadata):
             raise
         if response.exception_class:
             told = self._error_of(connection, response)
-            if isinstance(told, ServerStopping):
+            if isinstance(told, _AGAIN):
                 return codec.decode_result(self._persist(call_id, verb, body, deadline, told))
             raise told
         self._give_back(connection)
@@ -136,6 +141,9 @@ class RemoteMetadata(Metadata):
         error = decode_error(response.exception_class, response.message)
         if isinstance(error, ServerStopping):
             connection.close()
+            self._fail_over(connection.address)
+        elif isinstance(error, StoreUnavailable):
+            self._give_back(connection)
             self._fail_over(connection.address)
         elif response.fatal:
             connection.close()
@@ -149,15 +157,19 @@ class RemoteMetadata(Metadata):
         """Send a call, again if ``error`` came of it before, until it is answered or its time is up."""
         attempt = 0 if error is None else 1
         failures = 0
+        told = error if isinstance(error, StoreError) else None
         while True:
             try:
                 # Once all have been asked, they are given their time: all may have too much to do.
                 hurried = self._watched and failures < len(self.addresses)
                 return self._attempt(call_id, verb, body, attempt, deadline, hurried)
-            except (ConnectionLost, ServerStopping, DeadlineExceeded) as failure:
+            except (ConnectionLost, DeadlineExceeded, *_AGAIN) as failure:
                 failures += 1
                 attempt += not isinstance(failure, Unreachable)
-                self._wait_or_give_up(failure, failures, deadline)
+                # That the store is away says more than that a namenode waits for it.
+                if isinstance(failure, StoreError) and not isinstance(told, OutcomeUnknown):
+                    told = failure
+                self._wait_or_give_up(told or failure, failures, deadline)
 
     def _attempt(
         self, call_id: int, verb: str, body: bytes, attempt: int, deadline: float, hurried: bool
@@ -224,7 +236,7 @@ class RemoteMetadata(Metadata):
             lost = error
         for call_id, body in calls.items():
             item = found.get(call_id, lost)
-            if item is None or isinstance(item, ServerStopping) or item is lost:
+            if item is None or isinstance(item, _AGAIN) or item is lost:
                 try:
                     found[call_id] = self._persist(call_id, verb, body, deadline, lost)
                 except OastError as error:

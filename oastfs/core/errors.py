@@ -278,6 +278,24 @@ class StoreFull(StoreError):
     java_class = _IO
 
 
+class StoreUnavailable(StoreError):
+    """The store could not be reached, or got nowhere: nothing was changed, and it may be tried elsewhere.
+
+    Hadoop's clients are told what makes them turn to another namenode.
+    """
+
+    java_class = "org.apache.hadoop.ipc.StandbyException"
+
+
+class OutcomeUnknown(StoreError):
+    """The store was lost in the middle of committing: it is not known whether the change was made.
+
+    Who asks again under the same call id is answered rightly, by any namenode; Hadoop's clients do on this.
+    """
+
+    java_class = "org.apache.hadoop.ipc.RetriableException"
+
+
 class WrongStore(StoreError):
     """This is not an OastFS store, or one of another version or filesystem."""
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from oastfs.core.errors import StoreError
+from oastfs.core.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def run(
     """The result of the first attempt without a Conflict.
 
     Pauses double from 1 ms to 250 ms, each shortened by chance so that rivals do not meet again.
-    Raises StoreError once ``deadline_seconds`` have passed.
+    Raises StoreUnavailable once ``deadline_seconds`` have passed.
     """
     started = clock()
     pause = _FIRST_PAUSE_SECONDS
@@ -48,7 +48,9 @@ def run(
             return attempt()
         except Conflict as conflict:
             if clock() - started > deadline_seconds:
-                raise StoreError(f"gave up after {deadline_seconds:g} s: {conflict.message}") from conflict
+                raise StoreUnavailable(
+                    f"gave up after {deadline_seconds:g} s: {conflict.message}"
+                ) from conflict
             if not conflict.at_once:
                 sleep(pause * (0.5 + jitter() / 2))
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

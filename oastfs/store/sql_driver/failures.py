@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from oastfs.core.errors import StoreError, StoreFull, TransactionMisuse, WrongStore
+from oastfs.core.errors import OutcomeUnknown, StoreError, StoreFull, TransactionMisuse, WrongStore
 from oastfs.store.run import Conflict
 
 _AGAIN: Final = {
@@ -45,8 +45,8 @@ class Unsettled(Conflict):
         super().__init__("a transaction ended as the snapshot was taken", at_once=True)
 
 
-class InDoubt(StoreError):
-    """The connection was lost while committing."""
+InDoubt = OutcomeUnknown
+"""The connection was lost while committing."""
 
 
 class NoSuchTransaction(StoreError):

@@ -26,11 +26,14 @@ from oastfs.core.errors import (
     NotFound,
     NotUtf8,
     OastError,
+    OutcomeUnknown,
     ProtocolError,
+    StoreUnavailable,
     Unreachable,
 )
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.namenode.filesystem import FormatOptions
+from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.process import Endpoints, NamenodeConfig, namenode_thread
 from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_response
 from oastfs.wire.hadoop_rpc_client import RequestEncoder
@@ -426,6 +429,44 @@ def test_a_stopping_namenode_sends_calls_to_another(endpoints: Endpoints) -> Non
         remote._drop_free()
         found = remote.call_many("stat", ROOT, [("/",)] * 3)
         assert all(isinstance(item, FileStatus) for item in found)
+        remote.close()
+
+
+@pytest.mark.parametrize("kind", [StoreUnavailable, OutcomeUnknown])
+def test_what_the_store_left_undone_is_asked_for_again(
+    kind: type[OastError], endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the same call id, so that one that was carried out after all is answered, not repeated."""
+    submit, refused = Namespace.submit_call, []
+
+    def lose(self: Namespace, context: object, operation: object, done: object, *more: object) -> None:
+        """The first change is made, and the answer lost."""
+
+        def tell(result: object, error: BaseException | None) -> None:
+            if not refused:
+                refused.append(result)
+                error = kind("the store is away")
+            done(result, error)  # type: ignore[operator]
+
+        submit(self, context, operation, tell, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Namespace, "submit_call", lose)
+    remote = RemoteMetadata([(HOST, endpoints.port)])
+    path = f"/once-{kind.__name__}"
+    remote.create(ROOT, path)  # a second time it would be there already
+    assert refused and remote.stat(ROOT, path).length == 0
+    remote.close()
+
+
+def test_a_store_that_stays_away_is_what_the_error_tells_of(endpoints: Endpoints) -> None:
+    def refuse(self: Namespace, *arguments: object) -> None:
+        raise StoreUnavailable("the store is away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Namespace, "submit", refuse)
+        remote = RemoteMetadata([(HOST, endpoints.port)], timeout_seconds=1.0)
+        with pytest.raises(StoreUnavailable, match="the store is away"):
+            remote.create(ROOT, "/never")
         remote.close()
 
 
