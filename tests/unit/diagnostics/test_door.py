@@ -69,8 +69,8 @@ def test_a_second_door_of_one_process_is_only_logged(
 @pytest.mark.skipif(os.geteuid() != 0, reason="to be another user takes root")
 def test_other_users_are_sent_away(opened: door.Door) -> None:
     program = (
-        "import os, sys; os.setgid(65534); os.setuid(65534)\n"
-        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0oastfs/%s' % sys.argv[1])\n"
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534)\n"
+        "s = socket.socket(socket.AF_UNIX); s.connect('\\0oastfs/%s' % sys.argv[1])\n"
         's.sendall(b\'{"what": "figures"}\\n\'); print(s.recv(1000).decode())'
     )
     done = subprocess.run(
