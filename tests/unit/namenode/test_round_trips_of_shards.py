@@ -72,8 +72,8 @@ TRIPS = {
 }
 """Of each call, to each of the three shards.
 
-Reads: one, and one more but to the last, to see whether all was so at one moment. Changes of one shard: one to
-commit. Of two: one to each, and one more to that which is not the last.
+Reads: one, and one more but to the last, to see whether all was so at one moment. Changes of one shard: one
+to commit. Of two: one to each, and one more to the first of them.
 """
 
 

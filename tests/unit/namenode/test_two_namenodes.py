@@ -1,4 +1,5 @@
-"""Two namenodes on one database: every pair of changes comes out as if one had been made after the other.
+"""Two namenodes on one database, or on three shards:
+every pair of changes comes out as if one had been made after the other.
 
 The first change is worked out on its snapshot; before it commits, the second one is made by another
 namenode and is committed. What is there in the end, and what both callers are told, must be what one of the
@@ -132,9 +133,10 @@ def call_around(first: Namespace, change: Change, top: str, between: Callable[[]
     return [outcome(lambda: first.store.write(attempt)), *told]
 
 
-@pytest.fixture
-def namenodes(database: str) -> Iterator[tuple[Namespace, Namespace]]:
-    stores = [open_store(database), open_store(database)]
+@pytest.fixture(params=["database", "shards"])
+def namenodes(request: pytest.FixtureRequest) -> Iterator[tuple[Namespace, Namespace]]:
+    urls = request.getfixturevalue(request.param)
+    stores = [open_store(urls), open_store(urls)]
     format_store(stores[0], OPTIONS)
     yield Namespace(stores[0]), Namespace(stores[1])
     finish(stores[0])

@@ -38,13 +38,14 @@ def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes] | None, se
     if len(tx.parts) < 2:
         return True
     writes = by_shard or {}
-    seen = [
-        (part, part.unprotected(writes.get(part.number, {}), by_shard is not None))
-        for part in tx.parts.values()
-    ]
-    looked = [(part, rows) for part, rows in seen if part.began_at and (rows or part.scans)]
-    looked.sort(key=lambda one: one[0].began_at)
-    return all(_still(part, rows, settle) for part, rows in looked[:-1])
+    youngest = tx.youngest()
+    for part in tx.parts.values():
+        if part is youngest or not part.began_at:
+            continue
+        rows = part.unprotected(writes.get(part.number, {}), by_shard is not None)
+        if (rows or part.scans) and not _still(part, rows, settle):
+            return False
+    return True
 
 
 def _still(part: ShardPart, rows: Rows, settle: Settle) -> bool:

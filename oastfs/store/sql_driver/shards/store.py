@@ -149,6 +149,7 @@ class ShardedStore(ThreadedStore):
     def _commit(self, base: ShardedTransaction, writes: Writes, turn: Turn, torn: _Torn) -> bool:
         """Commit what was staged. False: another transaction of this process is to come first."""
         by_shard = base.split(writes) if writes else {}
+        base.see_removals(by_shard)
         calls = base.calls(by_shard) if writes else {}
         if calls and not turn.take(base.contended(by_shard)):
             return False

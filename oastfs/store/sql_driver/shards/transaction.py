@@ -125,6 +125,19 @@ class ShardPart(SqlTransaction):
             # Not decided by now, which is after our snapshot: it comes after us.
             self._undecided.add(gid)
 
+    def unseen_removals(self, writes: Writes) -> dict[Table[Any], list[Key]]:
+        """The rows that are removed and were not looked at."""
+        found = {}
+        for table, rows in writes.items():
+            known = self._seen.get(table, {})
+            if left := [key for key, value in rows.items() if value is None and key not in known]:
+                found[table] = left
+        return found
+
+    def require_settled(self, keys: dict[Table[Any], list[Key]]) -> None:
+        """As if these had been read."""
+        self._look(table.partition(key) for table, some in keys.items() for key in some)
+
     def unprotected(self, writes: Writes, committing: bool) -> dict[Table[Any], dict[Key, Any]]:
         """The rows that were read and that the commit, if there is one, does not hold to what they were."""
         if not committing:
@@ -237,6 +250,44 @@ class ShardedTransaction(Transaction):
         for number, part in self.parts.items():
             found |= part.contended(by_shard.get(number, {}))
         return found
+
+    def youngest(self) -> ShardPart | None:
+        """The part whose snapshot was taken last."""
+        return max(
+            (part for part in self.parts.values() if part.began_at),
+            key=lambda part: part.began_at,
+            default=None,
+        )
+
+    def see_removals(self, by_shard: dict[int, Writes]) -> None:
+        """Look at rows that are to be removed and were not read.
+
+        A snapshot that is older than another one may lack such a row, and its removal would be none. Writing a
+        row needs no such care: PostgreSQL refuses to replace what the snapshot lacks.
+        """
+        unseen = {
+            number: keys
+            for number, writes in by_shard.items()
+            if (keys := self.part(number).unseen_removals(writes))
+        }
+        youngest = self.youngest()
+        if not unseen or (youngest is None and len(by_shard) == 1):
+            return
+        for number, keys in unseen.items():
+            if self.parts[number] is not youngest:
+                self._read(self.parts[number], keys)
+        if youngest is None or youngest.number not in unseen:
+            return
+        if self.youngest() is youngest:
+            youngest.require_settled(unseen[youngest.number])
+        else:
+            self._read(youngest, unseen[youngest.number])
+
+    def _read(self, part: ShardPart, keys: dict[Table[Any], list[Key]]) -> None:
+        part.prefetch(keys)
+        for table, some in keys.items():
+            for key in some:
+                part.get(table, key)
 
     def calls(self, by_shard: dict[int, Writes]) -> dict[int, list[Call]]:
         """The statements for each shard that has any."""
