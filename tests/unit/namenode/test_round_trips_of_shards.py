@@ -64,7 +64,7 @@ TRIPS = {
     "stat of /a/b/c/file": (2, 2, 1),
     "list /a/b/c": (2, 2, 1),
     "read /a/b/c/file": (2, 2, 1),
-    "write /a/b/c/new": (2, 1, 2),
+    "write /a/b/c/new": (2, 2, 2),
     "rename in /a/b/c": (2, 2, 2),
     "rename from /a/b/c to /a/b": (2, 4, 2),
     "delete /a/b/c/file": (2, 2, 2),

@@ -1,5 +1,4 @@
-"""Two namenodes on one database, or on three shards:
-every pair of changes comes out as if one had been made after the other.
+"""Two namenodes on one database, or on three shards: pairs of changes come out as if made one by one.
 
 The first change is worked out on its snapshot; before it commits, the second one is made by another
 namenode and is committed. What is there in the end, and what both callers are told, must be what one of the

@@ -253,17 +253,14 @@ class ShardedTransaction(Transaction):
 
     def youngest(self) -> ShardPart | None:
         """The part whose snapshot was taken last."""
-        return max(
-            (part for part in self.parts.values() if part.began_at),
-            key=lambda part: part.began_at,
-            default=None,
-        )
+        begun = [part for part in self.parts.values() if part.began_at]
+        return max(begun, key=lambda part: part.began_at, default=None)
 
     def see_removals(self, by_shard: dict[int, Writes]) -> None:
         """Look at rows that are to be removed and were not read.
 
-        A snapshot that is older than another one may lack such a row, and its removal would be none. Writing a
-        row needs no such care: PostgreSQL refuses to replace what the snapshot lacks.
+        A snapshot that is older than another one may lack such a row, and its removal would be none. Writing
+        a row needs no such care: PostgreSQL refuses to replace what the snapshot lacks.
         """
         unseen = {
             number: keys
@@ -271,7 +268,7 @@ class ShardedTransaction(Transaction):
             if (keys := self.part(number).unseen_removals(writes))
         }
         youngest = self.youngest()
-        if not unseen or (youngest is None and len(by_shard) == 1):
+        if not unseen:
             return
         for number, keys in unseen.items():
             if self.parts[number] is not youngest:
