@@ -2,7 +2,7 @@
 
 Three locks of files (``flock``, which the system drops when a process dies):
 
-* on the store's directory, exclusive, while a process opens or closes the store;
+* on ``data.mdb``, exclusive, while a process opens or closes the store;
 * on ``wal/lock``, shared, as long as the store is open: who gets it exclusively is alone;
 * on ``wal``, exclusive, while a checkpoint is written.
 
@@ -27,9 +27,9 @@ _BOOT_ID_BYTES = 64
 
 
 @contextmanager
-def exclusively(directory: int) -> Iterator[None]:
-    """Hold the lock on a directory; waits for whoever holds it."""
-    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+def exclusively(descriptor: int) -> Iterator[None]:
+    """Hold the lock on an open file or directory; waits for whoever holds it, in this process or another."""
+    own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(own, fcntl.LOCK_EX)
         yield
@@ -57,13 +57,14 @@ class Presence:
     """This process among those that have the store open."""
 
     def __init__(self, path: Path) -> None:
+        """Make the data file, as yet empty, if there is none."""
         self._path = path
-        self._store = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._data_file = os.open(path / "data.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = self.directory = -1
 
     def opening(self) -> AbstractContextManager[None]:
         """Keep other processes from opening and closing the store. All other methods are called within."""
-        return exclusively(self._store)
+        return exclusively(self._data_file)
 
     def alone(self) -> bool:
         """Whether no other process has the store open with its log; if so, keep it thus."""
@@ -90,10 +91,10 @@ class Presence:
 
     def leave(self) -> None:
         """Let go. In a forked child, which has the descriptors too, the parent's locks stay."""
-        for descriptor in (self._lock, self.directory, self._store):
+        for descriptor in (self._lock, self.directory, self._data_file):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._lock = self.directory = self._store = -1
+        self._lock = self.directory = self._data_file = -1
 
     def _enter(self) -> None:
         """Open the log's directory; make it if there is none."""
