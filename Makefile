@@ -7,6 +7,7 @@ STORE ?= $(CURDIR)/.oastfs/store
 MOUNT ?= ./mnt
 UP_OPTIONS ?=
 PYTEST_OPTIONS ?=
+BENCH_FAIL ?= median:50%
 RESULTS := build/test-results.xml
 # Most tests wait for processes, not for processors.
 TEST_WORKERS ?= 3
@@ -44,7 +45,8 @@ bench: setup-test ## Measure the library, and keep the figures for comparison
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-autosave --timeout 1800 $(PYTEST_OPTIONS)
 
 bench-compare: setup-test ## Measure the library against the last kept figures
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-compare --timeout 1800 $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-compare --benchmark-compare-fail=$(BENCH_FAIL) \
+		--timeout 1800 $(PYTEST_OPTIONS)
 
 protobuf: setup-test ## Make the protobuf code anew from the .proto files
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/generate_protobuf.sh

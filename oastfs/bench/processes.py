@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from oastfs.bench.targets import Target
-from oastfs.bench.targets.base import Servers
+from oastfs.bench.targets.base import Servers, database_address, local_ports
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 PARTS = ("namenode", "datanode", "mount")
@@ -84,12 +84,19 @@ def part_of(arguments: Sequence[str]) -> str | None:
 def find_servers(servers: Servers, watch: Sequence[str] = ()) -> dict[int, str]:
     """Process ids on this machine, with what they are: of a target's servers, and of what is ``watch``ed.
 
-    Servers are those who listen on the ports, and mounts on the mount point, with all their children; with a
-    namenode of Apache HDFS come all its datanodes. ``watch`` holds pieces of command lines.
+    Servers are those who listen on the ports, and mounts on the mount point, with all their children; with
+    namenodes come the databases that their command lines name, with one of Apache HDFS all its datanodes.
+    ``watch`` holds pieces of command lines.
     """
     commands = _commands()
-    sockets = _listening_sockets(servers.ports) if servers.ports else set()
-    roots = {pid for pid in commands if sockets and not sockets.isdisjoint(_sockets_of(pid))}
+    roots = _listeners(servers.ports, commands)
+    databases = [
+        database_address(word)
+        for pid in roots
+        for word in commands[pid][1]
+        if word.startswith("postgresql") and "://" in word
+    ]
+    roots |= _listeners(local_ports(databases), commands)
     if servers.mount_point:
         roots |= {
             pid for pid, (_, words) in commands.items() if servers.mount_point in words and part_of(words)
@@ -130,6 +137,12 @@ def _root_of(pid: int, commands: dict[int, tuple[int, list[str]]], roots: set[in
             return pid
         pid = commands[pid][0]
     return None
+
+
+def _listeners(ports: Collection[int], pids: Iterable[int]) -> set[int]:
+    """Those of the processes that wait for connections on one of the ports."""
+    sockets = _listening_sockets(ports) if ports else set()
+    return {pid for pid in pids if sockets and not sockets.isdisjoint(_sockets_of(pid))}
 
 
 def _listening_sockets(ports: Collection[int]) -> set[str]:

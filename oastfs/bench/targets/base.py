@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import urllib.parse
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -138,6 +139,16 @@ class Target(ABC):
 def local_ports(places: Iterable[tuple[str, int]]) -> frozenset[int]:
     """Ports of those addresses (host, port) that are this machine's own."""
     return frozenset(port for host, port in places if _is_local(host))
+
+
+def database_address(url: str) -> tuple[str, int]:
+    """Host and port of the server that a PostgreSQL URL names."""
+    parts = urllib.parse.urlsplit(url)
+    host = urllib.parse.parse_qs(parts.query).get("host", [""])[0]
+    # A directory is where a server of this machine has its socket.
+    return parts.hostname or (
+        "localhost" if host.startswith("/") else host
+    ) or "localhost", parts.port or 5432
 
 
 def _is_local(host: str) -> bool:

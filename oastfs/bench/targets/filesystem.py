@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from oastfs.bench.targets.base import PIECE_BYTES, Servers, Target, local_ports
+from oastfs.bench.targets.base import PIECE_BYTES, Servers, Target, database_address, local_ports
 from oastfs.client import connect
 from oastfs.client.url import parse_addresses
 
@@ -152,16 +151,6 @@ def metadata_urls(text: str) -> list[str]:
         else:
             urls[-1] += f",{piece}"  # a comma within a URL
     return urls
-
-
-def database_address(url: str) -> tuple[str, int]:
-    """Host and port of the server that a PostgreSQL URL names."""
-    parts = urllib.parse.urlsplit(url)
-    host = urllib.parse.parse_qs(parts.query).get("host", [""])[0]
-    # A directory is where a server of this machine has its socket.
-    return parts.hostname or (
-        "localhost" if host.startswith("/") else host
-    ) or "localhost", parts.port or 5432
 
 
 def _exported_trips(host: str, port: int) -> int | None:

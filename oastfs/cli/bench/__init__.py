@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "latency": "running",
     "scale": "scaling",
     "failover": "failing_over",
+    "plan": "planning",
     "report": "reporting",
 }
 """Commands, and the modules of this package where they are."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from oastfs.bench.processes import Usage, cpu_seconds, find_servers, memory_bytes, part_of, tree_bytes
-from oastfs.bench.targets.base import Servers, local_ports
-from oastfs.bench.targets.filesystem import database_address, metadata_urls
+from oastfs.bench.targets.base import Servers, database_address, local_ports
+from oastfs.bench.targets.filesystem import metadata_urls
 
 BUSY = """
 import socket, subprocess, sys
