@@ -15,18 +15,18 @@ from google.protobuf.message import Message
 
 from oastfs.core.errors import ProtocolError
 
-_Check = Callable[[Any], None]
+Check = Callable[[Any], None]
 
 
 def check_texts(message: Message) -> None:
     """Raise ProtocolError if a text in the message, at any depth, is not UTF-8."""
-    for check in _checks(message.DESCRIPTOR):
+    for check in checks_of(message.DESCRIPTOR):
         check(message)
 
 
 @lru_cache(maxsize=1024)
-def _checks(descriptor: Descriptor) -> tuple[_Check, ...]:
-    """One for each field of the message that is a text or may hold one."""
+def checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
+    """What ``check_texts`` does for a kind of message: one for each field that is a text or may hold one."""
     found = []
     for field in descriptor.fields:
         if field.type == FieldDescriptor.TYPE_STRING:
@@ -51,7 +51,7 @@ def _has_texts(descriptor: Descriptor | None, above: tuple[Descriptor, ...]) -> 
     )
 
 
-def _text(name: str) -> _Check:
+def _text(name: str) -> Check:
     def check(message: Any) -> None:
         if type(getattr(message, name)) is not str:
             raise ProtocolError(f"{name} is not UTF-8")
@@ -59,7 +59,7 @@ def _text(name: str) -> _Check:
     return check
 
 
-def _texts(name: str) -> _Check:
+def _texts(name: str) -> Check:
     def check(message: Any) -> None:
         if not all(type(text) is str for text in getattr(message, name)):
             raise ProtocolError(f"one of {name} is not UTF-8")
@@ -67,7 +67,7 @@ def _texts(name: str) -> _Check:
     return check
 
 
-def _message(name: str) -> _Check:
+def _message(name: str) -> Check:
     def check(message: Any) -> None:
         if message.HasField(name):
             check_texts(getattr(message, name))
@@ -75,7 +75,7 @@ def _message(name: str) -> _Check:
     return check
 
 
-def _messages(name: str) -> _Check:
+def _messages(name: str) -> Check:
     def check(message: Any) -> None:
         for one in getattr(message, name):
             check_texts(one)

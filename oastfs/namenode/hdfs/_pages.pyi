@@ -1,4 +1,4 @@
-"""Pages of directory listings, encoded from rows (C; ``pages.py`` has the same in Python)."""
+"""File statuses of HDFS, encoded (C; ``status.py`` and ``pages.py`` have the same in Python)."""
 
 from collections.abc import Callable
 
@@ -20,4 +20,22 @@ def encode_page(
     rest ``owner(permission, uid, gid)`` and ``layout(replication, block_size)``, of -1 for a directory, give
     fields of the status, and ``tail`` is its end. ``directory_mtime(id)`` is None where the row's own is to
     be shown.
+    """
+
+def encode_status(
+    kind: int,
+    name: bytes,
+    length: int,
+    owner: bytes,
+    mtime_ns: int,
+    atime_ns: int,
+    link: bytes,
+    layout: bytes,
+    inode_id: int,
+    tail: bytes,
+    /,
+) -> bytes:
+    """A HdfsFileStatusProto; ``owner``, ``link``, ``layout`` and ``tail`` are fields, encoded already.
+
+    Times before 1970 are shown as 0.
     """

@@ -33,7 +33,6 @@ from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.stalls import StallWatch
 from oastfs.store.transaction import Transaction
 from oastfs.wire.hadoop_rpc import Request
-from oastfs.wire.texts import check_texts
 
 log = structlog.get_logger(__name__)
 
@@ -293,7 +292,8 @@ def decode(method: Method, body: bytes | memoryview) -> Message:
         raise InvalidArgument(f"the request of {method.name} cannot be read") from None
     if not message.IsInitialized():
         raise InvalidArgument(f"the request of {method.name} lacks a field")
-    check_texts(message)
+    for check in method.checks:
+        check(message)
     for field in method.path_fields:
         path = getattr(message, field)
         if path[-1:] == "/" or "//" in path:

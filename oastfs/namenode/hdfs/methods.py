@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from oastfs.namenode.hdfs.call import Call
 from oastfs.store.transaction import Transaction
+from oastfs.wire.texts import Check, checks_of
 
 Answer = Message | bytes
 Function = Callable[[Transaction, Call, Any], Answer]
@@ -38,9 +39,12 @@ class Method:
     long: bool = False
     path_fields: tuple[str, ...] = field(init=False)
     """Fields of the request that are paths."""
+    checks: tuple[Check, ...] = field(init=False)
+    """Checks of the request's texts."""
 
     def __post_init__(self) -> None:
         fields = self.request.DESCRIPTOR.fields_by_name
+        object.__setattr__(self, "checks", checks_of(self.request.DESCRIPTOR))
         object.__setattr__(self, "path_fields", tuple(name for name in _PATHS if name in fields))
 
 

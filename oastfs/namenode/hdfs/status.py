@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat as _stat
+from collections.abc import Callable
 from typing import Final
 
 from oastfs.core.types import FileStatus, Flag
@@ -22,10 +23,12 @@ _ACL: Final = int(Flag.ACL)
 _STORAGE_POLICY: Final = b"\x80\x01"
 """The tag of field 16."""
 _HAS_ACL: Final = b"\x90\x01" + bytes((types.HdfsFileStatus.HAS_ACL,))
-# Field 1, the kind, and the tag of field 2, the name.
-_DIRECTORY: Final = bytes((8, types.HdfsFileStatus.IS_DIR, 0x12))
-FILE: Final = bytes((8, types.HdfsFileStatus.IS_FILE, 0x12))
-_SYMLINK: Final = bytes((8, types.HdfsFileStatus.IS_SYMLINK, 0x12))
+_TYPE: Final = 0o170000
+_IS_DIR: Final = types.HdfsFileStatus.IS_DIR
+_IS_FILE: Final = types.HdfsFileStatus.IS_FILE
+_IS_SYMLINK: Final = types.HdfsFileStatus.IS_SYMLINK
+FILE: Final = bytes((8, _IS_FILE, 0x12))
+"""Field 1, the kind, and the tag of field 2, the name."""
 
 
 def encode_bytes(tx: Transaction, call: Call, status: FileStatus, name: str = "") -> bytes:
@@ -33,36 +36,73 @@ def encode_bytes(tx: Transaction, call: Call, status: FileStatus, name: str = ""
 
     FIFOs, sockets and devices, which HDFS lacks, are shown as empty files.
     """
-    mode, names, mtime_ns, atime_ns = status.mode, call.names, status.mtime_ns, status.atime_ns
-    kind, length, link = FILE, status.length, b""
-    if mode & 0o170000 != _stat.S_IFREG:
-        if mode & 0o170000 == _stat.S_IFDIR:
-            kind, atime_ns = _DIRECTORY, 0
-        elif mode & 0o170000 == _stat.S_IFLNK:
+    mode, names, atime_ns = status.mode, call.names, status.atime_ns
+    kind, length, link = _IS_FILE, status.length, b""
+    if mode & _TYPE != _stat.S_IFREG:
+        if mode & _TYPE == _stat.S_IFDIR:
+            kind, atime_ns = _IS_DIR, 0
+        elif mode & _TYPE == _stat.S_IFLNK:
             row = tx.get(CONTENT, (status.inode_id,))
-            kind, length = _SYMLINK, 0
+            kind, length = _IS_SYMLINK, 0
             link = delimited(b"\x4a", b"" if row is None else row.data)
-    local_name = name.encode()
+    tail = _policy(tx, call, status)
+    return _encode(
+        kind,
+        name.encode(),
+        length,
+        ownership(mode & PERMISSION_MASK, names.user(tx, status.uid), names.group(tx, status.gid)),
+        status.mtime_ns,
+        atime_ns,
+        link,
+        layout(status.replication, status.block_size),
+        status.inode_id,
+        _HAS_ACL + tail if status.flags & _ACL else tail,
+    )
+
+
+def _put_together(
+    kind: int,
+    name: bytes,
+    length: int,
+    owner: bytes,
+    mtime_ns: int,
+    atime_ns: int,
+    link: bytes,
+    stored: bytes,
+    inode_id: int,
+    tail: bytes,
+) -> bytes:
+    """An encoded HdfsFileStatus. ``owner``, ``link``, ``stored`` and ``tail`` are fields, encoded already."""
     return b"".join(
         (
-            kind,
-            varint(len(local_name)),
-            local_name,
+            b"\x08",
+            varint(kind),
+            b"\x12",
+            varint(len(name)),
+            name,
             b"\x18",
             varint(length),
-            ownership(mode & PERMISSION_MASK, names.user(tx, status.uid), names.group(tx, status.gid)),
+            owner,
             b"\x38",
             varint(mtime_ns // NS_PER_MS if mtime_ns > 0 else 0),
             b"\x40",
             varint(atime_ns // NS_PER_MS if atime_ns > 0 else 0),
             link,
-            layout(status.replication, status.block_size),
+            stored,
             b"\x68",
-            varint(status.inode_id),
-            _HAS_ACL if status.flags & _ACL else b"",
-            _policy(tx, call, status),
+            varint(inode_id),
+            tail,
         )
     )
+
+
+_encode: Callable[[int, bytes, int, bytes, int, int, bytes, bytes, int, bytes], bytes]
+try:
+    from oastfs.namenode.hdfs import _pages
+except ImportError:  # there was no C compiler
+    _encode = _put_together
+else:
+    _encode = _pages.encode_status
 
 
 def _policy(tx: Transaction, call: Call, status: FileStatus) -> bytes:

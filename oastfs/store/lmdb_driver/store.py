@@ -13,6 +13,7 @@ import lmdb
 from oastfs.core.errors import InvalidArgument, StoreError, TransactionMisuse
 from oastfs.store.lmdb_driver import registry
 from oastfs.store.lmdb_driver.environment import CLOSED, Environment, Options, State
+from oastfs.store.lmdb_driver.tables import OpenTables
 from oastfs.store.lmdb_driver.transaction import ReadTransaction
 from oastfs.store.run import Conflict, run
 from oastfs.store.table import Table
@@ -40,8 +41,9 @@ class LmdbStore(Store):
         self._path = path
         self._options = options
         self._closed = False
-        self._memo: tuple[tuple[Environment, int], dict[Any, Any]] = (CLOSED, 0), {}
-        """What readers found out from the last snapshot, which many share while nothing changes."""
+        self._memo: tuple[OpenTables, int, dict[Any, Any]] = {}, 0, {}
+        """What readers found out from the last snapshot, which many share while nothing changes. An
+        environment that was opened again has other tables, and may count its snapshots anew."""
         self._use(registry.acquire(path, options, create=create))
 
     def _use(self, shared: registry.Shared) -> None:
@@ -73,11 +75,11 @@ class LmdbStore(Store):
                 txn = environment.begin()
             except lmdb.Error as error:
                 raise environment.read_failed(error) from error
-            snapshot = environment, txn.id()
+            tables, snapshot = environment.tables, txn.id()
             shared = self._memo
-            if shared[0] != snapshot:
-                shared = self._memo = snapshot, {}
-            tx = ReadTransaction(environment.tables, txn, shared[1])
+            if shared[1] != snapshot or shared[0] is not tables:
+                shared = self._memo = tables, snapshot, {}
+            tx = ReadTransaction(tables, txn, shared[2])
             try:
                 return operation(tx)
             finally:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oastfs.core.types import Flag, RenameMode
 from oastfs.namenode import tree
 from oastfs.namenode.hdfs import pages
+from oastfs.namenode.hdfs import status as status_module
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.names import Names
 from oastfs.namenode.namespace import Namespace
@@ -139,6 +140,34 @@ def _compare_raw(namespace: Namespace, value: bytes) -> None:
     assert (status.path, status.fileId) == (b"name", inode.id)
     assert status.length == (inode.length if stat.S_ISREG(inode.mode) else 0)
     assert status.modification_time == max(inode.mtime_ns, 0) // 1_000_000
+
+
+_parts = st.binary(max_size=300)
+
+
+@given(
+    st.tuples(st.integers(1, 3), _parts, _numbers, _parts, _times, _times, _parts, _parts, _numbers, _parts)
+)
+def test_one_status(fields: tuple[Any, ...]) -> None:
+    assert compiled.encode_status(*fields) == status_module._put_together(*fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (1, b"", 1, b"", 1, 1, b"", b"", 1),
+        (1, "", 1, b"", 1, 1, b"", b"", 1, b""),
+        (-1, b"", 1, b"", 1, 1, b"", b"", 1, b""),
+        (1, b"", -1, b"", 1, 1, b"", b"", 1, b""),
+        (1, b"", 1, b"", 1, 1, b"", b"", -1, b""),
+        (1, b"", 1 << 63, b"", 1, 1, b"", b"", 1, b""),
+        (1, b"", 1, None, 1, 1, b"", b"", 1, b""),
+        (1, b"", 1, b"", 1.5, 1, b"", b"", 1, b""),
+    ],
+)
+def test_what_is_no_status(fields: tuple[Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        compiled.encode_status(*fields)
 
 
 _FILE = msgspec.msgpack.encode([1, 0o100644, 0, 0, 0, 0, 0, 0])
