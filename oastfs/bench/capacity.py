@@ -30,8 +30,8 @@ ASSUMPTIONS = (
     "An operation costs the same CPU on the planned machines as in the measured run with the most callers.",
     "That cost does not grow with the number of namenodes: they share nothing but the database.",
     "Rows are spread evenly over shards, as ids are: no directory is so hot that one shard has most load.",
-    "An operation's trips cost the database the same on many shards; two-phase commits count as far as the "
-    "measured run, with its number of shards, had any.",
+    "An operation costs as much as on the measured number of shards. On one it costs least, as nothing is "
+    "committed on two: to plan several, measure on two at least.",
     "The network has room; its time is latency, which more callers make up for, not cost.",
 )
 

@@ -12,6 +12,7 @@ from oastfs.bench.svg import Scale, Series
 
 CURVE_PERCENTILES = (*range(0, 90, 5), 90, 92.5, 95, 97, 98, 99, 99.5, 99.7, 99.8, 99.9, 99.95, 99.97, 99.99)
 ARRIVALS = "arrivals"
+SERVER_AXES = ("callers", "namenodes", "shards")
 
 
 def unique(items: Iterable[str]) -> list[str]:
@@ -19,15 +20,21 @@ def unique(items: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(items))
 
 
+def _colours(results: Sequence[Result]) -> dict[str, int]:
+    """A colour for each target, the same in all plots of these results."""
+    return {target: number for number, target in enumerate(unique(result.target for result in results))}
+
+
 def comparison(results: Sequence[Result]) -> list[str]:
     """Rates of each workload beside each other, by target: medians over repeated runs."""
     chosen = [result for result in results if not result.axes]
+    colours = _colours(results)
     found = []
     for unit in unique(result.unit for result in chosen):
         same = [result for result in chosen if result.unit == unit]
         titles = unique(result.title for result in same)
         series = [
-            Series(target, _medians(same, titles, target))
+            Series(target, _medians(same, titles, target), colour=colours[target])
             for target in unique(result.target for result in same)
         ]
         found.append(svg.bar_chart("Rate by workload", f"{unit}/s", titles, series))
@@ -44,33 +51,24 @@ def _medians(results: Sequence[Result], titles: Sequence[str], target: str) -> l
 
 
 def cpu_comparison(results: Sequence[Result]) -> list[str]:
-    """CPU of each operation, the callers' included, by target."""
+    """CPU of each operation, the callers' included, by target and part: medians over repeated runs."""
     chosen = [result for result in results if not result.axes and result.unit != "bytes"]
-    titles = unique(result.title for result in chosen)
-    if not titles:
-        return []
-    parts = unique(part for result in chosen for part in sorted(result.cpu_us_each()))
-    targets = unique(result.target for result in chosen)
-    series = []
-    for target in targets:
-        for part in parts:
-            points = []
-            for number, title in enumerate(titles):
-                figures = [
-                    result.cpu_us_each()[part]
-                    for result in chosen
-                    if (result.title, result.target) == (title, target) and part in result.cpu_us_each()
-                ]
-                if figures:
-                    points.append((float(number), statistics.median(figures)))
-            if points:
-                series.append(Series(f"{target}: {part}", points))
-    return [svg.bar_chart("CPU of one operation, by process", "us", titles, series)]
+    groups = []
+    for title in unique(result.title for result in chosen):
+        same = [result for result in chosen if result.title == title]
+        bars = []
+        for target in unique(result.target for result in same):
+            runs = [result.cpu_us_each() for result in same if result.target == target]
+            parts = unique(part for run in runs for part in sorted(run))
+            pieces = [(part, statistics.median(run.get(part, 0.0) for run in runs)) for part in parts]
+            bars.append(svg.Bar(target, pieces))
+        groups.append((title, bars))
+    return [svg.stacked_chart("CPU of one operation, by process", "us", groups)] if groups else []
 
 
 def latency_curves(results: Sequence[Result]) -> list[str]:
     """Latency by percentile, a plot for each workload, a line for each target; repeated runs together."""
-    found = []
+    found, colours = [], _colours(results)
     for title in unique(_curve_title(result) for result in results):
         same = [result for result in results if _curve_title(result) == title]
         series = []
@@ -80,7 +78,7 @@ def latency_curves(results: Sequence[Result]) -> list[str]:
                 if result.target == target:
                     histogram.add(result.latency)
             if histogram.count >= 20:
-                series.append(Series(target, _curve(histogram)))
+                series.append(Series(target, _curve(histogram), colour=colours[target]))
         if series:
             y = svg.logarithmic("latency, us", [y for one in series for _, y in one.points])
             found.append(svg.line_chart(f"Latency: {title}", svg.nines("percentile"), y, series))
@@ -110,7 +108,9 @@ def scale_curves(results: Sequence[Result]) -> list[str]:
             same = [result for result in on_axis if result.unit == unit]
             series = _lines(same, axis, lambda result: result.rate)
             x = _axis_scale(axis, [result.axes[axis] for result in same])
-            y = svg.logarithmic(f"{unit}/s", [y for one in series for _, y in one.points])
+            rates = [y for one in series for _, y in one.points]
+            # What servers add is a share, to be seen from zero; sizes change rates by magnitudes.
+            y = (svg.linear if axis in SERVER_AXES else svg.logarithmic)(f"{unit}/s", rates)
             found.append(svg.line_chart(f"Rate against {axis}", x, y, series))
     return found
 
@@ -134,14 +134,14 @@ def arrival_curves(results: Sequence[Result]) -> list[str]:
 
 def timelines(results: Sequence[Result]) -> list[str]:
     """Rate over time, of runs that took long enough to tell."""
-    found = []
+    found, colours = [], _colours(results)
     chosen = [result for result in results if result.seconds >= 2 and len(result.timeline) >= 6]
     for title in unique(_curve_title(result) for result in chosen):
         same = [result for result in chosen if _curve_title(result) == title]
         series = []
         for target in unique(result.target for result in same):
             result = next(one for one in same if one.target == target)
-            series.append(Series(target, _rates(result.timeline)))
+            series.append(Series(target, _rates(result.timeline), colour=colours[target]))
         x = svg.linear("seconds", [x for one in series for x, _ in one.points])
         y = svg.linear(f"{same[0].unit}/s", [y for one in series for _, y in one.points])
         found.append(svg.line_chart(f"Rate over time: {title}", x, y, series))

@@ -13,7 +13,9 @@ from html import escape
 COLOURS = 8
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 46
-BAR_HEIGHT, BAR_GAP, LABEL_WIDTH, VALUE_WIDTH = 16, 12, 150, 96
+BAR_HEIGHT, BAR_GAP, LABEL_WIDTH, VALUE_WIDTH = 16, 12, 160, 60
+SHOWN_NAME = 26
+"""Characters of a bar's name that there is room for: its end, where names of one kind differ."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,16 @@ class Series:
     name: str
     points: Sequence[tuple[float, float]]
     spread: Sequence[tuple[float, float]] = ()
+    colour: int | None = None
+    """Which colour, if not that of its place among the series."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of several pieces, each a name and a length, end to end."""
+
+    name: str
+    pieces: Sequence[tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,12 @@ def nines(label: str) -> Scale:
     return Scale(label, lambda p: min(1.0, -math.log10(max(1 - p / 100, 1e-4)) / 4), ticks)
 
 
-def short(value: float) -> str:
-    """A number for an axis: 1500000 is 1.5M."""
+def short(value: float, digits: int = 4) -> str:
+    """A number in few characters: 1500000 is 1.5M."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= factor:
-            return f"{value / factor:.4g}{unit}"
-    return f"{value:.4g}"
+            return f"{value / factor:.{digits}g}{unit}"
+    return f"{value:.{digits}g}"
 
 
 def line_chart(title: str, x: Scale, y: Scale, series: Sequence[Series]) -> str:
@@ -75,8 +87,9 @@ def line_chart(title: str, x: Scale, y: Scale, series: Sequence[Series]) -> str:
         return LEFT + inner_width * x.position(point[0]), TOP + inner_height * (1 - y.position(point[1]))
 
     parts = [_axes(x, y, inner_width, inner_height)]
-    for number, one in enumerate(series):
-        colour = f"s{number % COLOURS}"
+    colours = _colours(series)
+    for one, number in zip(series, colours, strict=True):
+        colour = f"s{number}"
         places = [at(point) for point in one.points]
         path = " ".join(f"{'M' if not n else 'L'}{px:.1f},{py:.1f}" for n, (px, py) in enumerate(places))
         parts.append(f'<path class="line {colour}" d="{path}"/>')
@@ -88,7 +101,7 @@ def line_chart(title: str, x: Scale, y: Scale, series: Sequence[Series]) -> str:
                 tip = f"{one.name}: {x.label} {point[0]:,.6g}, {y.label} {point[1]:,.6g}"
                 dot = f'<circle class="{colour}" cx="{px:.1f}" cy="{py:.1f}" r="3">'
                 parts.append(f"{dot}<title>{escape(tip)}</title></circle>")
-    return _figure(title, WIDTH, HEIGHT, parts, [one.name for one in series])
+    return _figure(title, WIDTH, HEIGHT, parts, _keys(series, colours))
 
 
 def bar_chart(title: str, label: str, groups: Sequence[str], series: Sequence[Series]) -> str:
@@ -96,10 +109,11 @@ def bar_chart(title: str, label: str, groups: Sequence[str], series: Sequence[Se
     since what is compared are the bars of one group."""
     inner = WIDTH - LABEL_WIDTH - VALUE_WIDTH
     parts, top = [], float(TOP)
+    colours = _colours(series)
     for number, group in enumerate(groups):
         bars = [
             (colour, one.name, y)
-            for colour, one in enumerate(series)
+            for one, colour in zip(series, colours, strict=True)
             for x, y in one.points
             if int(x) == number
         ]
@@ -110,13 +124,48 @@ def bar_chart(title: str, label: str, groups: Sequence[str], series: Sequence[Se
             width = max(1.0, inner * value / largest)
             tip = escape(f"{name}: {value:,.6g} {label}")
             parts.append(
-                f'<rect class="s{colour % COLOURS}" x="{LABEL_WIDTH}" y="{top:.0f}" '
+                f'<rect class="s{colour}" x="{LABEL_WIDTH}" y="{top:.0f}" '
                 f'width="{width:.1f}" height="{BAR_HEIGHT - 3}"><title>{tip}</title></rect>'
             )
-            parts.append(_text("tick", LABEL_WIDTH + width + 6, top + 11, short(value)))
+            parts.append(_text("tick", LABEL_WIDTH + width + 6, top + 11, short(value, 3)))
             top += BAR_HEIGHT
         top += BAR_GAP
-    return _figure(f"{title} ({label})", WIDTH, int(top) + 4, parts, [one.name for one in series])
+    return _figure(f"{title} ({label})", WIDTH, int(top) + 4, parts, _keys(series, colours))
+
+
+def stacked_chart(title: str, label: str, groups: Sequence[tuple[str, Sequence[Bar]]]) -> str:
+    """Horizontal bars of pieces, under a heading for each group, all on one scale for a group."""
+    inner = WIDTH - LABEL_WIDTH - VALUE_WIDTH
+    names = list(dict.fromkeys(name for _, bars in groups for bar in bars for name, _ in bar.pieces))
+    parts, top = [], float(TOP)
+    for group, bars in groups:
+        parts.append(_text("label", 0, top + 11, group))
+        top += BAR_HEIGHT + 2
+        largest = max((sum(value for _, value in bar.pieces) for bar in bars), default=0.0) or 1.0
+        for bar in bars:
+            parts.append(_text("tick", LABEL_WIDTH - 8, top + 11, bar.name[-SHOWN_NAME:], "end"))
+            left = float(LABEL_WIDTH)
+            for name, value in bar.pieces:
+                width = inner * value / largest
+                tip = escape(f"{bar.name}, {name}: {value:,.6g} {label}")
+                parts.append(
+                    f'<rect class="s{names.index(name) % COLOURS}" x="{left:.1f}" y="{top:.0f}" '
+                    f'width="{width:.1f}" height="{BAR_HEIGHT - 3}"><title>{tip}</title></rect>'
+                )
+                left += width
+            parts.append(_text("tick", left + 6, top + 11, short(sum(value for _, value in bar.pieces), 3)))
+            top += BAR_HEIGHT
+        top += BAR_GAP
+    keys = [(name, number % COLOURS) for number, name in enumerate(names)]
+    return _figure(f"{title} ({label})", WIDTH, int(top) + 4, parts, keys)
+
+
+def _colours(series: Sequence[Series]) -> list[int]:
+    return [(n if one.colour is None else one.colour) % COLOURS for n, one in enumerate(series)]
+
+
+def _keys(series: Sequence[Series], colours: Sequence[int]) -> list[tuple[str, int]]:
+    return [(one.name, colour) for one, colour in zip(series, colours, strict=True)]
 
 
 def _axes(x: Scale, y: Scale, width: int, height: int) -> str:
@@ -141,13 +190,15 @@ def _text(kind: str, x: float, y: float, text: str, anchor: str = "start") -> st
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _figure(title: str, width: int, height: int, parts: Sequence[str], names: Sequence[str]) -> str:
+def _figure(
+    title: str, width: int, height: int, parts: Sequence[str], keys: Sequence[tuple[str, int]]
+) -> str:
     square = '<svg width="12" height="12"><rect class="s{}" width="12" height="12"/></svg>'
-    keys = "".join(f"<li>{square.format(n % COLOURS)} {escape(name)}</li>" for n, name in enumerate(names))
+    legend = "".join(f"<li>{square.format(colour)} {escape(name)}</li>" for name, colour in keys)
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title, quote=True)}">'
         f"{_text('title', LEFT, 20, title)}{''.join(parts)}</svg>"
-        f"<ul>{keys}</ul></figure>"
+        f"<ul>{legend}</ul></figure>"
     )
 
 
