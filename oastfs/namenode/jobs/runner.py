@@ -31,6 +31,7 @@ class JobRunner:
         self._due = dict.fromkeys(jobs, 0.0)
         self._leads = leads
         self._clock_ns = clock_ns
+        self._complaints: dict[Job, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
         self.steps: dict[str, int] = {job.name: 0 for job in jobs}
@@ -62,13 +63,20 @@ class JobRunner:
         try:
             done = 0 if job.is_held_up() else job.run_once(self._clock_ns())
         except StoreFull as error:
-            log.warning("the store is full, job waits", job=job.name, error=str(error))
+            self._complain("the store is full, job waits", job, error)
             return job.pause_after_error_seconds
         except OastError as error:
-            log.warning("job failed, will try again", job=job.name, error=str(error))
+            self._complain("job failed, will try again", job, error)
             return job.pause_after_error_seconds
         except Exception:
             log.exception("job failed, will try again", job=job.name)
             return job.pause_after_error_seconds
+        self._complaints.pop(job, None)
         self.steps[job.name] += done
         return 0.0 if done else job.interval_seconds
+
+    def _complain(self, what: str, job: Job, error: OastError) -> None:
+        """Log it, once for as long as it stays the same: some jobs are tried twice a second."""
+        if self._complaints.get(job) != what:
+            self._complaints[job] = what
+            log.warning(what, job=job.name, error=str(error))

@@ -6,7 +6,7 @@ import threading
 
 from structlog.testing import capture_logs
 
-from oastfs.core.errors import StoreFull
+from oastfs.core.errors import NotFound, StoreFull
 from oastfs.namenode.jobs import Job, JobRunner, all_jobs
 from oastfs.namenode.jobs.retries import RetryExpiry
 from oastfs.namenode.namespace import Namespace
@@ -69,6 +69,35 @@ def test_a_failing_job_does_not_stop_the_others(namespace: Namespace) -> None:
         ("failing", "error"),
         ("failing", "warning"),
     }
+
+
+class Recovering(Failing):
+    """Fails, and fails otherwise after a while, then no more."""
+
+    name = "recovering"
+    interval_seconds = 0.01
+    pause_after_error_seconds = 0.01
+
+    def run_once(self, now_ns: int) -> int:
+        self.ran += 1
+        if self.ran <= 10:
+            raise StoreFull()
+        if self.ran <= 20:
+            raise NotFound("a row")
+        return 0
+
+
+def test_what_fails_again_and_again_is_told_once(namespace: Namespace) -> None:
+    job = Recovering(namespace)
+    runner = JobRunner([job])
+    with capture_logs() as logs:
+        runner.start()
+        wait_until(lambda: job.ran > 25, "the job to recover")
+        runner.stop()
+    assert [entry["event"] for entry in logs] == [
+        "the store is full, job waits",
+        "job failed, will try again",
+    ]
 
 
 def test_all_jobs_run_on_a_real_namespace(namespace: Namespace, clock: Clock) -> None:
