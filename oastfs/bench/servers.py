@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from oastfs.core.errors import DeadlineExceeded, OastError
+from oastfs.core.supervision import SUPERVISOR_VARIABLE
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -40,6 +41,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
             )
 
     def wait_until(self, what: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What a child of `oastfs up` and its supervisor agree on."""
+"""Servers that end when the process ends that started them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import ctypes
 import os
 import signal
 
-SUPERVISOR_VARIABLE = "OASTFS_SUPERVISOR"
-"""Set for children: the pid of their supervisor."""
+from oastfs.core.supervision import SUPERVISOR_VARIABLE
 
 _PR_SET_PDEATHSIG = 1
 
 
 def die_with_supervisor() -> None:
-    """As a child of `oastfs up`: have the kernel end this process, cleanly, if the supervisor dies."""
+    """As a child of a supervisor: have the kernel end this process, cleanly, if it dies."""
     supervisor = os.environ.get(SUPERVISOR_VARIABLE)
     if supervisor is None:
         return

@@ -23,7 +23,7 @@ from types import FrameType
 import click
 
 from oastfs.cli.failure import Failure
-from oastfs.cli.processes import SUPERVISOR_VARIABLE
+from oastfs.core.supervision import SUPERVISOR_VARIABLE
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.cluster import Cluster, run_oastfs
+from tests.harness.process import OASTFS
+from tests.harness.waiting import wait_until
 
 PAUSE_SECONDS_MAX = 5.0
 """It is a tenth of a second where nothing else is at work; this tells a client that waits for a timeout."""
@@ -49,9 +52,14 @@ def test_on_an_embedded_store_as_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_namenode_that_hangs_is_not_waited_for(make_cluster: Callable[..., Cluster]) -> None:
-    """Stopped in the middle of everything, as a machine that is gone: its connections stay open."""
-    cluster = make_cluster(namenodes=3, datanodes=0)
+def test_a_namenode_that_hangs_is_not_waited_for(
+    empty_database: str, make_cluster: Callable[..., Cluster]
+) -> None:
+    """Stopped in the middle of everything, as a machine that is gone: its connections stay open.
+
+    Not on an embedded store: a process that is stopped while it writes there holds up all others.
+    """
+    cluster = make_cluster(namenodes=3, datanodes=0, metadata=[empty_database])
     cluster.allow_in_logs(".*")
     pauses = []
     with cluster.connect(keep=False) as fs:
@@ -69,6 +77,31 @@ def test_a_namenode_that_hangs_is_not_waited_for(make_cluster: Callable[..., Clu
         assert sorted(entry.name for entry in fs.listdir("/d")) == ["0", "1", "2"]
     print(f"pauses: {pauses}")
     assert max(pauses) < 10, "two seconds, not a third of a minute"
+
+
+@pytest.mark.timeout(120)
+def test_its_servers_end_with_it(tmp_path: Path) -> None:
+    metadata = f"lmdb://{tmp_path / 'store'}"
+    bench = subprocess.Popen([OASTFS, "bench", "failover", "--target", metadata, "--namenodes", "2"])
+    try:
+        wait_until(lambda: len(servers_of(metadata)) == 2, "two namenodes", 60)
+    finally:
+        bench.kill()
+        bench.wait()
+    wait_until(lambda: not servers_of(metadata), "the namenodes to end", 30)
+
+
+def servers_of(metadata: str) -> list[str]:
+    """Processes that were given a store, but for the benchmark itself."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "namenode" in arguments and metadata in arguments:
+            found.append(path.parent.name)
+    return found
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 import urllib.request
 from collections.abc import Callable
@@ -91,6 +93,27 @@ def test_jobs_go_on_when_the_leader_is_killed_and_when_it_stops(trio: Cluster) -
     assert "leads" in run_oastfs("namenodes", trio.url).stdout
     second.start()
     trio.wait_for_namenodes()
+
+
+@pytest.mark.timeout(120)
+def test_a_leader_that_stood_still_finds_another_in_its_place(
+    empty_database: str, make_cluster: Callable[..., Cluster]
+) -> None:
+    cluster = make_cluster(namenodes=2, datanodes=0, metadata=[empty_database])
+    cluster.allow_in_logs(".*")  # its transactions were ended by the server, maybe
+    first = wait_for_leader(cluster)
+    (other,) = (one for one in cluster.namenodes if one is not first)
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        wait_until(lambda: status(other)["leads"], "the other one to lead", 30)
+        assert time.monotonic() - begun < FOLLOWED_SECONDS
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    for _ in range(20):
+        assert leaders(cluster) == [other]
+    wait_until(lambda: "another namenode leads now" in first.log.read_text(), "the first one to notice", 20)
+    assert seconds_until_reclaimed(cluster, "after-that") < FOLLOWED_SECONDS
 
 
 @pytest.mark.timeout(120)
