@@ -15,6 +15,7 @@ import click
 
 from oastfs.cli.failure import Failure
 from oastfs.cli.processes import die_with_supervisor
+from oastfs.core.supervision import tell_ready
 
 MOUNT_SECONDS = 30.0
 UNMOUNT_SECONDS = 30.0
@@ -80,6 +81,7 @@ def mount_command(
             allow_other=allow_other,
             attribute_seconds=cache_seconds,
             entry_seconds=cache_seconds,
+            on_ready=tell_ready,
         )
     )
 

@@ -17,6 +17,7 @@ from oastfs.cli.plan import DatanodePlan, NamenodePlan, Plan, UpOptions, make_pl
 from oastfs.cli.servers import trash_options
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.supervisor import Child, Supervisor
+from oastfs.core.supervision import tell_ready
 from oastfs.core.version import VERSION
 
 READY_SECONDS = 60.0
@@ -118,6 +119,7 @@ def _run(plan: Plan, options: UpOptions) -> None:
         mounted = not supervisor.stopping and _mount(plan, supervisor)
         if not supervisor.stopping:
             click.echo(ready_line(plan, mounted))
+            tell_ready()
         supervisor.run()
     finally:
         supervisor.stop()

@@ -9,6 +9,7 @@ import structlog
 
 from oastfs.core.errors import OastError
 from oastfs.core.logging import configure
+from oastfs.core.supervision import tell_ready
 from oastfs.datanode.config import DatanodeConfig
 from oastfs.datanode.datanode import Datanode
 from oastfs.datanode.http import WebPart
@@ -48,6 +49,7 @@ def _serve(config: DatanodeConfig, web: WebPart | None) -> int:
     try:
         datanode.start()
         print(f"ready {datanode.endpoints}", flush=True)
+        tell_ready()
         while signal.sigwait(_SIGNALS) == signal.SIGUSR1:
             datanode.scrubber.request_pass()
     finally:

@@ -163,3 +163,17 @@ def test_get_ends_when_the_namenode_does(oast: Command, cluster: Cluster, tmp_pa
     cluster.namenodes[0].start()
     cluster.wait_for_namenodes()
     wait_until(lambda: oast.run("get", "/0", tmp_path / "out").returncode == 0, "the namenode")
+
+
+def test_servers_tell_a_service_manager_that_they_are_ready(tmp_path: Path) -> None:
+    """As systemd's units of Type=notify want it; each once it serves."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(60)
+        manager.bind(f"{tmp_path}/notify")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NOTIFY_SOCKET", f"{tmp_path}/notify")
+            cluster = Cluster(tmp_path / "cluster", datanodes=1)
+            with cluster:
+                assert [manager.recv(100) for _ in range(2)] == [b"READY=1\n"] * 2
+                cluster.mount()
+                assert manager.recv(100) == b"READY=1\n"

@@ -18,6 +18,7 @@ import structlog
 
 from oastfs.core.errors import AlreadyExists, OastError
 from oastfs.core.logging import configure
+from oastfs.core.supervision import tell_ready
 from oastfs.core.types import SUPERUSER, NamenodeReport
 from oastfs.core.version import VERSION
 from oastfs.namenode import trash
@@ -112,6 +113,7 @@ async def _serve_until_signalled(config: NamenodeConfig) -> None:
         endpoints = await namenode.start()
         log.info("namenode is ready", address=str(endpoints), version=VERSION, **namenode.identity())
         print(f"ready {endpoints}", flush=True)
+        tell_ready()
         # What there is by now stays: collections need not look through it again, holding calls up meanwhile.
         gc.freeze()
         await stop.wait()

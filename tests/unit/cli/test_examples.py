@@ -82,6 +82,7 @@ def test_the_unit_is_a_unit(unit: Path, tmp_path: Path) -> None:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(unit)
     assert parser.sections() == ["Unit", "Service", "Install"]
+    assert parser["Service"]["Type"] == "notify"
     assert parser["Service"]["Restart"] == "always"
     assert parser["Service"]["EnvironmentFile"] == "/etc/oastfs/oastfs.env"
     if shutil.which("systemd-analyze") is not None:
