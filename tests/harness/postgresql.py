@@ -142,6 +142,19 @@ class PostgresServer:
             self._process.wait(60)
             self._process = None
 
+    def crash(self) -> None:
+        """Kill -9: the server and all that it has started."""
+        if self._process is not None:
+            pid = self._process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for one in [str(pid), *children]:
+                try:
+                    os.kill(int(one), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self._process.wait(60)
+            self._process = None
+
     @contextmanager
     def demanding_passwords(self, role: str) -> Iterator[None]:
         """Have the server ask this user for a password."""
