@@ -98,7 +98,8 @@ class NamenodeLink:
         datanode_id = self._datanode_id
         if datanode_id is None or self._unreachable:
             return None
-        return Registered(self._stub, datanode_id, self.address, self._inline_limit)
+        rpc_address = self.reach(self._client_address) or ""
+        return Registered(self._stub, datanode_id, self.address, self._inline_limit, rpc_address)
 
     def reach(self, client_address: str) -> str | None:
         """Where clients reach the namenode that names itself so, if it is this one.

@@ -54,6 +54,8 @@ class Registered(NamedTuple):
     address: str
     inline_limit: int = 0
     """Longest content that it keeps in the metadata."""
+    rpc_address: str = ""
+    """Its own port ("host:port"), if it has told."""
 
 
 class Reporter:

@@ -19,15 +19,18 @@ from dataclasses import dataclass
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from oastfs.core.errors import AlreadyExists, BlockNotFound, StaleBlock
 from oastfs.datanode import layout
 from oastfs.datanode.block_store import BlockStore
 from oastfs.datanode.metrics import Metrics
+from oastfs.datanode.namenode_calls import NamenodeCalls
 from oastfs.datanode.reader import ReplicaReader
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.reporter import Registered
 from oastfs.datanode.writer import ReplicaWriter
+from oastfs.wire.datanode_calls import STORE_INLINE
 from oastfs.wire.proto import control_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -64,6 +67,7 @@ class SmallBlocks:
     ) -> None:
         self._store = store
         self._offers = metrics.offers
+        self._calls = NamenodeCalls(CALL_SECONDS)
         self._namenodes = namenodes
         self._watched: dict[int, _Watched] = {}
         self._synced: list[pb.BlockRef] = []
@@ -81,6 +85,7 @@ class SmallBlocks:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._calls.close()
         for one in self._watched.values():
             self._sync(one)
 
@@ -97,7 +102,7 @@ class SmallBlocks:
                 datanode_id=namenode.datanode_id, block_id=block_id, generation_stamp=stamp, data=data
             )
             try:
-                accepted = bool(namenode.stub.StoreInline(request, timeout=CALL_SECONDS).accepted)
+                accepted = self._offer(namenode, request)
             except grpc.RpcError as error:
                 _note(namenode, "a small block could not be offered", error)
                 continue
@@ -105,6 +110,19 @@ class SmallBlocks:
             return accepted
         self._offers.labels("unanswered").inc()
         return False
+
+    def _offer(self, namenode: Registered, request: pb.StoreInlineRequest) -> bool:
+        """On the namenode's own port, which takes a fraction of the time, else on its control port."""
+        if namenode.rpc_address:
+            body = request.SerializeToString()
+            try:
+                answer = self._calls.call(namenode.rpc_address, STORE_INLINE, body)
+                return bool(pb.StoreInlineResponse.FromString(answer).accepted)
+            except (OSError, DecodeError) as error:
+                log.info(
+                    "a small block goes to the control port", namenode=namenode.address, error=str(error)
+                )
+        return bool(namenode.stub.StoreInline(request, timeout=CALL_SECONDS).accepted)
 
     def recreate(
         self, block_id: int, stamp: int, storage_uuid: str, acknowledged_length: int

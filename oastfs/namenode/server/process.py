@@ -32,6 +32,7 @@ from oastfs.namenode.jobs.presence import Presence
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.audit import AuditLog
 from oastfs.namenode.server.completions import Completions
+from oastfs.namenode.server.datanode_calls import DatanodeHandler
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.http import StatusServer
 from oastfs.namenode.server.inline_blocks import InlineBlocks
@@ -168,7 +169,8 @@ class Namenode:
             namespace, hdfs, Completions(asyncio.get_running_loop()), self.metrics
         )
         self._parts.callback(administration.close)
-        handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs, lengths)}
+        datanodes = DatanodeHandler(namespace, Completions(asyncio.get_running_loop()), self.metrics)
+        handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs, lengths, datanodes)}
         handlers |= dict.fromkeys(administration.calls, administration)
         self._rpc = RpcServer(handlers, blocks, self.metrics, config.limits)
         self._add_gauges(store, self._rpc)
