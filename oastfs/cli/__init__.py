@@ -62,7 +62,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "fsck": Entry("admin", ADMIN, "Check every invariant, and repair on request."),
     "metadata": Entry("metadata", ADMIN, "Export, import and copy metadata stores."),
     "query": Entry("querying", ADMIN, "Ask the namespace questions in SQL."),
-    "bench": Entry("bench", ADMIN, "Measure a filesystem, or several side by side."),
+    "bench": Entry("bench", ADMIN, "Measure filesystems, one or several side by side."),
     "stats": Entry("stats", ADMIN, "Watch what a filesystem does now."),
     "profile": Entry("profiling", ADMIN, "Draw where a running part spends its time."),
     "completion": Entry("completion", ADMIN, "Print the completion script of a shell."),

@@ -28,7 +28,7 @@ _STEP_SECONDS = 0.5
 
 @click.group("metadata")
 def metadata_command() -> None:
-    """Export, import and copy whole metadata stores, small files included.
+    """Export, import and copy metadata stores, small files included.
 
     Blocks stay where they are: on the datanodes, which find their filesystem again in its new store.
     """
