@@ -97,3 +97,29 @@ def complaints(text: str, copy: Path) -> list[str]:
     command = ["systemd-analyze", "verify", "--man=no", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return [line for line in done.stderr.splitlines() if copy.name in line]
+
+
+def documented_commands() -> list[str]:
+    """The lines of commands in docs/operations.md, put together where they go on, without remarks."""
+    text = (ROOT / "docs" / "operations.md").read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("oastfs ") and not {"…", "$"} & set(line)]
+
+
+def test_the_commands_of_the_document_are_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OASTFS_URL", "oastfs://localhost:8020")
+    commands = documented_commands()
+    assert len(commands) > 15
+    for line in commands:
+        words = shlex.split(line)[1:]
+        context: click.Context = click.Context(cli, info_name="oastfs")
+        command: click.Command = cli
+        while isinstance(command, click.Group):
+            name, found, words = command.resolve_command(context, words)
+            assert found is not None, line
+            command = found
+            if not isinstance(command, click.Group):
+                command.make_context(name, words, parent=context)
+            else:
+                context = click.Context(command, info_name=name, parent=context)
