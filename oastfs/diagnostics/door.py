@@ -38,6 +38,7 @@ class Door:
         """``part``: what this process is. ``figures`` tells what it does, whenever somebody asks."""
         self._part = part
         self._figures = figures
+        self._thread = threading.Thread(target=self._accept, name="diagnostics", daemon=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.bind(f"{_PREFIX}{os.getpid()}")
@@ -46,7 +47,7 @@ class Door:
             self._socket.close()
             _log.warning("no diagnostics of this process: %s", error)
             return
-        threading.Thread(target=self._accept, name="diagnostics", daemon=True).start()
+        self._thread.start()
 
     def close(self) -> None:
         """Answer no more."""
@@ -54,6 +55,9 @@ class Door:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # it was never opened
+        # Until that thread has come back from the kernel, the socket is there.
+        if self._thread.ident is not None:
+            self._thread.join(_SECONDS)
         self._socket.close()
 
     def _accept(self) -> None:

@@ -65,8 +65,7 @@ def _box(depth: int, x: float, box: _Box, total: float, height: int) -> str:
     width = max(box.seconds / max(total, 1e-9) * WIDTH, _NARROWEST)
     y = height - ROW * (depth + 2)
     share = f"{100 * box.seconds / max(total, 1e-9):.1f}% ({box.seconds:.3f} s)"
-    letters = int((width - 4) / _CHARACTER)
-    shown = box.name if len(box.name) <= letters else box.name[: letters - 1] + "…" if letters > 2 else ""
+    shown = _label(box.name, int((width - 4) / _CHARACTER))
     name = escape(box.name, quote=True)
     return (
         f'<g class="b" data-x="{x:.2f}" data-w="{width:.2f}" data-d="{depth}" data-n="{name}">'
@@ -74,6 +73,16 @@ def _box(depth: int, x: float, box: _Box, total: float, height: int) -> str:
         f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{ROW - 1}" fill="{_colour(box.name)}"/>'
         f'<text x="{x + 3:.2f}" y="{y + 12}">{escape(shown)}</text></g>'
     )
+
+
+def _label(name: str, letters: int) -> str:
+    """What fits: all of a name, or the function without its module, or the beginning of that."""
+    if len(name) <= letters:
+        return name
+    short = name.rpartition(":")[2]
+    if len(short) <= letters:
+        return short
+    return f"{short[: letters - 1]}…" if letters > 2 else ""
 
 
 def _colour(name: str) -> str:
@@ -113,7 +122,9 @@ window.addEventListener("load", () => {{
       rect.style.opacity = below ? 0.5 : 1;
       text.setAttribute("x", left + 3);
       const name = box.getAttribute("data-n"), letters = Math.floor((wide - 4) / 6.6);
-      text.textContent = name.length <= letters ? name : letters > 2 ? name.slice(0, letters - 1) + "…" : "";
+      const short = name.slice(name.lastIndexOf(":") + 1);
+      text.textContent = name.length <= letters ? name : short.length <= letters ? short
+        : letters > 2 ? short.slice(0, letters - 1) + "…" : "";
     }}
   }};
   for (const box of boxes) box.addEventListener("click", () => show(box));

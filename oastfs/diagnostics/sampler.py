@@ -5,12 +5,13 @@ the kernel says that its thread has run since the last look; so threads that wai
 in C counts for the function that called it. By wall-clock time, each stack is credited with the time between
 looks.
 
-The sampler needs Python's interpreter lock to look: it sees a thread where that gives the lock away. It is
-exact in how much each thread ran, and approximate in where.
+What the sampler itself takes is left out. It needs Python's interpreter lock to look: it sees a thread where
+that gives the lock away. It is exact in how much each thread ran, and approximate in where.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -25,7 +26,6 @@ SECONDS_MAX: Final = 120.0
 RATE_MAX: Final = 1000
 DEPTH_MAX: Final = 200
 NATIVE: Final = "[threads without Python]"
-SAMPLER: Final = "[profiler]"
 
 _one_at_a_time = threading.Lock()
 
@@ -54,8 +54,18 @@ class _Sampling:
         self._own = threading.get_ident()
         self._seconds: defaultdict[tuple[str, tuple[CodeType, ...]], float] = defaultdict(float)
         self._ran_ns: dict[int, int] = {}
+        self._files: dict[int, int] = {}
+        """Descriptors of what the kernel says of each thread: to open it anew costs more than to read it."""
 
     def run(self, seconds: float, rate: int) -> Stacks:
+        """Look until the time is over."""
+        try:
+            return self._run(seconds, rate)
+        finally:
+            for descriptor in self._files.values():
+                os.close(descriptor)
+
+    def _run(self, seconds: float, rate: int) -> Stacks:
         began, began_cpu, own_cpu = time.monotonic(), time.process_time(), time.thread_time()
         self._look(0.0)
         last = due = began
@@ -71,7 +81,6 @@ class _Sampling:
             found[(thread, *map(_shown, codes))] += credited
         if not self._wall:
             rest = time.process_time() - began_cpu - own - sum(found.values())
-            found[(SAMPLER,)] = own
             if rest > 0.01 * seconds:
                 found[(NATIVE,)] = rest
         return dict(found)
@@ -91,7 +100,10 @@ class _Sampling:
     def _ran(self, native_id: int) -> float:
         """Seconds that a thread ran since it was asked for last; 0 the first time."""
         try:
-            now_ns = int(Path(f"/proc/self/task/{native_id}/schedstat").read_bytes().split()[0])
+            if native_id not in self._files:
+                path = f"/proc/self/task/{native_id}/schedstat"
+                self._files[native_id] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            now_ns = int(os.pread(self._files[native_id], 100, 0).split()[0])
         except (OSError, ValueError, IndexError):
             return 0.0  # it has ended
         before_ns = self._ran_ns.get(native_id, now_ns)

@@ -103,7 +103,45 @@ def test_a_filesystem_moves_to_a_database_and_its_datanodes_follow(
     finally:
         moved.terminate()
         moved.check_logs()
-    run_oastfs("fsck", empty_database)
+    # And back, into the directory that `oastfs up` keeps everything in.
+    run_oastfs("metadata", "copy", empty_database, f"lmdb://{tmp_path}/new", "--fsck")
+    for name in ("data.mdb", "lock.mdb", "wal"):
+        (up.store / name).rename(tmp_path / f"old {name}")
+    for name in ("data.mdb", "wal"):
+        (tmp_path / "new" / name).rename(up.store / name)
+    back = Up(tmp_path, "--datanodes", "2")
+    back.start()
+    back.wait_ready()
+    try:
+        with connect(back.url, caller=SUPERUSER) as fs:
+            for path, content in {**contents, "/after": LARGE}.items():
+                assert fs.read_bytes(path) == content, path
+    finally:
+        back.terminate()
+        back.check_logs()
+    run_oastfs("fsck", back.metadata_url)
+
+
+def test_several_shards(metadata_url: str, tmp_path: Path, shards: list[str]) -> None:
+    oast = Command(metadata_url, tmp_path)
+    with connect(metadata_url, caller=SUPERUSER) as fs:
+        contents = make_everything(fs)
+    first, *others = shards
+    further = [option for url in others for option in ("--target", url)]
+    oast("metadata", "copy", metadata_url, first, *further, "--fsck")
+    with connect(metadata=shards, caller=SUPERUSER) as fs:
+        assert all(fs.read_bytes(path) == content for path, content in contents.items())
+    oast("metadata", "export", *shards, "-o", "export")
+    back = f"lmdb://{tmp_path}/back"
+    oast("metadata", "copy", first, back, *[o.replace("--target", "--source") for o in further])
+    assert rows(back) == rows(metadata_url)
+    shown = [oast.json("metadata", "show", *source) for source in (["export"], shards, [metadata_url])]
+    assert shown[0] == shown[1] == shown[2]
+    sql = "select count(*) as n, sum(size) as bytes from entries"
+    asked = [oast.json("query", *options, sql) for options in (
+        [option for url in shards for option in ("--metadata", url)], ["--metadata", metadata_url]
+    )]  # fmt: skip
+    assert asked[0] == asked[1]
 
 
 def test_a_stream_through_a_pipe(metadata_url: str, tmp_path: Path) -> None:
