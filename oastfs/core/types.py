@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import stat as _stat
+from typing import Final
 
 import msgspec
 
@@ -82,18 +83,21 @@ class FileStatus(Record, frozen=True, tag=1):
         return bool(self.flags & Flag.ACL)
 
 
-class Flag(enum.IntFlag):
-    """Bits of ``FileStatus.flags`` and of the inode row."""
+class Flag:
+    """Bits of ``FileStatus.flags`` and of the inode row.
 
-    BLOCKS = 1
+    Plain numbers: each ``&`` with a member of an enumeration takes longer than finding a row.
+    """
+
+    BLOCKS: Final = 1
     """The content is in blocks; without it a file's content is inline (or empty)."""
-    LINKED = 2
+    LINKED: Final = 2
     """The directory entry refers to a linked-inode row (more than one hard link exists or existed)."""
-    XATTRS = 4
+    XATTRS: Final = 4
     """There is at least one extended attribute."""
-    ACL = 8
+    ACL: Final = 8
     """There are ACL entries beyond the mode."""
-    OPEN = 16
+    OPEN: Final = 16
     """There are ``open_file`` rows: someone writes the file, or keeps it although it was unlinked."""
 
 

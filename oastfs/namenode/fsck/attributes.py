@@ -60,7 +60,7 @@ def check_attribute_tables(check: Check) -> None:
     _check_open_files(check)
 
 
-def _flag(check: Check, inode_id: int, flag: Flag, what: str) -> None:
+def _flag(check: Check, inode_id: int, flag: int, what: str) -> None:
     text = f"its flags tell of {what}, and there are none"
     check.problem("flag", check.where(inode_id), text, mend.set_flag(inode_id, flag, False))
 

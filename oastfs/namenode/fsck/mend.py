@@ -34,13 +34,13 @@ def delete_row(table: Table, key: Key) -> Repair:  # type: ignore[type-arg]
     return mend
 
 
-def set_flag(inode_id: int, flag: Flag, on: bool) -> Repair:
+def set_flag(inode_id: int, flag: int, on: bool) -> Repair:
     """Make a flag agree with the rows that it tells of."""
 
     def mend(tx: Transaction, context: Context) -> None:
         node = find(tx, inode_id)
         if node is not None:
-            flags = node.inode.flags | int(flag) if on else node.inode.flags & ~int(flag)
+            flags = node.inode.flags | flag if on else node.inode.flags & ~flag
             tree.save(tx, node, tree.with_attributes(node.inode, flags=flags), enforce_quota=False)
 
     return mend
