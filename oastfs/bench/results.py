@@ -161,4 +161,5 @@ def _from_json(item: dict[str, Any]) -> Result:
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in figures.items()}
+    # Significant digits: of a byte's share of CPU time, decimals would leave nothing.
+    return {name: float(f"{value:.6g}") for name, value in figures.items()}

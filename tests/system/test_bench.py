@@ -93,8 +93,10 @@ def test_the_mix(cluster: Cluster, targets: dict[str, str], name: str) -> None:
     assert leftovers(cluster) == []
 
 
-@pytest.mark.parametrize("name", ["store", "namenode", "mount", "directory"])
-@pytest.mark.parametrize("data", ["files", "images"])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("store", "files"), ("namenode", "images"), ("mount", "images"), ("directory", "files")],
+)
 def test_small_files(targets: dict[str, str], name: str, data: str) -> None:
     if data == "images":
         pytest.importorskip("sklearn")

@@ -64,6 +64,11 @@ def test_json_keeps_all_that_was_measured() -> None:
     assert machine["packages"]["lmdb"]
 
 
+def test_a_byte_has_its_share_of_cpu_time() -> None:
+    one = result(unit="bytes", amount=10**9)
+    assert to_document([one])["results"][0]["cpu_us_each"]["namenode"] == pytest.approx(0.08 * 1e6 / 1e9)
+
+
 def test_other_json_is_refused() -> None:
     with pytest.raises(InvalidArgument):
         from_document({"machine": {}, "results": []})
