@@ -31,11 +31,15 @@ _ZEROS: Final = bytes(1 << 20)
 
 @dataclass(slots=True)
 class Opening:
-    """An opened file. ``keep_cache``: what the kernel has cached of its content is still right."""
+    """An opened file. ``keep_cache``: what the kernel has cached of its content is still right.
+
+    ``uncached``: what is written through this handle is not to be kept in the kernel's cache.
+    """
 
     status: FileStatus
     keep_cache: bool
     writable: bool
+    uncached: bool = False
 
 
 class Files:
@@ -94,10 +98,13 @@ class Files:
                 opening = yield from opening
             return opening.status, opening
         writable = flags & ACCESS_MODE != os.O_RDONLY
-        self._acquire(status, writable)
+        entry = self._acquire(status, writable)
         self._shared.told(status)
-        self._handles.cached.put(status.inode_id, version_of(status))
-        return status, Opening(status, False, writable)
+        if flags & ACCESS_MODE == os.O_WRONLY and self._shared.writes_uncached:
+            entry.uncached = True
+        else:
+            self._handles.cached.put(status.inode_id, version_of(status))
+        return status, Opening(status, False, writable, entry.uncached)
 
     def _open_existing(self, path: str, flags: int, caller: Caller) -> Opening | Operation[Opening]:
         """As the kernel does it for a name that it knows: check, then open."""
@@ -271,15 +278,17 @@ class Files:
             if entry.handles:
                 return
             del self._open[inode_id]
-            closed = self._handles.closing[inode_id] = threading.Event()
-        try:
-            if dirty or (entry.writable and not entry.small):
+            waits = dirty or (entry.writable and not entry.small)
+            if waits:
+                closed = self._handles.closing[inode_id] = threading.Event()
+        if waits:
+            try:
                 yield Wait(entry.file.close)
-            else:
-                entry.end()  # nothing to send
-        finally:
-            del self._handles.closing[inode_id]
-            closed.set()
+            finally:
+                del self._handles.closing[inode_id]
+                closed.set()
+        else:
+            entry.end()  # nothing to send
         if entry.kept:
             yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
 

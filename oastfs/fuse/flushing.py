@@ -21,7 +21,10 @@ def flushed(shared: Shared, entry: OpenInode, sync: bool = False) -> Operation[F
     """
     file = entry.file
     undisturbed = (
-        entry.undisturbed and shared.reads_inline and _version_now(shared, entry) == version_of(file.told)
+        entry.undisturbed
+        and not entry.uncached
+        and shared.reads_inline
+        and _version_now(shared, entry) == version_of(file.told)
     )
     if sync:
         entry.unsynced = False

@@ -33,10 +33,10 @@ class OpenInode:
     make an ``OpenFile`` of it would take longer than all the rest of an open. Any other has a ``file``.
 
     ``kept``: it lost its last name while open and lives until the last handle is closed. ``mode`` is as
-    last seen here. ``bare``: it has no extended attributes. ``undisturbed``: as far as we know, nobody else
-    changed the content since the kernel began to cache it. ``changed_ns`` is the change time that goes with
-    ``content``. ``unsynced``: blocks were written and perhaps are
-    not on the datanodes' disks yet, though they may be visible.
+    last seen here. ``uncached``: something may have been written past the kernel's cache. ``bare``: it has
+    no extended attributes. ``undisturbed``: as far as we know, nobody else changed the content since the
+    kernel began to cache it. ``changed_ns`` is the change time that goes with ``content``. ``unsynced``:
+    blocks were written and perhaps are not on the datanodes' disks yet, though they may be visible.
     """
 
     __slots__ = (
@@ -49,6 +49,7 @@ class OpenInode:
         "kept",
         "mode",
         "small",
+        "uncached",
         "undisturbed",
         "unsynced",
         "writable",
@@ -70,6 +71,7 @@ class OpenInode:
         self.writable = writable
         self.small = small
         self.kept = status.nlink == 0
+        self.uncached = False
         self.undisturbed = True
         self.unsynced = False
         self.bare = not status.flags & _XATTRS

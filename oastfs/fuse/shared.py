@@ -28,6 +28,7 @@ class Shared:
     ``changed_elsewhere(inode id, content)`` is set by a binding that can tell the kernel to drop what it has
     cached of an inode: its attributes, and with ``content`` its pages too. ``hand_over(inode id, content)``
     is set by one that can put a whole content into the kernel's cache; it says whether it did.
+    ``writes_uncached``: the kernel may be told to pass on what is written to a new file without keeping it.
     """
 
     def __init__(self, filesystem: Filesystem, config: MountConfig) -> None:
@@ -43,6 +44,7 @@ class Shared:
             self.reads = InodeReads(self.metadata)
             self.reads_inline = True
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
+        self.writes_uncached = False
         self.hand_over: Callable[[int, bytes], bool] = lambda inode_id, content: False
 
     def stat(self, inode_id: int) -> FileStatus:

@@ -14,6 +14,8 @@ MAJOR: Final = 7
 MINOR: Final = 38
 """The minor version whose structures are used here; the kernel adapts to it."""
 MINOR_MIN: Final = 31
+MINOR_UNCACHED_WRITES: Final = 39
+"""From here on (Linux 6.6) the kernel drops pages that others read of what is written past its cache."""
 ROOT_ID: Final = 1
 
 IN_HEADER: Final = struct.Struct("=IIQQIIII")
@@ -160,6 +162,7 @@ class Valid(enum.IntFlag):
     KILL_SUIDGID = 1 << 11
 
 
+OPEN_DIRECT_IO: Final = 1 << 0
 OPEN_KEEP_CACHE: Final = 1 << 1
 OPEN_NOFLUSH: Final = 1 << 5
 OPEN_KILL_SUIDGID: Final = 1 << 0

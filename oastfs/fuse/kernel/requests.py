@@ -7,11 +7,12 @@ there is nothing to keep in step with the kernel.
 
 from __future__ import annotations
 
+import errno
 import stat as _stat
 from collections.abc import Callable
 from typing import Any, Final
 
-from oastfs.core.errors import InvalidArgument, NameTooLong, NotFound
+from oastfs.core.errors import InvalidArgument, NameTooLong
 from oastfs.core.types import FileStatus
 from oastfs.fuse.attributes import NOW, SetAttributes
 from oastfs.fuse.directories import DOTS
@@ -24,8 +25,9 @@ from oastfs.fuse.status import BLOCK_BYTES, IO_SIZE_BYTES, NAME_BYTES_MAX, free_
 
 Who = tuple[int, int, int]
 """uid, gid and pid of the caller."""
-Answer = bytes | None
-"""The body of the answer; None: the kernel expects no answer at all."""
+Answer = bytes | int | None
+"""The body of the answer, or an errno (what is to be expected needs no exception). None: the kernel expects
+no answer at all."""
 Body = bytes | memoryview
 """The body of a request; a view of the reader's buffer, for the moment, if it is written content."""
 Handler = Callable[[int, Any, Who], "Answer | Operation[Answer]"]
@@ -101,8 +103,6 @@ class Requests:
     def lookup(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
         found = self._names.lookup(node, _name(body[:-1]))
         if found is None:
-            if self._negative is None:
-                raise NotFound
             return self._negative
         return self._entry(found) if type(found) is FileStatus else self._entry_of(found)  # type: ignore[arg-type]
 
@@ -372,6 +372,8 @@ def _opened(opening: Opening) -> bytes:
     flags = p.OPEN_KEEP_CACHE if opening.keep_cache else 0
     if not opening.writable:
         flags |= p.OPEN_NOFLUSH
+    elif opening.uncached:
+        flags |= p.OPEN_DIRECT_IO
     return p.OPEN_OUT.pack(opening.status.inode_id, flags, 0)
 
 
@@ -407,10 +409,10 @@ def _dot(name: str, inode_id: int) -> FileStatus:
     return FileStatus(inode_id, _stat.S_IFDIR, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, name)
 
 
-def _negative_entry(seconds: float) -> bytes | None:
-    """An entry that says for how long there is none; None if the kernel is not to remember that."""
+def _negative_entry(seconds: float) -> Answer:
+    """An entry that says for how long there is none; an error if the kernel is not to remember that."""
     if seconds <= 0:
-        return None
+        return errno.ENOENT
     whole, ns = _seconds_and_ns(seconds)
     return p.ENTRY_OUT.pack(0, 0, whole, 0, ns, 0, *[0] * 16)
 

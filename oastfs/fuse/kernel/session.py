@@ -74,6 +74,7 @@ class Session:
     ) -> None:
         self._descriptor = descriptor
         self._metadata = filesystem.metadata
+        self._shared = filesystem.shared
         self._requests = Requests(filesystem)
         self._table = self._requests.table
         self._on_ready = on_ready
@@ -235,12 +236,18 @@ class Session:
             0,
             0,
         )
+        # What goes past the cache goes without a question for capabilities before the first write.
+        self._shared.writes_uncached = minor >= p.MINOR_UNCACHED_WRITES
         # Kernels before 5.12 do not say who may keep set-id bits as they write: then only root may.
         self._requests.tells_kill = bool(offered & InitFlag.HANDLE_KILLPRIV_V2)
         self._reply(unique, answer)
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 
-    def _reply(self, unique: int, body: bytes) -> None:
+    def _reply(self, unique: int, body: bytes | int) -> None:
+        if type(body) is int:
+            self._fail(unique, body)
+            return
+        assert type(body) is bytes
         if self.timing.watching:
             self.timing.end(unique)
         size = p.OUT_HEADER_BYTES + len(body)

@@ -47,13 +47,17 @@ Done = Callable[[Any, BaseException | None], None]
 
 
 class _Job:
-    """One queued operation: answered through ``done``, or a thread waits for ``answered``."""
+    """One queued operation: answered through ``done``, or a thread waits for ``answered``.
 
-    __slots__ = ("answered", "done", "error", "operation", "result")
+    ``returns``: whoever gets the answer is likely to queue another one, and may be worth waiting for.
+    """
 
-    def __init__(self, operation: Operation, done: Done | None = None) -> None:
+    __slots__ = ("answered", "done", "error", "operation", "result", "returns")
+
+    def __init__(self, operation: Operation, done: Done | None = None, returns: bool = True) -> None:
         self.operation = operation
         self.done = done
+        self.returns = returns
         self.answered: Any = None
         self.result: Any = None
         self.error: BaseException | None = None
@@ -108,7 +112,7 @@ class Committer:
 
     def submit_together(self, jobs: Sequence[tuple[Operation, Done]]) -> None:
         """Commit and answer on this thread if nobody leads, else queue: no switch of threads, if possible."""
-        group = [_Job(operation, done) for operation, done in jobs]
+        group = [_Job(operation, done, returns=False) for operation, done in jobs]
         if not self._queue.empty() or not self._leadership.acquire(False):
             for job in group:
                 self._enqueue(job)
@@ -195,7 +199,7 @@ class Committer:
         while (first := self._next(lingering=self._expected > 1)) is not None:
             group = [first]
             self._commit_whole(group, self._draw())
-            self._expected = len(group) + self._queue.qsize()
+            self._expected = sum(job.returns for job in group) + self._queue.qsize()
             self._answer(group)
         self._expected = 0
 

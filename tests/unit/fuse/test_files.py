@@ -302,3 +302,20 @@ def test_the_kernel_is_handed_the_content_by_the_first_who_opens_a_file(
     do(mounted.names.lookup(ROOT_ID, "file"))
     assert not opened(os.O_RDWR) and handed == [b"one"]
     do(mounted.files.release(inode_id))
+
+
+@pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
+def test_what_is_only_written_need_not_stay_in_the_kernels_cache(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, flags: int
+) -> None:
+    mounted.shared.writes_uncached = True
+    status, opening = do(mounted.files.create(ROOT_ID, "file", 0o644, 0, flags, ROOT))
+    assert opening.uncached == (flags == os.O_WRONLY)
+    inode_id = status.inode_id
+    mounted.files.write(inode_id, 0, b"content", False)
+    do(mounted.files.flush(inode_id))
+    do(mounted.files.release(inode_id))
+    # Of what it does not have, the kernel is not told that it may keep it.
+    assert do(mounted.files.open(inode_id, os.O_RDONLY, False)).keep_cache == (flags == os.O_RDWR)
+    do(mounted.files.release(inode_id))
+    assert not mounted.handles.open and not mounted.handles.closing
