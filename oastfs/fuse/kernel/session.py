@@ -1,9 +1,13 @@
 """One mounted ``/dev/fuse``: reading requests, carrying them out, answering.
 
-One thread reads. In direct mode (the namespace is in this process and reads take microseconds) it answers
-reads of metadata and of small files itself; changes go to the store's group commit (``changes``), so that
-many callers share one sync; what blocks goes to a few workers. In remote mode every request that asks a
-namenode goes to the workers. Each answer is one write(2).
+In direct mode (the namespace is in this process and reads take microseconds) one thread reads requests. It
+answers reads of metadata and of small files itself; changes go to the store's group commit (``changes``),
+so that many callers share one sync; what blocks goes to a few workers.
+
+In remote mode a few threads read requests, and each carries out what it has read, however long it has to
+wait, before it reads on: to hand requests from one thread to another costs more than all the rest.
+
+Each answer is one write(2).
 """
 
 from __future__ import annotations
@@ -37,10 +41,6 @@ COPY_BYTES_MAX: Final = 8192
 """Up to here, to put an answer behind its header takes less time than to write both from their places."""
 HAND_OVER_BYTES_MAX: Final = 64 << 10
 """A longer content is sent when it is asked for: perhaps only a part of it is wanted."""
-LOCAL_OPCODES: Final = frozenset(
-    {Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.OPENDIR, Opcode.RELEASEDIR, Opcode.FSYNCDIR}
-)
-"""Requests that are answered without asking a namenode."""
 
 WANTED: Final = (
     InitFlag.ASYNC_READ
@@ -86,7 +86,9 @@ class Session:
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self.timing = Timing()
         self._workers = [
-            threading.Thread(target=self._work, name=f"oastfs-mount-{number}", daemon=True)
+            threading.Thread(
+                target=self._work if self._direct else self._loop, name=f"oastfs-mount-{number}", daemon=True
+            )
             for number in range(filesystem.shared.config.workers)
         ]
         filesystem.shared.changed_elsewhere = self.invalidate
@@ -96,15 +98,19 @@ class Session:
 
     def serve(self) -> None:
         """Answer requests until the mount ends."""
-        for worker in self._workers:
-            worker.start()
+        if self._direct:
+            self._start_workers()
         try:
             self._loop()
         finally:
-            for _ in self._workers:
-                self._queue.put(None)
             for worker in self._workers:
-                worker.join()
+                self._queue.put(None)
+                if worker.ident is not None:
+                    worker.join()
+
+    def _start_workers(self) -> None:
+        for worker in self._workers:
+            worker.start()
 
     def _loop(self) -> None:
         buffer = bytearray(REQUEST_BYTES)
@@ -113,7 +119,7 @@ class Session:
         descriptor, readv, unpack, header_bytes = self._descriptor, os.readv, p.IN_HEADER.unpack_from, 40
         table, write, direct = self._table, int(Opcode.WRITE), self._direct
         timing, counts = self.timing, self.timing.counts
-        carry_out, later = self._carry_out, self._carry_out_later
+        carry_out = self._carry_out if direct else self._carry_out_blocking
         changes = self._changes
         if changes is not None:
             changes.begin()
@@ -143,11 +149,9 @@ class Session:
             body: Body = view[header_bytes:size]
             if handler is None:
                 self._begin_or_refuse(unique, opcode, bytes(body))
-            elif direct or opcode in LOCAL_OPCODES:
+            else:
                 # Only what is written is large: its handler takes the bytes out of the buffer itself.
                 carry_out(unique, handler, node, body if opcode == write else bytes(body), (uid, gid, pid))
-            else:
-                later(unique, handler, node, bytes(body), (uid, gid, pid))
 
     def _begin_or_refuse(self, unique: int, opcode: int, body: bytes) -> None:
         if opcode == Opcode.INIT:
@@ -167,10 +171,8 @@ class Session:
         elif answer is not None:
             self._reply(unique, answer)  # type: ignore[arg-type]
 
-    def _carry_out_later(self, unique: int, handler: Handler, node: int, body: Body, who: Who) -> None:
-        self._queue.put(lambda: self._carry_out_blocking(unique, handler, node, body, who))
-
     def _carry_out_blocking(self, unique: int, handler: Handler, node: int, body: Body, who: Who) -> None:
+        """Answer, however long that takes: others read the requests that come meanwhile."""
         try:
             answer = handler(node, body, who)
             if type(answer) is GeneratorType:
@@ -241,6 +243,8 @@ class Session:
         # Kernels before 5.12 do not say who may keep set-id bits as they write: then only root may.
         self._requests.tells_kill = bool(offered & InitFlag.HANDLE_KILLPRIV_V2)
         self._reply(unique, answer)
+        if not self._direct:
+            self._start_workers()
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 
     def _reply(self, unique: int, body: bytes | int) -> None:
