@@ -66,6 +66,9 @@ class Files:
         opened = self._reads.open(inode_id)
         writable = flags & ACCESS_MODE != os.O_RDONLY
         entry = self._acquire(opened, writable)
+        closing = self._handles.closing.get(inode_id)
+        if closing is not None:  # that has begun just now, on another thread
+            return self._open_when_closed(closing, inode_id, flags, kill_set_id, entry)
         keep_cache = self._still_cached(opened.status, entry)
         if not keep_cache:
             entry.undisturbed = True  # the kernel begins anew
@@ -75,9 +78,16 @@ class Files:
         return opening
 
     def _open_when_closed(
-        self, closing: threading.Event, inode_id: int, flags: int, kill_set_id: bool
+        self,
+        closing: threading.Event,
+        inode_id: int,
+        flags: int,
+        kill_set_id: bool,
+        too_early: OpenInode | None = None,
     ) -> Operation[Opening]:
         """Two writers of one mount would take a file's blocks from each other, over and over."""
+        if too_early is not None:
+            yield from self._release(too_early, inode_id)
         yield Wait(closing.wait)
         opening = self.open(inode_id, flags, kill_set_id)
         return opening if isinstance(opening, Opening) else (yield from opening)
@@ -285,8 +295,11 @@ class Files:
             try:
                 yield Wait(entry.file.close)
             finally:
-                del self._handles.closing[inode_id]
                 closed.set()
+                if (
+                    self._handles.closing.get(inode_id) is closed
+                ):  # who opened it just before may be closing, too
+                    del self._handles.closing[inode_id]
         else:
             entry.end()  # nothing to send
         if entry.kept:

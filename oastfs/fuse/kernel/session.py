@@ -103,10 +103,11 @@ class Session:
         try:
             self._loop()
         finally:
-            for worker in self._workers:
+            begun = [worker for worker in self._workers if worker.ident is not None]
+            for _ in begun:
                 self._queue.put(None)
-                if worker.ident is not None:
-                    worker.join()
+            for worker in begun:
+                worker.join()
 
     def _start_workers(self) -> None:
         for worker in self._workers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import InvalidArgument, NotFound, StaleHandle, Unsupported
 from oastfs.fuse.attributes import NOW, SetAttributes
+from oastfs.fuse.effects import Change
 from oastfs.fuse.filesystem import InodeFilesystem
 from tests.unit.fuse.conftest import ALICE, ROOT, ROOT_ID
 
@@ -319,3 +321,19 @@ def test_what_is_only_written_need_not_stay_in_the_kernels_cache(
     assert do(mounted.files.open(inode_id, os.O_RDONLY, False)).keep_cache == (flags == os.O_RDWR)
     do(mounted.files.release(inode_id))
     assert not mounted.handles.open and not mounted.handles.closing
+
+
+def test_closes_that_overlap_let_everybody_go_on(mounted: InodeFilesystem, file: int) -> None:
+    """Whoever looked for a close just before it began may have opened the file and be closing it, too."""
+    mounted.files.write(file, 0, b"content", False)
+    operation = mounted.files.release(file)
+    assert operation is not None
+    step = next(operation)
+    while isinstance(step, Change):
+        step = operation.send(mounted.metadata.call(step.verb, step.caller, *step.arguments))
+    ours = mounted.handles.closing[file]
+    theirs = mounted.handles.closing[file] = threading.Event()
+    with pytest.raises(StopIteration):
+        operation.send(step.function())
+    assert ours.is_set()
+    assert mounted.handles.closing[file] is theirs
