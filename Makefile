@@ -45,6 +45,7 @@ bench: setup-test ## Measure the library, and keep the figures for comparison
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-autosave --timeout 1800 $(PYTEST_OPTIONS)
 
 bench-compare: setup-test ## Measure the library against the last kept figures
+	@ls .benchmarks/*/*.json >/dev/null 2>&1 || { echo 'No figures are kept to compare with: run make bench first'; exit 1; }
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-compare --benchmark-compare-fail=$(BENCH_FAIL) \
 		--timeout 1800 $(PYTEST_OPTIONS)
 
