@@ -78,12 +78,23 @@ class Environment:
         self._next_reader_check = time.monotonic() + _READER_CHECK_SECONDS
         check_directory(path, create)
         self.map_bytes = options.map_bytes
-        self._presence = Presence(path)
+        try:
+            self._join(create)
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            if error.errno == errno.ENOSPC:
+                raise StoreFull(path=str(path)) from error
+            raise StoreError(f"the store cannot be opened: {error.strerror}", path=str(path)) from error
+
+    def _join(self, create: bool) -> None:
+        """Open as one of the processes that use the store."""
+        self._presence = Presence(self.path)
         try:
             with self._presence.opening():
                 self._open_first(create)
                 self._presence.stay()
-            self.journal = Journal(path, self._presence.directory, self.begin_write)
+            self.journal = Journal(self.path, self._presence.directory, self.begin_write)
             self.journal.attach(self.handle)
         except BaseException:
             self._presence.leave()

@@ -230,12 +230,22 @@ class Journal:
                     or newest.meta.transaction < checkpoint.meta.transaction
                 ):
                     os.fdatasync(self._data_file)
-                    self._checkpoints.write(checkpoint)
+                    self._write(checkpoint)
                     newest = checkpoint
             except OSError as error:
+                if isinstance(error, StoreFull):
+                    raise
                 raise self._fail("a checkpoint could not be made", error) from error
             with suppress(OSError):  # they are in nobody's way, and the next checkpoint tries again
                 self._segments.recycle(newest.position.segment + newest.clean)
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        try:
+            self._checkpoints.write(checkpoint)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StoreFull(path=str(self._path)) from error  # the old one is still there
+            raise
 
     def _checkpoint_now(self, clean: bool = False) -> None:
         """Make a checkpoint of the present state and wait for it. No transaction is open on this thread."""
@@ -263,6 +273,8 @@ class Journal:
             if begun is not None and not self._completed:
                 try:
                     self._complete(begun.checkpoint)
+                except StoreFull:
+                    continue  # again, some time later
                 except StoreError:
                     return  # it has been said, and nothing will be written any more
                 self._completed = True

@@ -39,6 +39,7 @@ def recover(path: Path, presence: Presence, opener: Opener) -> None:
     checkpoints = CheckpointFile(presence.directory, path / WAL)
     segments = Segments(presence.directory)
     try:
+        segments.tidy()
         checkpoint = checkpoints.read()
         if checkpoint is None or checkpoint.clean:
             return

@@ -32,6 +32,7 @@ SEGMENT_BYTES_MAX = 8 << 20
 _ROUND_BYTES = 4096
 _SPARE = "spare"
 _SUFFIX = ".log"
+_UNFINISHED = ("new-", "checkpoint-")
 _ZEROS = bytes(1 << 20)
 
 
@@ -91,6 +92,12 @@ class Segments:
                 return
             with suppress(FileNotFoundError):  # another process does the same
                 os.rename(_name(number), _SPARE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def tidy(self) -> None:
+        """Remove what processes that died were making. The caller has the store alone."""
+        for name in os.listdir(self._directory):  # noqa: PTH208 - by descriptor
+            if name.startswith(_UNFINISHED):
+                os.unlink(name, dir_fd=self._directory)
 
     def numbers(self) -> list[int]:
         """The numbers of all segments."""

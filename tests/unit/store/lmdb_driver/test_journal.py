@@ -333,3 +333,26 @@ except StoreError:
     store = opened(tmp_path)
     assert value(store) == 1
     store.close()
+
+
+def test_no_room_for_the_first_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened(tmp_path)
+
+    def full(self: CheckpointFile, checkpoint: Checkpoint) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFile, "_create", full)
+        for _ in range(2):
+            with pytest.raises(StoreFull):
+                store.write(increment)
+    assert store.write(increment) == 1
+    store.close()
+
+
+def test_what_a_dead_process_was_making_is_removed(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    for name in ("new-4711", "checkpoint-4711"):
+        (tmp_path / "wal" / name).write_bytes(b"half")
+    opened(tmp_path).close()
+    assert not list((tmp_path / "wal").glob("*-4711"))
