@@ -146,6 +146,7 @@ class PostgresServer:
         """Kill -9: the server and all that it has started."""
         if self._process is not None:
             pid = self._process.pid
+            os.kill(pid, signal.SIGSTOP)  # it is to start no more of them
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             for one in [str(pid), *children]:
                 try:
@@ -154,6 +155,8 @@ class PostgresServer:
                     pass
             self._process.wait(60)
             self._process = None
+            for one in children:
+                wait_until(lambda one=one: not _lives(one), f"the end of PostgreSQL's process {one}", 30)
 
     @contextmanager
     def demanding_passwords(self, role: str) -> Iterator[None]:
@@ -253,6 +256,14 @@ class ShardServers:
     def remove(self) -> None:
         for server in self.servers:
             server.remove()
+
+
+def _lives(pid: str) -> bool:
+    """Whether a process is there, and more than its remains."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _emptying() -> str:

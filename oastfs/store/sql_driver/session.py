@@ -13,12 +13,14 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from oastfs.store.run import Conflict
 from oastfs.store.sql_driver.failures import Unsettled, translate
 from oastfs.store.sql_driver.statements import Statement
 
 LINGER_SECONDS: Final = 0.02
 SNAPSHOTS_TRIED: Final = 20
 
+_FORGET: Final = "DEALLOCATE ALL; "
 READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 WRITE: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ; "
 
@@ -57,6 +59,8 @@ class Session:
         self.notice = ""
         """What the transaction's opening statement has told."""
         self.lost = False
+        self.conflict: Conflict | None = None
+        """Why the transaction has to be run again, whatever the operation makes of the error."""
 
     def begin(self, how: str, opening: Statement | None = None) -> None:
         """A transaction, once there is a statement for it.
@@ -71,12 +75,12 @@ class Session:
         self.begin_again()
 
     def begin_again(self) -> None:
+        self.conflict = None
         self._before = ("ROLLBACK; " if self._open else "") + self._how
         if self._in_doubt:
             # A string of commands failed somewhere behind a PREPARE: start from nothing.
-            self._before = f"ROLLBACK; {self._how}DEALLOCATE ALL; "
+            self._before = f"ROLLBACK; {self._how}{_FORGET}"
             self._prepared.clear()
-            self._in_doubt = False
 
     def fetch(self, statement: Statement, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Execute one statement that gives rows."""
@@ -175,11 +179,16 @@ class Session:
             if fresh:
                 self._in_doubt = True
             raise self._failure(error, committing) from error
+        if before.endswith(_FORGET):
+            self._in_doubt = False
         self._prepared |= fresh
 
     def _failure(self, error: Exception, committing: bool) -> Exception:
         self.lost = bool(self._connection.closed)
-        return translate(error, lost=self.lost, committing=committing, database=self._database)
+        failure = translate(error, lost=self.lost, committing=committing, database=self._database)
+        if isinstance(failure, Conflict):
+            self.conflict = failure
+        return failure
 
 
 def _is_psycopg3(connection: Any) -> bool:

@@ -75,7 +75,9 @@ class SqlStore(ThreadedStore):
             with server.connections.session(READ) as session:
                 tx = SqlTransaction(server.tables, server.batches, session, recording=False)
                 try:
-                    return operation(tx)
+                    result = operation(tx)
+                    tx.require_no_conflict()
+                    return result
                 finally:
                     tx.end()
 
@@ -92,6 +94,7 @@ class SqlStore(ThreadedStore):
             tx = StagedTransaction(base, locking=True)
             try:
                 result = operation(tx)
+                base.require_no_conflict()
                 writes = tx.finish()
                 calls = base.calls(writes) if writes else []
                 if not calls:

@@ -49,6 +49,11 @@ class SqlTransaction(Transaction):
         """Every later call raises TransactionMisuse."""
         self._session = None
 
+    def require_no_conflict(self) -> None:
+        """Raise the Conflict that the operation was told of and has taken for one of its own errors."""
+        if self._session is not None and self._session.conflict is not None:
+            raise self._session.conflict
+
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
         session = self._session or _ended()
         statements = _opened(self._tables, table)

@@ -139,10 +139,13 @@ class ShardedStore(ThreadedStore):
     ) -> T:
         """The operation's result; if it fails, it does so over what was really there."""
         try:
-            return operation(tx)
+            result = operation(tx)
+            base.require_no_conflict()
+            return result
         except Conflict:
             raise
         except Exception:
+            base.require_no_conflict()
             self._require_consistent(base, None, torn)
             raise
 

@@ -120,10 +120,20 @@ class ShardPart(SqlTransaction):
             branch = parse(gid)
             if not branch.changes(wanted):
                 continue
-            if self._settle(branch):
-                raise Conflict("a transaction on several shards was just being committed", at_once=True)
+            if self._settled(branch):
+                self._session.conflict = Conflict(
+                    "a transaction on several shards was just being committed", at_once=True
+                )
+                raise self._session.conflict
             # Not decided by now, which is after our snapshot: it comes after us.
             self._undecided.add(gid)
+
+    def _settled(self, branch: Branch) -> bool:
+        try:
+            return self._settle(branch)
+        except Conflict as conflict:
+            self.session.conflict = conflict
+            raise
 
     def unseen_removals(self, writes: Writes) -> dict[Table[Any], list[Key]]:
         """The rows that are removed and were not looked at."""
@@ -170,6 +180,11 @@ class ShardedTransaction(Transaction):
         if part is None:
             part = self.parts[number] = self._open(number)
         return part
+
+    def require_no_conflict(self) -> None:
+        """As that of a part."""
+        for part in self.parts.values():
+            part.require_no_conflict()
 
     def end(self) -> None:
         """Every later call raises TransactionMisuse."""

@@ -227,6 +227,28 @@ def test_what_errors_mean() -> None:
     assert meaning("57014") is meaning("XX000") is StoreError
 
 
+@pytest.mark.parametrize("through", ["read", "write"])
+def test_a_lost_session_is_none_of_the_operation_s_errors(
+    opened: Store, postgresql: PostgresServer, database: str, through: str
+) -> None:
+    """An operation that goes on after an error (a batch does) is run again all the same."""
+    opened.write(increment)
+    attempts: list[int] = []
+
+    def operation(tx: Transaction) -> Counter | None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            tx.get(COUNTER, ("other",))
+            postgresql.kill_sessions(database.rpartition("/")[2])
+        try:
+            return tx.get(COUNTER, ("n",))
+        except OSError:
+            return None
+
+    assert getattr(opened, through)(operation) == Counter(1)
+    assert len(attempts) == 2
+
+
 # --- another layout, another driver -------------------------------------------------------------------
 
 

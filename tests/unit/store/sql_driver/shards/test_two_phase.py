@@ -258,6 +258,23 @@ def test_locks_on_other_shards_hold(store: ShardedStore, shards: list[str]) -> N
     other.close()
 
 
+def test_a_conflict_is_none_of_the_operation_s_errors(store: ShardedStore, shards: list[str]) -> None:
+    """An operation that goes on after an error (a batch does) is run again all the same."""
+    store.write(lambda tx: set_all(tx, 7))
+    assert run_until(shards, "two-phase.decided") == -signal.SIGKILL
+
+    def read(tx: Transaction) -> list[int]:
+        seen = []
+        for key in KEYS:
+            try:
+                seen += values(tx, (key,))
+            except OSError:
+                seen.append(-1)
+        return seen
+
+    assert store.read(read) == [8, 8, 8]
+
+
 def test_failure_points_have_names() -> None:
     with pytest.raises(ValueError, match="no failure point"):
         failpoints.arm("two-phase.typo", "kill")
