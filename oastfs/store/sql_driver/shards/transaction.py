@@ -173,16 +173,24 @@ class ShardedTransaction(Transaction):
         self._count = count
         self._open = open_part
         self.parts: dict[int, ShardPart] = {}
+        self._conflict: Conflict | None = None
+        """Why a shard could not be asked."""
 
     def part(self, number: int) -> ShardPart:
         """A shard's part of this transaction."""
         part = self.parts.get(number)
         if part is None:
-            part = self.parts[number] = self._open(number)
+            try:
+                part = self.parts[number] = self._open(number)
+            except Conflict as conflict:
+                self._conflict = conflict
+                raise
         return part
 
     def require_no_conflict(self) -> None:
         """As that of a part."""
+        if self._conflict is not None:
+            raise self._conflict
         for part in self.parts.values():
             part.require_no_conflict()
 

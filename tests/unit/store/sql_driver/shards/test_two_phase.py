@@ -275,6 +275,31 @@ def test_a_conflict_is_none_of_the_operation_s_errors(store: ShardedStore, shard
     assert store.read(read) == [8, 8, 8]
 
 
+def test_a_server_that_is_away_is_none_of_the_operation_s_errors(shard_servers: ShardServers) -> None:
+    server = PostgresServer()
+    urls = [*shard_servers.create_databases()[:2], server.url(server.create_database())]
+    store = open_store(urls, create=True)
+    try:
+        store.write(lambda tx: set_all(tx, 7))
+        attempts: list[int] = []
+
+        def read(tx: Transaction) -> int:
+            attempts.append(1)
+            if len(attempts) == 2:
+                server.start()
+            try:
+                return sum(values(tx))
+            except OSError:
+                return -1
+
+        server.crash()
+        assert store.read(read) == 21
+        assert len(attempts) >= 2
+    finally:
+        store.close()
+        server.remove()
+
+
 def test_failure_points_have_names() -> None:
     with pytest.raises(ValueError, match="no failure point"):
         failpoints.arm("two-phase.typo", "kill")
