@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from oastfs.core.errors import StaleHandle
-from oastfs.core.path import by_id
+from oastfs.core.limits import NAME_BYTES_MAX
+from oastfs.core.path import by_id, check_name
 from oastfs.core.types import SUPERUSER, FileStatus, Flag, Opened
 from oastfs.namenode import tree
 from oastfs.namenode.namespace import Namespace
@@ -18,6 +19,8 @@ from oastfs.store.schema import RECLAIM_ID
 from oastfs.store.transaction import Transaction
 
 _BLOCKS: Final = int(Flag.BLOCKS)
+_SURELY_SHORT: Final = NAME_BYTES_MAX // 4
+"""Of so many characters a name is not too long, whatever they are."""
 
 
 class InodeReads:
@@ -29,7 +32,12 @@ class InodeReads:
         self._context = namespace.context(SUPERUSER)
 
     def lookup(self, parent_id: int, name: str) -> FileStatus | None:
-        """Attributes of an entry of a directory; None if there is none. Raises StaleHandle, NotADirectory."""
+        """Attributes of an entry of a directory; None if there is none.
+
+        Raises StaleHandle, NotADirectory, NameTooLong.
+        """
+        if len(name) > _SURELY_SHORT:
+            check_name(name)
 
         def find(tx: Transaction) -> FileStatus | None:
             parent = _known(tx, parent_id).inode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oastfs.core.errors import InvalidArgument, IsADirectory, NotADirectory, StaleHandle
+from oastfs.core.errors import InvalidArgument, IsADirectory, NameTooLong, NotADirectory, StaleHandle
 from oastfs.core.path import by_id
 from oastfs.namenode.by_id import InodeReads
 from oastfs.namenode.namespace import Namespace
@@ -39,6 +39,10 @@ def test_what_they_refuse(namespace: Namespace, reads: InodeReads) -> None:
     fifo = namespace.mknod(ROOT, "/fifo", 0o010644, 0)
     with pytest.raises(NotADirectory):
         reads.lookup(file.inode_id, "name")
+    for name in ("n" * 256, "ü" * 128):
+        with pytest.raises(NameTooLong):
+            reads.lookup(1, name)
+    assert reads.lookup(1, "ü" * 127) is None
     with pytest.raises(IsADirectory):
         reads.open(1)
     with pytest.raises(InvalidArgument):
