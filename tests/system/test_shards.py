@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from oastfs.client import connect
+from oastfs.core.errors import AlreadyExists
+from oastfs.core.types import SUPERUSER
 from oastfs.store import open_store
 from oastfs.store.sql_driver.shards.store import ShardedStore
-from tests.harness.cluster import run_oastfs
+from tests.harness.cluster import Cluster, run_oastfs
 from tests.harness.postgresql import ShardServers
 from tests.harness.up import Up
 
@@ -65,3 +68,41 @@ def test_up_on_three_shards(tmp_path: Path, empty_shards: list[str]) -> None:
     wrong = run_oastfs("fsck", *empty_shards[::-1], check=False)
     assert wrong.returncode != 0
     assert "shards in their order" in wrong.stderr
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("count", [800, pytest.param(10_000, marks=pytest.mark.long)])
+def test_creates_in_one_directory_by_eight_clients(
+    empty_shards: list[str], make_cluster: Callable[..., Cluster], count: int
+) -> None:
+    """Through three namenodes: each name is there, once, and every client made what it was told it made."""
+    cluster = make_cluster(namenodes=3, datanodes=0, metadata=empty_shards)
+    with connect(cluster.url) as fs:
+        fs.makedirs("/d")
+    made: list[list[str]] = [[] for _ in range(8)]
+    errors: list[BaseException] = []
+
+    def create(number: int) -> None:
+        try:
+            with connect(cluster.namenodes[number % 3].url) as fs:
+                # Every name is tried by two clients: one of them is told that it is there.
+                for name in range(number // 2, count, 4):
+                    try:
+                        fs.metadata.create(SUPERUSER, f"/d/{name}")
+                        made[number].append(str(name))
+                    except AlreadyExists:
+                        continue
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(280)
+        assert not thread.is_alive(), "a client hangs"
+    assert errors == []
+    everything = sorted(name for some in made for name in some)
+    assert everything == sorted(str(name) for name in range(count))
+    with connect(cluster.url) as fs:
+        assert sorted(entry.name for entry in fs.listdir("/d")) == everything
