@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, StorageStatus
 from oastfs.fuse.effects import Change, Operation, Wait
-from oastfs.fuse.flushing import flushed
+from oastfs.fuse.flushing import flushed, settled
 from oastfs.fuse.handles import OpenInode
 from oastfs.fuse.shared import INODES, Shared
 
@@ -54,7 +54,7 @@ class Attributes:
         if opened.kept:
             # Nobody else can see it: what is here counts, and nothing needs to be sent.
             return self._shared.with_unsent(self._shared.stat(opened.inode_id))
-        return (yield from flushed(self._shared, opened))
+        return (yield from settled(self._shared, opened))
 
     def setattr(self, inode_id: int, wanted: SetAttributes, caller: Caller) -> Operation[FileStatus]:
         """chmod(2), chown(2), truncate(2), utimensat(2)."""

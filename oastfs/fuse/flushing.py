@@ -43,6 +43,17 @@ def flushed(shared: Shared, entry: OpenInode, sync: bool = False) -> Operation[F
     return shared.told(status)
 
 
+def settled(shared: Shared, entry: OpenInode) -> Operation[FileStatus]:
+    """``flushed`` for who asks for attributes: if the file was closed meanwhile, that has sent it."""
+    try:
+        return (yield from flushed(shared, entry))
+    except OastError:
+        if shared.handles.open.get(entry.inode_id) is entry:
+            raise
+        status: FileStatus = yield Wait(lambda: shared.stat(entry.inode_id))
+        return shared.told(status)
+
+
 def _version_now(shared: Shared, entry: OpenInode) -> object:
     try:
         return version_of(shared.reads.stat(entry.inode_id))

@@ -10,7 +10,7 @@ from msgspec import structs
 from oastfs.core.errors import InvalidArgument, OastError
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, RenameMode
 from oastfs.fuse.effects import Change, Operation
-from oastfs.fuse.flushing import flushed
+from oastfs.fuse.flushing import flushed, settled
 from oastfs.fuse.shared import INODES, Shared, entry_path, new_path
 
 RENAME_MODES: Final = {0: RenameMode.POSIX, 1: RenameMode.NO_REPLACE, 2: RenameMode.EXCHANGE}
@@ -43,7 +43,7 @@ class Names:
         """What is written is sent first, so that size and times are those that stay (as NFS does)."""
         opened = self._handles.open.get(status.inode_id)
         if opened is not None:
-            return (yield from flushed(self._shared, opened))
+            return (yield from settled(self._shared, opened))
         return self._shared.told(status)
 
     def mkdir(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,28 @@ def test_through_a_namenode(make_cluster: Callable[..., Cluster], binding: str) 
     assert os.listdir(path / "moved") == ["large"]
     with pytest.raises(FileNotFoundError):
         (path / "missing").stat()
+
+
+def test_many_open_and_close_the_same_files_through_a_namenode(make_cluster: Callable[..., Cluster]) -> None:
+    """Opens and closes of one file overlap in the mount's threads: none may be left waiting."""
+    cluster = make_cluster()
+    path = cluster.mount(cluster.url)
+    content = b"x" * 100_000  # in blocks: a close waits for a datanode
+
+    def work(caller: int) -> None:
+        for number in range(15):
+            name = path / f"file-{number % 2}"
+            if (number + caller) % 3:
+                name.write_bytes(content)
+            elif name.exists():
+                name.read_bytes()
+
+    with ThreadPoolExecutor(6) as callers:
+        for done in [callers.submit(work, caller) for caller in range(6)]:
+            done.result(timeout=120)
+    for number in range(2):
+        (path / f"file-{number}").write_bytes(content)
+        assert (path / f"file-{number}").read_bytes() == content
 
 
 def test_an_ordinary_user_mounts_with_the_helper(make_cluster: Callable[..., Cluster]) -> None:
