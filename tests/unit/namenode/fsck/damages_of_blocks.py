@@ -96,8 +96,12 @@ def writer_left_in_a_committed_block(tx: Transaction, w: Whole) -> None:
 
 
 @damage("bad-block")
-def staged_bytes_behind_the_beginning(tx: Transaction, w: Whole) -> None:
-    tx.put(BLOCK, (w.blocks, 4096), _replace(block_at(tx, w, 4096), staged=b"x" * 100))
+def staged_bytes_of_a_later_block_that_is_not_committed(tx: Transaction, w: Whole) -> None:
+    row = tx.get(BLOCK, (w.open, 0))
+    assert row is not None and not row.generation_stamp
+    block_id = row.block_id + (1 << 20)
+    tx.put(BLOCK, (w.open, 4096), _replace(row, block_id=block_id, staged=b"x" * 100))
+    tx.put(BLOCK_OWNER, (block_id,), BlockOwner(w.open, 4096))
 
 
 @damage("bad-block")
