@@ -461,7 +461,7 @@ def test_permissions(oast: Command, tmp_path: Path) -> None:
         "    except SystemExit as end: code = end.code\n"
         "sys.exit(code)"
     )
-    for path in [tmp_path / "store", *(tmp_path / "store").iterdir()]:
+    for path in [tmp_path / "store", *(tmp_path / "store").rglob("*")]:
         path.chmod(0o777)
     for parent in [tmp_path, *tmp_path.parents[:-2]]:
         parent.chmod(0o755)

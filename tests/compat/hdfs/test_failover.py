@@ -183,7 +183,8 @@ def test_the_benchmark_of_failover(face: str, empty_database: str, tmp_path: Pat
     (result,) = json.loads(done.stdout)["results"]
     uncertain = [text for text in result["failures"] if UNCERTAIN in text]
     assert result["failures"] == (uncertain if face == "hdfs-native" else []), result
-    assert len(uncertain) <= result["callers"], result
+    # A caller's next call may still be sent on the connection that is about to be found broken.
+    assert len(uncertain) <= 2 * result["callers"], result
     assert result["calls"] > 100 and 0 < result["pauses_seconds"][0] < 10, result
     run_oastfs("fsck", empty_database)
 
