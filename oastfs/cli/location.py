@@ -1,8 +1,9 @@
 """URLs as people type them: which filesystem, and which path in it.
 
 ``oastfs://HOST:PORT[,HOST:PORT]/path`` goes through namenodes (``hdfs://`` is taken for the same).
-A metadata URL names a store; the path inside follows a ``!``: ``lmdb:///srv/oast!/path``. Anything
-without a scheme is a path in the filesystem that ``OASTFS_URL`` names, relative to the path of that.
+A metadata URL names a store (several servers as shards are separated by commas); the path inside follows
+a ``!``: ``lmdb:///srv/oast!/path``. Anything without a scheme is a path in the filesystem that
+``OASTFS_URL`` names, relative to the path of that.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def mount_command(
 ) -> None:
     """Mount a filesystem on a directory, which is made if it does not exist.
 
-    URL is oastfs://HOST:PORT (through namenodes) or a metadata URL such as lmdb:///srv/oast (directly).
+    URL is oastfs://HOST:PORT (through namenodes) or a metadata URL such as lmdb:///srv/oast (directly;
+    several servers as shards are separated by commas).
     """
     reason = why_no_mount()
     if reason:

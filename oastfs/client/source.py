@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Protocol
 
+from oastfs.client.url import metadata_urls, parse_addresses
 from oastfs.core.errors import InvalidArgument
 from oastfs.core.metadata import Metadata
 
@@ -65,7 +66,7 @@ def find_source(url: str | None, metadata: str | list[str] | None, timeout_secon
     if metadata is not None:
         if url is not None:
             raise InvalidArgument("give either a URL of namenodes or metadata URLs, not both")
-        urls = [metadata] if isinstance(metadata, str) else list(metadata)
+        urls = metadata_urls(metadata) or [metadata] if isinstance(metadata, str) else list(metadata)
         if not urls:
             raise InvalidArgument("there is no metadata URL")
         return Direct(tuple(urls))
@@ -78,9 +79,7 @@ def find_source(url: str | None, metadata: str | list[str] | None, timeout_secon
     if not separator or not rest:
         raise InvalidArgument(f"no URL of a filesystem (such as oastfs://localhost:8020): {found}")
     if scheme in ("oastfs", "hdfs"):
-        from oastfs.client.url import parse_addresses
-
         return ThroughNamenodes(
             tuple((one.host, one.port) for one in parse_addresses(found)), timeout_seconds
         )
-    return Direct((found,))
+    return Direct(tuple(metadata_urls(found)))

@@ -31,6 +31,22 @@ def parse_addresses(url: str) -> list[Address]:
     return [_parse_one(part.strip(), url) for part in rest.partition("/")[0].split(",")]
 
 
+def metadata_urls(text: str) -> list[str]:
+    """The metadata URLs in ``text``: one, or several servers as shards, separated by commas.
+
+    Empty if it names namenodes, or is no URL.
+    """
+    if "://" not in text or text.partition("://")[0] in SCHEMES:
+        return []
+    urls: list[str] = []
+    for piece in text.split(","):
+        if "://" in piece or not urls:
+            urls.append(piece)
+        else:
+            urls[-1] += f",{piece}"  # a comma within a URL
+    return urls
+
+
 def _parse_one(text: str, url: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):

@@ -57,6 +57,16 @@ def test_up_on_three_shards(tmp_path: Path, empty_shards: list[str]) -> None:
         assert by_fsspec.cat_file("/direct") == SMALL
         by_fsspec.rm("/d7", recursive=True)
         assert not by_fsspec.exists("/d7/moved")
+        joined = ",".join(empty_shards)
+        assert run_oastfs("cat", f"{joined}!/direct").stdout == SMALL.decode()
+        mounted = tmp_path / "mounted"
+        run_oastfs("mount", joined, str(mounted))
+        try:
+            (mounted / "d8" / "by the mount").write_bytes(SMALL)
+            (mounted / "d8" / "by the mount").rename(mounted / "d9" / "moved there")
+            assert by_fsspec.cat_file("/d9/moved there") == SMALL
+        finally:
+            run_oastfs("umount", str(mounted))
     finally:
         up.ensure_stopped()
     up.check_logs()

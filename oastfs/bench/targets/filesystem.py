@@ -9,7 +9,7 @@ from itertools import islice
 
 from oastfs.bench.targets.base import PIECE_BYTES, Servers, Target, database_address, local_ports
 from oastfs.client import connect
-from oastfs.client.url import parse_addresses
+from oastfs.client.url import metadata_urls, parse_addresses
 
 FIRST_PAGE_ENTRIES = 1000
 _TRIPS = "oastfs_store_trips"
@@ -138,19 +138,6 @@ class FilesystemTarget(Target):
 
     def close(self) -> None:
         self._filesystem.close()
-
-
-def metadata_urls(text: str) -> list[str]:
-    """The metadata URLs of a target, which may be several shards; none if it names namenodes."""
-    if text.startswith(("oastfs://", "hdfs://")) or "://" not in text:
-        return []
-    urls: list[str] = []
-    for piece in text.split(","):
-        if "://" in piece or not urls:
-            urls.append(piece)
-        else:
-            urls[-1] += f",{piece}"  # a comma within a URL
-    return urls
 
 
 def _exported_trips(host: str, port: int) -> int | None:

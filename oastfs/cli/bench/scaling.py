@@ -96,7 +96,7 @@ def _stores(axis: str, points: Iterable[int], metadata: tuple[str, ...]) -> list
 
 def shards_of(urls: str) -> list[str]:
     """The URLs of a store's shards."""
-    from oastfs.bench.targets.filesystem import metadata_urls
+    from oastfs.client.url import metadata_urls
 
     return metadata_urls(urls)
 

@@ -22,6 +22,11 @@ def test_metadata_urls() -> None:
     several = find_source(None, ["postgresql://a", "postgresql://b"], 1.0)
     assert several == Direct(("postgresql://a", "postgresql://b"))
     assert not several.is_local
+    joined = "postgresql://a/x?application_name=b,c,postgresql://d"
+    assert find_source(joined, None, 1.0) == find_source(None, joined, 1.0)
+    assert find_source(joined, None, 1.0) == Direct(
+        ("postgresql://a/x?application_name=b,c", "postgresql://d")
+    )
 
 
 def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
