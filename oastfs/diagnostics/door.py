@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -47,7 +48,13 @@ class Door:
             self._socket.close()
             _log.warning("no diagnostics of this process: %s", error)
             return
-        self._thread.start()
+        # A thread starts with the signals blocked that its maker has blocked. Those of the process are for
+        # whoever waits for them: here they would meet their defaults, and end it at once.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def close(self) -> None:
         """Answer no more."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +52,16 @@ def test_figures_and_profile(opened: door.Door) -> None:
 def test_garbage_is_answered_with_an_error(opened: door.Door, text: bytes) -> None:
     assert list(ask(text)) == ["error"]
     assert door.figures(os.getpid())["part"] == "test"
+
+
+def test_signals_of_the_process_are_not_for_its_thread(opened: door.Door) -> None:
+    """Where the main thread blocks them to wait for them, no other thread may take them."""
+    (thread,) = [one for one in threading.enumerate() if one.name == "diagnostics"]
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    (blocked,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk")]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        assert blocked >> (number - 1) & 1, f"{number.name} may end the process on this thread"
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_after_its_end_there_is_nobody() -> None:
