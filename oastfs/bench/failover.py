@@ -27,6 +27,7 @@ SETTLE_SECONDS = 1.0
 GO_ON_SECONDS = 120.0
 """Longest pause that is waited for."""
 _POLL_SECONDS = 0.01
+_PAUSE_AFTER_FAILURE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class _Caller(threading.Thread):
                 self._turn(f"f{number}")
             except Exception as error:
                 self.failures.append(f"{type(error).__name__}: {error}")
+                # As programs do that try again: a client may not have noticed yet what has become of its
+                # connection, and then every call fails at once.
+                self._stopping.wait(_PAUSE_AFTER_FAILURE_SECONDS)
 
     def _turn(self, name: str) -> None:
         target = self.target
