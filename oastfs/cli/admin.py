@@ -13,6 +13,7 @@ from oastfs.cli.failure import ExitCode, UsageFailure
 from oastfs.cli.location import LOCATION, URL_VARIABLE, Location, split
 from oastfs.cli.sizes import SIZE
 from oastfs.cli.target import filesystem
+from oastfs.client.url import Address
 from oastfs.core.secrets import without_password
 from oastfs.core.types import DatanodeReport, FilesystemInfo, NamenodeReport, StorageStatus
 
@@ -51,7 +52,7 @@ def status_command(location: Location, as_json: bool) -> None:
     if safe_mode:
         lines.insert(2, ("safe mode", "on: nothing is changed until `oastfs safemode leave`"))
     if namenodes:
-        lines.insert(-1, ("namenodes", ", ".join(map(_address, namenodes))))
+        lines.insert(-1, ("namenodes", ", ".join(map(_address_and_state, namenodes))))
     for name, value in lines:
         click.echo(f"{name:>18}: {value}")
     if reports:
@@ -84,9 +85,12 @@ def _lines(location: Location, info: FilesystemInfo, space: StorageStatus) -> li
 
 
 def _address(namenode: NamenodeReport) -> str:
-    host = f"[{namenode.host}]" if ":" in namenode.host else namenode.host
+    return str(Address(namenode.host, namenode.port))
+
+
+def _address_and_state(namenode: NamenodeReport) -> str:
     remark = " (leads)" if namenode.leader and namenode.live else "" if namenode.live else " (silent)"
-    return f"{host}:{namenode.port}{remark}"
+    return _address(namenode) + remark
 
 
 @click.command()
@@ -103,11 +107,10 @@ def namenodes_command(location: Location, as_json: bool) -> None:
     for report in reports:
         age_seconds = max(0, time.time_ns() - report.last_heartbeat_ns) // 10**9
         state = "silent" if not report.live else "leads" if report.leader else "live"
-        address = f"[{report.host}]" if ":" in report.host else report.host
         rows.append(
             [
                 str(report.namenode_id),
-                f"{address}:{report.port}",
+                _address(report),
                 str(report.http_port),
                 state,
                 f"{age_seconds} s ago",

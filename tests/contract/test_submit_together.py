@@ -6,29 +6,10 @@ import threading
 from typing import Any
 
 from oastfs.core.errors import NotFound
-from oastfs.store.schema import COUNTER, Counter
+from oastfs.store.schema import COUNTER
 from oastfs.store.transaction import Store, Transaction
-
-
-class Answers:
-    """Collects the outcomes of a known number of jobs."""
-
-    def __init__(self, count: int) -> None:
-        self.got: list[tuple[Any, BaseException | None]] = []
-        self.all = threading.Event()
-        self._count = count
-
-    def __call__(self, result: Any, error: BaseException | None) -> None:
-        self.got.append((result, error))
-        if len(self.got) == self._count:
-            self.all.set()
-
-
-def increment(tx: Transaction) -> int:
-    row = tx.get(COUNTER, ("n",))
-    value = 1 if row is None else row.value + 1
-    tx.put(COUNTER, ("n",), Counter(value))
-    return value
+from tests.contract.answers import Answers
+from tests.contract.rows import increment
 
 
 def value_of(store: Store) -> int:

@@ -24,6 +24,7 @@ from oastfs.store.schema import (
 )
 from oastfs.store.table import Column, Row, Table
 from oastfs.store.transaction import Store, Transaction
+from tests.contract.answers import Answers
 from tests.contract.conftest import StoreFactory
 from tests.contract.rows import fill, increment, inode, names
 
@@ -130,20 +131,6 @@ def test_results_and_errors_of_many_go_to_the_right_callers(store: Store) -> Non
 
 
 # --- submit -----------------------------------------------------------------------------------------
-
-
-class Answers:
-    """Collects the callbacks of ``submit``."""
-
-    def __init__(self, count: int) -> None:
-        self.got: list[tuple[Any, BaseException | None]] = []
-        self.all = threading.Event()
-        self._count = count
-
-    def __call__(self, result: Any, error: BaseException | None) -> None:
-        self.got.append((result, error))
-        if len(self.got) == self._count:
-            self.all.set()
 
 
 def test_submit_answers_each_once_after_commit(store: Store) -> None:
