@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from oastfs.bench import plots, table
+from oastfs.bench import failover, failover_report, plots, table
 from oastfs.bench.results import Result, from_document
 
 _STYLE = """
@@ -60,30 +60,46 @@ dd { margin: 0; overflow-wrap: anywhere; }
 
 def page(documents: Sequence[dict[str, Any]], title: str = "OastFS benchmark") -> str:
     """One report of all documents' results. Raises InvalidArgument for what are no such documents."""
-    results = [result for document in documents for result in from_document(document)]
+    kills = [document for document in documents if failover_report.is_document(document)]
+    others = [document for document in documents if document not in kills]
+    pauses = [result for document in kills for result in failover_report.from_document(document)]
+    results = [result for document in others for result in from_document(document)]
     sections = [
         ("Systems side by side", [*plots.comparison(results), *plots.cpu_comparison(results)]),
         ("Rate against scale", plots.scale_curves(results)),
         ("Latency against load", plots.arrival_curves(results)),
         ("Latency curves", plots.latency_curves(results)),
         ("Over time", plots.timelines(results)),
+        ("When namenodes are killed", failover_report.figures(pauses)),
     ]
     body = [f"<h1>{escape(title)}</h1>", _heading(documents)]
     for heading, figures in sections:
         if figures:
             body.append(f'<h2>{heading}</h2><div class="plots">{"".join(figures)}</div>')
-    body.append("<h2>All results</h2>" + _table(table.HEADERS, table.rows(results)))
-    if kinds := table.kind_rows(results):
-        body.append("<h2>By operation</h2>" + _table(table.KIND_HEADERS, kinds))
-    if remarks := table.remarks(results):
+    for heading, headers, rows in _tables(results, pauses):
+        if rows:
+            body.append(f"<h2>{heading}</h2>{_table(headers, rows)}")
+    if remarks := table.remarks(results) + failover_report.remarks(pauses):
         body.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(text)}.</li>" for text in remarks) + "</ul>")
-    body.append("<h2>Settings and versions</h2>" + _settings(results))
-    body += [_machine(document["machine"]) for document in documents]
+    body += ["<h2>Machine</h2>", *(_machine(document["machine"]) for document in documents)]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
     )
+
+
+def _tables(
+    results: Sequence[Result], pauses: Sequence[failover.Result]
+) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    """(heading, headers, rows) of all tables, in order; without rows where there is nothing to tell."""
+    return [
+        ("All results", table.HEADERS, table.rows(results)),
+        ("By operation", table.KIND_HEADERS, table.kind_rows(results)),
+        ("Pauses", failover_report.HEADERS, failover_report.rows(pauses)),
+        ("Settings and versions", ("workload", "target", "versions", "settings"), _settings(results)),
+        ("Settings of failover", failover_report.SETTINGS_HEADERS, failover_report.settings(pauses)),
+    ]
 
 
 def _heading(documents: Sequence[dict[str, Any]]) -> str:
@@ -104,14 +120,14 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _settings(results: Sequence[Result]) -> str:
+def _settings(results: Sequence[Result]) -> list[list[str]]:
     seen = {}
     for result in results:
         settings = {**result.settings, "callers": result.callers, "processes": result.processes}
         texts = [f"{name} {value}" for name, value in settings.items()]
         versions = ", ".join(f"{name} {value}" for name, value in result.versions.items())
         seen[(result.workload, result.target)] = [result.workload, result.target, versions, ", ".join(texts)]
-    return _table(("workload", "target", "versions", "settings"), list(seen.values()))
+    return list(seen.values())
 
 
 def _machine(machine: dict[str, Any]) -> str:

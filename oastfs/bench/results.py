@@ -87,6 +87,8 @@ def from_document(document: dict[str, Any]) -> list[Result]:
     """The results of a document. Raises InvalidArgument for something else."""
     if document.get("format") != FORMAT:
         raise InvalidArgument(f"not results of `oastfs bench --json` in format {FORMAT}")
+    if any("kinds" not in item for item in document["results"]):
+        raise InvalidArgument("pauses of `oastfs bench failover` are no rates")
     return [_from_json(item) for item in document["results"]]
 
 

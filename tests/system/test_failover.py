@@ -44,11 +44,16 @@ def test_no_call_fails_when_the_namenode_in_use_is_killed(empty_database: str) -
 @pytest.mark.timeout(300)
 def test_on_an_embedded_store_as_a_table(tmp_path: Path) -> None:
     metadata = f"lmdb://{tmp_path / 'store'}"
-    done = run_oastfs("bench", "failover", "--target", metadata, "--kills", 1, "--namenodes", 2)
+    kept, page, report = (tmp_path / name for name in ("kept.json", "page.html", "report.html"))
+    files = ("--out", kept, "--html", page)
+    done = run_oastfs("bench", "failover", "--target", metadata, "--kills", 1, "--namenodes", 2, *files)
     headers, row, *more = done.stdout.splitlines()
     assert headers.split()[:4] == ["through", "kills", "calls", "failed"]
     assert row.split()[0] == "oastfs" and row.split()[3] == "0" and not more
     assert run_oastfs("ls", f"{metadata}!/").stdout == "", "it leaves nothing behind"
+    run_oastfs("bench", "report", kept, "--html", report)
+    assert report.read_text() == page.read_text()
+    assert "Pauses by client" in page.read_text()
 
 
 @pytest.mark.timeout(300)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
 
 from oastfs.cli.output import json_option, print_json, print_table, printable
@@ -18,6 +21,8 @@ from oastfs.cli.output import json_option, print_json, print_table, printable
     "--callers", default=4, show_default=True, type=click.IntRange(1, 1024), help="Callers at once."
 )
 @json_option
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the results as JSON to a file.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write a report with plots to a file.")
 def failover_command(
     metadata: tuple[str, ...],
     faces: tuple[str, ...],
@@ -25,6 +30,8 @@ def failover_command(
     kills: int,
     callers: int,
     as_json: bool,
+    out: str | None,
+    html: str | None,
 ) -> None:
     """What callers notice when the namenode that serves them is killed.
 
@@ -41,10 +48,16 @@ def failover_command(
     results: list[Result] = [
         run(Options(metadata, face, namenodes, kills, callers)) for face in faces or ("oastfs",)
     ]
+    document = failover_report.to_document(results)
+    if out:
+        Path(out).write_text(json.dumps(document))
+    if html:
+        from oastfs.bench.html import page
+
+        Path(html).write_text(page([document]))
     if as_json:
-        print_json(failover_report.to_document(results))
+        print_json(document)
         return
     print_table(failover_report.HEADERS, failover_report.rows(results), right=range(1, 7))
-    for result in results:
-        for failure in result.failures:
-            click.echo(f"failed through {result.options.through}: {printable(failure)}")
+    for remark in failover_report.remarks(results):
+        click.echo(printable(remark))
