@@ -21,9 +21,12 @@ from oastfs.core.errors import (
     StaleBlock,
 )
 from oastfs.datanode import layout
+from oastfs.datanode.held import Held, Memory, put_into_files
 from oastfs.datanode.journal import Journal
+from oastfs.datanode.reader import sync_files
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.scan import scan_volume
+from oastfs.datanode.small_writer import SmallWriter
 from oastfs.datanode.volume import Volume
 from oastfs.datanode.writer import ReplicaWriter
 
@@ -49,9 +52,15 @@ class Change(enum.Enum):
 class BlockStore:
     """Replicas of all volumes. Safe to use from many threads."""
 
-    def __init__(self, volumes: list[Volume], on_change: Callable[[Change, Replica], None]) -> None:
+    def __init__(
+        self,
+        volumes: list[Volume],
+        on_change: Callable[[Change, Replica], None],
+        memory_bytes: int = 0,
+    ) -> None:
         self.volumes = volumes
         self.on_change = on_change
+        self.memory = Memory(memory_bytes)
         self._replicas: dict[int, Replica] = {}
         self._next_volume = 0
         self._stripes = tuple(threading.Lock() for _ in range(_STRIPES))
@@ -121,10 +130,17 @@ class BlockStore:
     # --- writing --------------------------------------------------------------------------------
 
     def create(
-        self, block_id: int, generation_stamp: int, storage_uuid: str = "", *, temporary: bool = False
+        self,
+        block_id: int,
+        generation_stamp: int,
+        storage_uuid: str = "",
+        *,
+        temporary: bool = False,
+        held_bytes_max: int = 0,
     ) -> ReplicaWriter:
         """Begin a new replica on the given storage, or on one with room.
 
+        It is held in memory while it has no more than ``held_bytes_max`` bytes, if there is room.
         A replica of the block that is here must be an older, incomplete attempt (or known to be bad),
         which is replaced; otherwise AlreadyExists. NoDatanodes when there is no room.
         """
@@ -135,18 +151,24 @@ class BlockStore:
             volume = self._choose_volume(storage_uuid)
             replica = Replica(volume, block_id, generation_stamp, 0, final=False)
             replica.temporary = temporary
-            with volume.guard():
-                self._make_directory(volume, block_id)
-                journal = Journal.create(replica.journal_path, 0, temporary)
-                try:
-                    writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=True)
-                except OSError:
-                    journal.close()
-                    self._remove(replica)
-                    raise
+            held = Held.begin(self.memory, held_bytes_max)
+            writer = self._new_writer(replica) if held is None else self._small_writer(replica, held)
             replica.writer = writer
             self._replicas[block_id] = replica
             return writer
+
+    def _new_writer(self, replica: Replica) -> ReplicaWriter:
+        with replica.volume.guard():
+            layout.make_directory(replica.volume.blocks, replica.block_id)
+            journal = Journal.create(replica.journal_path, 0, replica.temporary)
+            try:
+                return ReplicaWriter(replica, journal, self.mark_corrupt, new=True)
+            except OSError:
+                self._remove(replica)
+                raise
+
+    def _small_writer(self, replica: Replica, held: Held) -> ReplicaWriter:
+        return SmallWriter(replica, held, self.mark_corrupt, self._lose)
 
     def _replace(self, old: Replica, generation_stamp: int, temporary: bool) -> None:
         stale = old.generation_stamp < generation_stamp
@@ -177,16 +199,13 @@ class BlockStore:
                     f"block {block_id} is corrupt here, or its {replica.length} bytes are fewer than"
                     f" the committed {committed_length}"
                 )
+            put_into_files(replica)
             with replica.volume.guard():
                 return self._reopen(replica, new_stamp, committed_length)
 
     def _reopen(self, replica: Replica, new_stamp: int, committed_length: int) -> ReplicaWriter:
         journal = self._open_journal(replica, committed_length)
-        try:
-            writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=False)
-        except OSError:
-            journal.close()
-            raise
+        writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=False)
         replica.writer = writer
         replica.epoch += 1
         replica.final = False
@@ -223,8 +242,13 @@ class BlockStore:
             if replica.generation_stamp > new_stamp:
                 raise StaleBlock(f"block {block_id} has stamp {replica.generation_stamp}, above {new_stamp}")
             if replica.generation_stamp == new_stamp and replica.final:
+                if replica.held is not None:
+                    put_into_files(replica)
+                    if sync:
+                        sync_files(replica)
                 return replica
             self._fence(replica)
+            put_into_files(replica)
             if replica.length < committed_length:
                 raise CorruptBlock(f"block {block_id} has only {replica.length} of {committed_length} bytes")
             with replica.volume.guard():
@@ -264,15 +288,30 @@ class BlockStore:
 
     def _remove(self, replica: Replica) -> None:
         """Data first: without it the rest is litter that the next start clears."""
-        replica.removed = True
-        if self._replicas.get(replica.block_id) is replica:
-            del self._replicas[replica.block_id]
-        replica.volume.add_used(-replica.length)
+        if self._forget(replica):
+            return
         with replica.volume.guard():
             replica.data_path.unlink(missing_ok=True)
             replica.meta_path.unlink(missing_ok=True)
             if not replica.final:
                 replica.journal_path.unlink(missing_ok=True)
+
+    def _forget(self, replica: Replica) -> bool:
+        """Take a replica off the list; whether it was in memory only."""
+        replica.removed = True
+        if self._replicas.get(replica.block_id) is replica:
+            del self._replicas[replica.block_id]
+        replica.volume.add_used(-replica.length)
+        with replica.lock:
+            held, replica.held = replica.held, None
+        if held is not None:
+            held.release()
+        return held is not None
+
+    def _lose(self, replica: Replica) -> None:
+        """What a writer leaves behind that cannot be put into files."""
+        self._forget(replica)
+        replica.volume.check()
 
     def announce_received(self, replica: Replica) -> None:
         """Report a copy that became final here."""
@@ -290,6 +329,8 @@ class BlockStore:
         with self._stripe(replica.block_id):
             if self._replicas.get(replica.block_id) is not replica or not replica.volume.check():
                 return
+            if replica.held is not None:
+                return  # it is in memory
             if replica.data_path.exists() and replica.meta_path.exists():
                 return
             self._remove(replica)
@@ -300,11 +341,13 @@ class BlockStore:
         """Forget the replicas of failed volumes; how many there were."""
         lost = [replica for replica in list(self._replicas.values()) if replica.volume.failed]
         for replica in lost:
-            replica.removed = True
             if writer := replica.writer:
+                replica.removed = True
                 writer.fence()
-            if self._replicas.get(replica.block_id) is replica:
-                del self._replicas[replica.block_id]
+                if self._replicas.get(replica.block_id) is replica:
+                    del self._replicas[replica.block_id]
+            else:
+                self._forget(replica)
         return len(lost)
 
     # --- volumes --------------------------------------------------------------------------------
@@ -330,11 +373,3 @@ class BlockStore:
         room = [volume for volume in room if remaining[id(volume)] >= enough]
         self._next_volume += 1
         return room[self._next_volume % len(room)]
-
-    @staticmethod
-    def _make_directory(volume: Volume, block_id: int) -> None:
-        directory = layout.directory_of(volume.blocks, block_id)
-        if not directory.is_dir():
-            directory.mkdir(parents=True, exist_ok=True)
-            layout.sync_directory(directory.parent)
-            layout.sync_directory(directory.parent.parent)

@@ -46,6 +46,8 @@ class DatanodeConfig:
     connections_max: int = 1024
     stop_grace_seconds: float = 5.0
     """How long writers and readers may go on after SIGTERM."""
+    held_bytes_max: int = 32 * 1024 * 1024
+    """Memory for small blocks that may end in the metadata; what finds no room there goes into files."""
 
     scrub_bytes_per_second: int = 8 * 1024 * 1024
     """Rate of the background check of checksums; 0 turns it off."""

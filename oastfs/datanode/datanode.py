@@ -48,7 +48,7 @@ class Datanode:
         self._on_fatal = on_fatal
         self.metrics = Metrics()
         self.reporter = Reporter(self._registered)
-        self.store = BlockStore(open_volumes(config), self.reporter.changed)
+        self.store = BlockStore(open_volumes(config), self.reporter.changed, config.held_bytes_max)
         self._links: list[NamenodeLink] = []
         self._http: HttpPort | None = None
         self._stopping = threading.Event()

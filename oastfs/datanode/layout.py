@@ -31,6 +31,15 @@ def directory_of(blocks: Path, block_id: int) -> Path:
     return blocks / f"subdir{block_id >> 16 & 0x1F}" / f"subdir{block_id >> 8 & 0x1F}"
 
 
+def make_directory(blocks: Path, block_id: int) -> None:
+    """Make the directory of a replica, with a durable name, if it is not there."""
+    directory = directory_of(blocks, block_id)
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
+        sync_directory(directory.parent)
+        sync_directory(directory.parent.parent)
+
+
 def data_path(blocks: Path, block_id: int) -> Path:
     """The data file."""
     return directory_of(blocks, block_id) / f"blk_{block_id}"

@@ -44,6 +44,8 @@ class Metrics:
         """Add gauges that are read from the store when asked for."""
         blocks = Gauge("oastfs_datanode_replicas", "Replicas held.", registry=self.registry)
         blocks.set_function(lambda: len(store))
+        held = Gauge("oastfs_datanode_held_bytes", "Memory that small blocks take.", registry=self.registry)
+        held.set_function(lambda: store.memory.used_bytes)
         labels = ["volume"]
         used = Gauge("oastfs_datanode_used_bytes", "Bytes of blocks.", labels, registry=self.registry)
         remaining = Gauge(

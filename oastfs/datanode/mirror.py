@@ -6,7 +6,7 @@ from oastfs.core.errors import OastError
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer.connection import TransferConnection
 from oastfs.wire.transfer.ops import Op, encode_request
-from oastfs.wire.transfer.packet import Packet, PacketHeader
+from oastfs.wire.transfer.packet import Packet, PacketHeader, encode_prefix
 
 CONNECT_SECONDS = 10.0
 SECONDS_PER_DATANODE = 5.0
@@ -58,10 +58,10 @@ class Mirror:
         except OastError as error:
             raise MirrorFailed(self.address, error.message) from None
 
-    def forward_last(self, header: PacketHeader) -> None:
-        """Send the empty packet that ends a block."""
+    def forward_last(self, packets: list[Packet], header: PacketHeader) -> None:
+        """Send packets as they came, and the empty one that ends the block."""
         try:
-            self.connection.send_packet(header, b"", b"")
+            self.connection.send_all([*(packet.raw for packet in packets), encode_prefix(header, 0)])
         except OastError as error:
             raise MirrorFailed(self.address, error.message) from None
 

@@ -2,8 +2,8 @@
 
 One thread does it all for a connection: it passes packets on to the mirror (the next datanode) as they came,
 writes them, and relays the mirror's acknowledgements with its own in front. An acknowledgement means that
-every datanode from here on has the packet; of the empty last one, and of a packet with the sync
-flag, that it is on their disks.
+every datanode from here on has the packet in a file; of the empty last one, and of a packet with the sync
+flag, that it is on their disks. A small block that comes whole needs no file if a namenode has taken it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, PacketHeader, c
 log = structlog.get_logger(__name__)
 
 BYTES_PER_CHECKSUM_MAX = 16 * 1024 * 1024
+GATHER_SECONDS = 0.002
+"""How long the end of a small block is waited for before what has come of it is acknowledged."""
 
 CREATE = {Stage.PIPELINE_SETUP_CREATE}
 REOPEN = {
@@ -122,7 +124,8 @@ class BlockReceiver:
     def _open_writer(self) -> ReplicaWriter:
         store, request = self._context.store, self._request
         if self._stage in CREATE:
-            return store.create(self._block_id, self._stamp, request.storageId)
+            longest = self._context.small_blocks.longest if request.header.clientName else 0
+            return store.create(self._block_id, self._stamp, request.storageId, held_bytes_max=longest)
         if self._transfer:
             return store.create(self._block_id, self._stamp, request.storageId, temporary=True)
         if self._stage in REOPEN:
@@ -172,7 +175,10 @@ class BlockReceiver:
 
     def _receive_all(self) -> None:
         while not self._last_seen:
-            self._handle(self._next_packets())
+            packets = self._next_packets()
+            if self._open().in_memory:
+                packets = self._gather(packets)
+            self._handle(packets)
         while self._mirror is not None and self._pending:
             self._mirror.fill()
             self._relay_acknowledgements()
@@ -196,6 +202,20 @@ class BlockReceiver:
                 self._connection.fill()
             else:
                 self._wait_for_either(self._mirror)
+
+    def _gather(self, packets: list[Packet]) -> list[Packet]:
+        """What follows at once, up to the end of a small block: what comes whole never needs a file."""
+        gathered = [_copied(packet) for packet in packets]
+        limit = self._context.small_blocks.longest
+        buffer = self._connection.buffer
+        while _may_be_whole_soon(gathered, limit) and self._connection.has_more(GATHER_SECONDS):
+            try:
+                self._connection.fill()
+            except OastError:
+                break  # what has come is written all the same; the next read tells
+            while not gathered[-1].header.last and (packet := buffer.take_packet()) is not None:
+                gathered.append(_copied(packet))
+        return gathered
 
     def _wait_for_either(self, mirror: Mirror) -> None:
         ours, theirs = self._connection.sock.fileno(), mirror.connection.sock.fileno()
@@ -234,7 +254,9 @@ class BlockReceiver:
         if self._mirror_fault:
             raise self._mirror_fault
         held = self._held_back(packets)
-        if self._mirror is not None:
+        # What is whole goes on whole, so that no datanode of the pipeline needs a file for it.
+        late = held is not None and self._open().in_memory
+        if self._mirror is not None and not late:
             self._mirror.forward(packets[:-1] if held else packets)
         run: list[Packet] = []
         for packet in packets:
@@ -253,8 +275,11 @@ class BlockReceiver:
                 run = []
                 self._make_durable(header)
         self._write(run)
+        writer = self._open()
+        if writer.in_memory and writer.replica.length and not self._last_seen:
+            writer.to_files()  # it is acknowledged now
         if held and self._mirror is not None:
-            self._mirror.forward_last(held._replace(staged=self._staged))
+            self._mirror.forward_last(packets[:-1] if late else [], held._replace(staged=self._staged))
         self._acknowledge(packets)
 
     def _held_back(self, packets: list[Packet]) -> PacketHeader | None:
@@ -278,12 +303,12 @@ class BlockReceiver:
         return not packet.checksums and self._request.allowLazyPersist
 
     def _must_verify(self, packet: Packet) -> bool:
-        """The last station verifies all; others only what they store with checksums of their own."""
+        """The last station verifies all; others only what a namenode may get, or has checksums made here."""
         if self._kind is ChecksumKind.NULL or self._lacks_checksums(packet):
             return False
         header = packet.header
         whole = not (header.offset % BYTES_PER_CHECKSUM or header.data_bytes % BYTES_PER_CHECKSUM)
-        return self._mirror is None or not self._storable or not whole
+        return self._mirror is None or not self._storable or not whole or self._open().in_memory
 
     def _verify(self, packet: Packet) -> None:
         bad = first_bad_chunk(self._kind, self._chunk_bytes, packet.data, packet.checksums)
@@ -446,6 +471,20 @@ class BlockReceiver:
 
 class _Relayed(OastError):
     """The mirror's failure has been told to the writer."""
+
+
+def _copied(packet: Packet) -> Packet:
+    """A packet that outlives the next read of its connection."""
+    raw = memoryview(bytes(packet.raw))
+    data_at = len(raw) - len(packet.data)
+    return Packet(packet.header, raw[data_at - len(packet.checksums) : data_at], raw[data_at:], raw)
+
+
+def _may_be_whole_soon(packets: Sequence[Packet], limit: int) -> bool:
+    """Whether the end of a small block may follow these packets at once."""
+    if packets[-1].header.last or any(packet.header.sync for packet in packets):
+        return False
+    return 0 < sum(packet.header.data_bytes for packet in packets) <= limit
 
 
 def encode_ack(seqno: int, replies: Sequence[pb.Status.ValueType]) -> bytes:

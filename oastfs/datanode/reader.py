@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from oastfs.core.errors import BlockNotFound, CorruptBlock
 from oastfs.core.limits import BYTES_PER_CHECKSUM
+from oastfs.datanode import layout
+from oastfs.datanode.held import put_into_files
 from oastfs.datanode.layout import checksum_offset, chunk_count
 from oastfs.datanode.replica import Replica
 from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind, first_bad_chunk
@@ -80,12 +82,22 @@ class ReplicaReader:
         return count
 
 
+def sync_files(replica: Replica) -> None:
+    """Make all of a final replica durable, names included. Raises BlockNotFound."""
+    with replica.volume.guard(), ReplicaReader(replica) as reader:
+        os.fdatasync(reader.data_fd)
+        os.fdatasync(reader.meta_fd)
+        layout.sync_directory(replica.data_path.parent)
+
+
 def open_files(replica: Replica) -> tuple[int, int]:
-    """Descriptors of data and checksums, for reading only. Raises BlockNotFound.
+    """Descriptors of data and checksums, for reading only; held replicas get files. Raises BlockNotFound.
 
     The checksum file's name changes with the stamp: if it is not there, look again while no writer can
     be renaming it.
     """
+    if replica.held is not None:
+        put_into_files(replica)
     with replica.volume.guard():
         try:
             return _open_both(replica)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oastfs.datanode import layout
 
 if TYPE_CHECKING:
+    from oastfs.datanode.held import Held
     from oastfs.datanode.volume import Volume
     from oastfs.datanode.writer import ReplicaWriter
 
@@ -27,6 +28,7 @@ class Replica:
         "epoch",
         "final",
         "generation_stamp",
+        "held",
         "length",
         "lock",
         "removed",
@@ -49,6 +51,8 @@ class Replica:
         """A copy that is not complete: unknown to namenodes and readers, removed at the next start."""
         self.corrupt = False
         self.removed = False
+        self.held: Held | None = None
+        """Its bytes, while they are in memory and not in files."""
         self.writer: ReplicaWriter | None = None
         self.epoch = 0
         self.lock = threading.Lock()

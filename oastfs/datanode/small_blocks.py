@@ -1,9 +1,9 @@
 """Small blocks of clients that know only blocks: their bytes belong in the metadata, not on this disk.
 
 Before the last packet of such a block is acknowledged, the first datanode of the pipeline offers the whole
-block to a namenode. If that takes it, the replica here needs no sync: it only serves readers until the
-file is completed. Every datanode of the pipeline then asks what has become of its small replicas, many
-in one call, and removes or keeps them. A crash forgets that list; then the block report tells.
+block to a namenode. If that takes it, the replica needs no files (``held.py``): it only serves readers until
+the file is completed. Every datanode of the pipeline then asks what has become of its small replicas, many
+in one call, and forgets them or puts them on its disk. A crash forgets them all; then the block report tells.
 
 The other way round, a block that stands for an inline file's content has no replica anywhere until somebody
 asks for it here: its bytes are fetched from a namenode. See ``namenode/blocks/inline.py``.
@@ -11,7 +11,6 @@ asks for it here: its bytes are fetched from a namenode. See ``namenode/blocks/i
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -22,11 +21,10 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from oastfs.core.errors import AlreadyExists, BlockNotFound, StaleBlock
-from oastfs.datanode import layout
 from oastfs.datanode.block_store import BlockStore
 from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.namenode_calls import NamenodeCalls
-from oastfs.datanode.reader import ReplicaReader
+from oastfs.datanode.reader import sync_files
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.reporter import Registered
 from oastfs.datanode.writer import ReplicaWriter
@@ -41,6 +39,8 @@ SETTLE_SECONDS = 1.0
 SETTLE_SECONDS_MAX = 60.0
 """Longest pause between two questions about the same replica: its writer may take hours."""
 SETTLE_BATCH = 1000
+PRESSURE_SECONDS = 0.05
+"""Pause after questions that were asked before they were due, because much memory is held."""
 
 
 @dataclass
@@ -73,7 +73,10 @@ class SmallBlocks:
         self._synced: list[pb.BlockRef] = []
         """Blocks that were synced because they are to be kept, to be told to a namenode."""
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._wake = threading.Event()
+        self._pressed = False
+        store.memory.on_pressure = self._press
         self._thread = threading.Thread(target=self._run, name="small blocks", daemon=True)
 
     def start(self) -> None:
@@ -82,16 +85,30 @@ class SmallBlocks:
 
     def stop(self) -> None:
         """Ask no more, and leave what may be a block on the disk."""
-        self._stopping.set()
+        self._stopping = True
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
         self._calls.close()
         for one in self._watched.values():
-            self._sync(one)
+            try:
+                self._sync(one)
+            except OSError as error:
+                log.error("a small replica was not kept", error=str(error), **one.replica.fields)
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest block that may end in the metadata."""
+        return max((one.inline_limit for one in self._namenodes()), default=0)
 
     def may_be_inline(self, length: int) -> bool:
         """Whether a block of this length may end in the metadata."""
-        return 0 < length <= max((one.inline_limit for one in self._namenodes()), default=0)
+        return 0 < length <= self.longest
+
+    def _press(self) -> None:
+        """Much memory is held: ask about all replicas now, whenever that was due."""
+        self._pressed = True
+        self._wake.set()
 
     # --- to and from namenodes --------------------------------------------------------------------
 
@@ -135,7 +152,7 @@ class SmallBlocks:
         if content is None or len(content[0]) < acknowledged_length:
             return None
         data, own_uuid = content
-        writer = self._store.create(block_id, stamp, storage_uuid or own_uuid)
+        writer = self._store.create(block_id, stamp, storage_uuid or own_uuid, held_bytes_max=self.longest)
         try:
             writer.write(0, [data[:acknowledged_length]], None)
         except BaseException:
@@ -193,34 +210,46 @@ class SmallBlocks:
         return len(self._watched)
 
     def _run(self) -> None:
-        while not self._stopping.wait(SETTLE_SECONDS):
+        while True:
+            self._wake.wait(SETTLE_SECONDS)
+            self._wake.clear()
+            if self._stopping:
+                return
+            pressed, self._pressed = self._pressed, False
             now = time.monotonic()
             with self._lock:
-                due = [one for one in self._watched.values() if one.due <= now]
+                due = [one for one in self._watched.values() if pressed or one.due <= now]
             # Also with nothing due, if there is something to tell.
             for start in range(0, max(len(due), bool(self._synced)), SETTLE_BATCH):
                 try:
                     self._settle(due[start : start + SETTLE_BATCH])
-                except OSError as error:
-                    log.warning("small replicas were not settled", error=str(error))
                 except Exception:
                     log.exception("small replicas were not settled, by a fault of this program")
+            if pressed:
+                time.sleep(PRESSURE_SECONDS)
 
     def _settle(self, batch: list[_Watched]) -> None:
         outcomes = self._ask(batch)
         if outcomes is None:
             return
         for one, outcome in zip(batch, outcomes, strict=True):
-            if outcome == pb.SettleInlineResponse.DISCARD:
-                self._discard(one)
-            elif outcome == pb.SettleInlineResponse.KEEP:
-                if not one.synced:
-                    self._sync(one)
-                    self._synced.append(one.reference)
-                self._forget(one)
-            else:
-                one.due = time.monotonic() + one.pause_seconds
-                one.pause_seconds = min(2 * one.pause_seconds, SETTLE_SECONDS_MAX)
+            try:
+                self._take(one, outcome)
+            except OSError as error:
+                log.warning("a small replica was not settled", error=str(error), **one.replica.fields)
+
+    def _take(self, one: _Watched, outcome: int) -> None:
+        """Do what a namenode has answered about a replica."""
+        if outcome == pb.SettleInlineResponse.DISCARD:
+            self._discard(one)
+        elif outcome == pb.SettleInlineResponse.KEEP:
+            if not one.synced:
+                self._sync(one)
+                self._synced.append(one.reference)
+            self._forget(one)
+        else:
+            one.due = time.monotonic() + one.pause_seconds
+            one.pause_seconds = min(2 * one.pause_seconds, SETTLE_SECONDS_MAX)
 
     def _ask(self, batch: list[_Watched]) -> Iterable[int] | None:
         for namenode in self._namenodes():
@@ -257,10 +286,7 @@ class SmallBlocks:
         if one.synced or replica.removed:
             return
         try:
-            with replica.volume.guard(), ReplicaReader(replica) as reader:
-                os.fdatasync(reader.data_fd)
-                os.fdatasync(reader.meta_fd)
-                layout.sync_directory(replica.data_path.parent)
+            sync_files(replica)
         except BlockNotFound:
             return  # deleted meanwhile
         one.synced = True

@@ -1,7 +1,8 @@
 """Writing one replica: data and checksums together, in place or at the end, crash-consistent.
 
 The one writer of a replica is a ``ReplicaWriter``. A later one with a newer generation stamp fences it: from
-then on every call raises StaleBlock. See ``journal.py`` for what a crash leaves behind.
+then on every call raises StaleBlock. See ``journal.py`` for what a crash leaves behind, and
+``small_writer.py`` for a writer that begins without files.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from oastfs.core.errors import CorruptBlock, FileTooLarge, NoDatanodes, StaleBlo
 from oastfs.core.limits import BLOCK_SIZE_BYTES_MAX, BYTES_PER_CHECKSUM
 from oastfs.datanode import layout
 from oastfs.datanode.disk import start_writeback
+from oastfs.datanode.held import open_to_write
 from oastfs.datanode.journal import Journal
 from oastfs.datanode.layout import checksum_offset, pwrite_all
 from oastfs.datanode.replica import Replica
@@ -30,23 +32,46 @@ _IOV_MAX = 1024
 class ReplicaWriter:
     """Writes to one replica until ``finalize`` or ``abort``. Used by one thread; ``fence`` by any."""
 
+    _journal: Journal
+    _data_fd: int
+    _meta_fd: int
+
     def __init__(
-        self, replica: Replica, journal: Journal, on_corrupt: Callable[[Replica], None], *, new: bool
+        self, replica: Replica, journal: Journal | None, on_corrupt: Callable[[Replica], None], *, new: bool
     ) -> None:
         self.replica = replica
         self._on_corrupt = on_corrupt
-        self._journal = journal
-        self._data_fd, self._meta_fd = _open_files(replica, new)
         self._names_durable = not new
         """Whether the directory has been synced since a name in it changed."""
         self._journal_named = False
-        self._durable_length = journal.durable_length
+        self._durable_length = 0
         """Bytes below this must survive a crash: overwriting them is journalled first."""
         self._unwritten_bytes = 0
         self._fenced = False
         self._on_fence: Callable[[], None] = lambda: None
         self.closed = threading.Event()
         self.is_new = new
+        self._has_files = False
+        if journal is not None:
+            self._open(journal)
+
+    def _open(self, journal: Journal) -> None:
+        try:
+            self._data_fd, self._meta_fd = open_to_write(self.replica, self.is_new)
+        except OSError:
+            journal.close()
+            raise
+        self._journal = journal
+        self._durable_length = journal.durable_length
+        self._has_files = True
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there are no files yet."""
+        return False
+
+    def to_files(self) -> None:
+        """Have what is in memory put into files."""
 
     # --- fencing --------------------------------------------------------------------------------
 
@@ -262,7 +287,8 @@ class ReplicaWriter:
         replica = self.replica
         with replica.lock:
             self._check()
-            self._journal.remove()
+            if self._has_files:
+                self._journal.remove()
             replica.final = True
             replica.temporary = False
             replica.visible_length = replica.length
@@ -281,9 +307,10 @@ class ReplicaWriter:
         if self.closed.is_set():
             return
         try:
-            if self._durable_length > self._journal.durable_length:
-                self._journal.set_durable_length(self._durable_length)
-            self._journal.close()
+            if self._has_files:
+                if self._durable_length > self._journal.durable_length:
+                    self._journal.set_durable_length(self._durable_length)
+                self._journal.close()
         finally:
             self.replica.visible_length = self.replica.length
             self._release()
@@ -293,22 +320,6 @@ class ReplicaWriter:
         replica.epoch += 1
         replica.writer = None
         self.closed.set()
-        os.close(self._data_fd)
-        os.close(self._meta_fd)
-
-
-def _open_files(replica: Replica, new: bool) -> tuple[int, int]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    data_fd = os.open(replica.data_path, flags, 0o644)
-    try:
-        meta_fd = os.open(replica.meta_path, flags, 0o644)
-        try:
-            if new:
-                pwrite_all(meta_fd, layout.META_HEADER, 0)
-        except OSError:
-            os.close(meta_fd)
-            raise
-    except OSError:
-        os.close(data_fd)
-        raise
-    return data_fd, meta_fd
+        if self._has_files:
+            os.close(self._data_fd)
+            os.close(self._meta_fd)

@@ -97,9 +97,15 @@ def correct(tx: Transaction, context: Context, view: StorageView, one: Reported)
 
 
 def drop_missing(tx: Transaction, context: Context, view: StorageView, block_id: int) -> None:
-    """Two reports running lack a replica: it is lost, unless its block is being written just now."""
+    """Two reports running lack a replica: it is lost, unless it is being written or fetched just now."""
     _, block = owner_and_block(tx, block_id)
     if block is not None and block.pending_stamp and view.storage_id in block.targets:
+        return
+    if (
+        block is not None
+        and block.staged
+        and commands.is_to_recover(tx, view, block_id, block.generation_stamp)
+    ):
         return
     missing(tx, context, view, block_id)
 

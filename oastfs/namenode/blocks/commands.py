@@ -43,6 +43,12 @@ def order_recover(
     tx.put(DATANODE_COMMAND, (view.datanode_id, block_id, RECOVER), command)
 
 
+def is_to_recover(tx: Transaction, view: StorageView, block_id: int, stamp: int) -> bool:
+    """Whether a datanode has yet to make its replica final under this stamp."""
+    command = tx.get(DATANODE_COMMAND, (view.datanode_id, block_id, RECOVER))
+    return command is not None and command.new_stamp == stamp
+
+
 def withdraw(tx: Transaction, view: StorageView, block_id: int, kind: int) -> None:
     """Take a command back, if it is there."""
     tx.delete(DATANODE_COMMAND, (view.datanode_id, block_id, kind))

@@ -78,8 +78,14 @@ def commit_block(
     _leave_behind(tx, context, one, named, block)
     committed = Block(block.block_id, one.length, one.generation_stamp, shortened=shortened)
     if block.staged and len(block.staged) == one.length:
-        # Another block follows: until the datanode that relied on the staged bytes has synced its own.
+        # Another block follows: the staged bytes stay until the datanodes that relied on them, and may hold
+        # theirs in memory, have them on their disks. Those that lose them meanwhile fetch them.
         committed = msgspec.structs.replace(committed, staged=block.staged)
+        for storage_id in named:
+            view = context.cluster.find(tx, context.now_ns, storage_id)
+            if view is not None:
+                stamp = one.generation_stamp
+                commands.order_recover(tx, view, one.block_id, stamp, one.length, stamp)
     tx.put(BLOCK, (inode.id, one.offset), committed)
     replica = Replica(one.generation_stamp)
     for storage_id in named:

@@ -172,6 +172,12 @@ class TransferConnection:
         count = self.recv_into(self.buffer.writable())
         self.buffer.received(count)
 
+    def has_more(self, seconds: float) -> bool:
+        """Whether something comes within this time: bytes, or the end of the stream."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def recv_into(self, target: memoryview) -> int:
         """Read once into ``target``; at least one byte."""
         try:

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from oastfs.core.errors import OastError
+from oastfs.core.errors import LeaseConflict, OastError
 from oastfs.core.types import Flag
+from oastfs.namenode import blocks, tree
 from oastfs.namenode.blocks import inline
 from oastfs.namenode.blocks.inline import Outcome
+from oastfs.namenode.context import Context
 from oastfs.namenode.jobs.leases import LeaseExpiry
 from oastfs.namenode.namespace import Namespace
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, CONTENT, DATANODE_COMMAND, REPLICA
+from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import hdfs_pb2 as types
 from tests.harness.fleet import Fleet
 from tests.unit.namenode.conftest import ROOT, Clock
@@ -165,6 +168,34 @@ def test_a_staged_block_that_another_one_follows(hdfs: Hdfs, fleet: Fleet, names
     for _ in range(2):
         hdfs.namespace.store.write(lambda tx: inline.unstage_synced(tx, [(block.b.blockId, 1)]))
         assert staged_bytes(hdfs) == [None, None]
+
+
+def test_datanodes_that_lose_a_staged_block_that_another_one_follows(
+    hdfs: Hdfs, fleet: Fleet, namespace: Namespace
+) -> None:
+    """They held it in memory, and died before they had put it on their disks: they fetch it."""
+    block, last = staged(hdfs, fleet)
+    second = add_block(hdfs, "/f", previous=last)
+    complete(hdfs, fill(fleet, second, 7))
+    for node in fleet.nodes:
+        node.ledger.pop(block.b.blockId, None)
+        node.report_blocks()
+    assert rows(namespace, REPLICA) == 4, "those of both blocks"
+    for which in (0, 1):
+        assert read_inline(hdfs, block, fleet, which) == (BYTES, _storage_of(fleet, block.storageIDs[which]))
+    with pytest.raises(LeaseConflict, match="on its way"):
+        context = namespace.context(ROOT)
+        namespace.store.write(lambda tx: _update_first(tx, context, block.b.blockId))
+    fill(fleet, block, len(BYTES))  # what they do when they are told to settle the block
+    fleet.carry_out_all()
+    assert rows(namespace, DATANODE_COMMAND) == 0
+    hdfs.namespace.store.write(lambda tx: inline.unstage_synced(tx, [(block.b.blockId, 1)]))
+    assert staged_bytes(hdfs) == [None, None] and rows(namespace, REPLICA) == 4
+
+
+def _update_first(tx: Transaction, context: Context, block_id: int) -> None:
+    inode = tree.resolve(tx, context, "/f").inode
+    blocks.begin_update(tx, context, inode, "other", 0, block_id, "/f")
 
 
 def test_blocks_of_native_clients_are_blocks(hdfs: Hdfs, fleet: Fleet, namespace: Namespace) -> None:
