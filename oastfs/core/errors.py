@@ -116,6 +116,10 @@ class StaleHandle(OastError):
     java_class = "java.io.FileNotFoundException"
 
 
+class EntryChanged(StaleHandle):
+    """The name does not stand for what its caller expects there (any more)."""
+
+
 # --- permissions and arguments ------------------------------------------------------------------
 
 

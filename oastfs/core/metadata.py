@@ -147,12 +147,14 @@ class Metadata(ABC):
         target: str,
         mode: RenameMode = RenameMode.POSIX,
         keep_for: str = "",
+        replacing: int = -1,
     ) -> FileStatus:
         """Move ``source`` to ``target`` (see RenameMode); the status at its new place.
 
-        ``keep_for``: as in ``unlink``, for a file that is replaced.
+        ``keep_for`` and ``replacing``: as ``keep_for`` and ``expected_id`` in ``unlink``, for what is
+        replaced; 0 expects that nothing is.
         """
-        return self.call("rename", caller, source, target, mode, keep_for)  # type: ignore[no-any-return]
+        return self.call("rename", caller, source, target, mode, keep_for, replacing)  # type: ignore[no-any-return]
 
     def delete(self, caller: Caller, path: str, recursive: bool = False) -> None:
         """Remove a file, link, empty directory or, with ``recursive``, a tree. Raises NotFound.
@@ -161,13 +163,14 @@ class Metadata(ABC):
         """
         self.call("delete", caller, path, recursive)
 
-    def unlink(self, caller: Caller, path: str, keep_for: str = "") -> FileStatus:
+    def unlink(self, caller: Caller, path: str, keep_for: str = "", expected_id: int = -1) -> FileStatus:
         """unlink(2): anything but a directory. Answers the attributes that remain (nlink 0 if none).
 
         With the name of a holder in ``keep_for`` a file that loses its last name stays reachable by id until
-        that holder calls ``forget`` or its lease expires, for programs that hold it open.
+        that holder calls ``forget`` or its lease expires, for programs that hold it open. Raises EntryChanged
+        if the name stands for another inode than ``expected_id`` (-1: whatever is there).
         """
-        return self.call("unlink", caller, path, keep_for)  # type: ignore[no-any-return]
+        return self.call("unlink", caller, path, keep_for, expected_id)  # type: ignore[no-any-return]
 
     def rmdir(self, caller: Caller, path: str) -> None:
         """rmdir(2): an empty directory only."""

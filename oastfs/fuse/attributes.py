@@ -48,7 +48,13 @@ class Attributes:
         opened = self._handles.open.get(inode_id)
         if opened is not None and opened.dirty:
             return self._settled(opened)
-        return self._shared.told(self._shared.stat(inode_id))
+        parents = self._shared.parents
+        if parents is None:
+            return self._shared.told(self._shared.stat(inode_id))
+        asked = parents.ask(inode_id)
+        status = self._shared.stat(inode_id)
+        parents.answered(asked, status)
+        return self._shared.told(status)
 
     def _settled(self, opened: OpenInode) -> Operation[FileStatus]:
         if opened.kept:
@@ -76,6 +82,7 @@ class Attributes:
             status = yield _utimes(path, wanted, caller)
         if status is None:
             status = self._shared.stat(inode_id)
+        self._shared.forget_parent(inode_id)
         if opened is not None:
             opened.mode = status.mode
             if opened.dirty:

@@ -109,6 +109,8 @@ class Files:
             return opening.status, opening
         writable = flags & ACCESS_MODE != os.O_RDONLY
         entry = self._acquire(status, writable)
+        self._shared.entries.note(parent_id, name, status)
+        self._shared.entry_changed(parent_id, status.ctime_ns)
         self._shared.told(status)
         if flags & ACCESS_MODE == os.O_WRONLY and self._shared.writes_uncached:
             entry.uncached = True

@@ -7,14 +7,16 @@ from typing import Final
 
 from msgspec import structs
 
-from oastfs.core.errors import InvalidArgument, OastError
+from oastfs.core.errors import EntryChanged, InvalidArgument, OastError
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, RenameMode
-from oastfs.fuse.effects import Change, Operation
+from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.flushing import flushed, settled
 from oastfs.fuse.shared import INODES, Shared, entry_path, new_path
 
 RENAME_MODES: Final = {0: RenameMode.POSIX, 1: RenameMode.NO_REPLACE, 2: RenameMode.EXCHANGE}
 """renameat2's flags. RENAME_WHITEOUT is for overlay filesystems and refused."""
+ATTEMPTS_MAX: Final = 8
+"""A name that is always something else than it was a moment ago is somebody else's to care for."""
 
 
 class Names:
@@ -25,6 +27,7 @@ class Names:
         self._metadata = shared.metadata
         self._reads = shared.reads
         self._handles = shared.handles
+        self._entries = shared.entries
 
     def lookup(self, parent_id: int, name: str) -> FileStatus | Operation[FileStatus] | None:
         """Attributes of an entry, None if there is none.
@@ -32,6 +35,7 @@ class Names:
         An operation only if it is being written here: see ``_settled``.
         """
         status = self._reads.lookup(parent_id, name)
+        self._entries.note(parent_id, name, status)
         if status is None:
             return None
         opened = self._handles.open.get(status.inode_id)
@@ -52,7 +56,7 @@ class Names:
         """mkdir(2). ``mode`` is before umask, here and below."""
         path, mode = new_path(parent_id, name), mode & 0o7777
         status = yield Change("mkdirs", caller, path, mode & ~umask, False, False, mode)
-        return self._shared.told(status)
+        return self._made(parent_id, name, status)
 
     def mknod(
         self, parent_id: int, name: str, mode: int, umask: int, rdev: int, caller: Caller
@@ -60,11 +64,16 @@ class Names:
         """mknod(2)."""
         path = new_path(parent_id, name)
         status = yield Change("mknod", caller, path, mode & ~umask, rdev, mode & 0o7777)
-        return self._shared.told(status)
+        return self._made(parent_id, name, status)
 
     def symlink(self, parent_id: int, name: str, target: str, caller: Caller) -> Operation[FileStatus]:
         """symlink(2)."""
         status = yield Change("symlink", caller, new_path(parent_id, name), target, False)
+        return self._made(parent_id, name, status)
+
+    def _made(self, parent_id: int, name: str, status: FileStatus) -> FileStatus:
+        self._entries.note(parent_id, name, status)
+        self._shared.entry_changed(parent_id, status.ctime_ns, int(status.is_directory))
         return self._shared.told(status)
 
     def readlink(self, inode_id: int) -> str:
@@ -76,25 +85,38 @@ class Names:
         opened = self._handles.open.get(inode_id)
         if opened is not None and opened.dirty:
             yield from flushed(self._shared, opened)
+        self._entries.note_linked(inode_id)
         status = yield Change("link", caller, f"{INODES}{inode_id}", new_path(parent_id, name))
-        return self._shared.told(status)
+        return self._made(parent_id, name, status)
 
     def unlink(self, parent_id: int, name: str, caller: Caller) -> Operation[None]:
         """unlink(2). A file that is open here loses its name but stays until it is closed."""
         path = entry_path(parent_id, name)
-        removing, keep_for = self._about_to_lose(path)
-        try:
-            status = yield Change("unlink", caller, path, keep_for)
-        finally:
-            self._handles.removing.discard(removing)
+        seen = self._entries.sole_name(parent_id, name) or self._look(path)
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt:
+                seen = yield Wait(lambda: self._look(path))
+            removing, keep_for = self._keep(seen)
+            try:
+                status = yield Change("unlink", caller, path, keep_for, seen.inode_id)
+                break
+            except EntryChanged:
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise
+            finally:
+                self._handles.removing.discard(removing)
+        self._entries.note(parent_id, name, None)
+        self._shared.entry_changed(parent_id, status.ctime_ns)
         if status.nlink == 0:
             self._lost_last_name(status)
 
     def rmdir(self, parent_id: int, name: str, caller: Caller) -> Operation[None]:
         """rmdir(2)."""
         path = entry_path(parent_id, name)
-        status = self._metadata.stat(SUPERUSER, path, False)
+        status = self._entries.directory(parent_id, name) or self._look(path)
         yield Change("rmdir", caller, path)
+        self._entries.note(parent_id, name, None)
+        self._shared.forget_parent(parent_id)
         self._handles.note_removed(_without_names(status))
 
     def rename(
@@ -105,27 +127,55 @@ class Names:
         if mode is None:
             raise InvalidArgument(f"rename flags {flags:#x} are not supported")
         source, target = entry_path(parent_id, name), new_path(new_parent_id, new_name)
-        replaced = self._existing(target) if mode is RenameMode.POSIX else None
-        removing, keep_for = self._keep(replaced)
-        try:
-            moved = yield Change("rename", caller, source, target, mode, keep_for)
-        finally:
-            self._handles.removing.discard(removing)
+        replaced: FileStatus | None = None
+        if mode is RenameMode.POSIX and not self._entries.free(new_parent_id, new_name):
+            replaced = self._entries.sole_name(new_parent_id, new_name) or self._existing(target)
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt:
+                replaced = yield Wait(lambda: self._existing(target))
+            removing, keep_for = self._keep(replaced)
+            expected = -1 if mode is not RenameMode.POSIX else 0 if replaced is None else replaced.inode_id
+            try:
+                moved = yield Change("rename", caller, source, target, mode, keep_for, expected)
+                break
+            except EntryChanged:
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise
+            finally:
+                self._handles.removing.discard(removing)
+        self._note_moved((parent_id, name), (new_parent_id, new_name), mode, moved)
         if replaced is None or replaced.inode_id == moved.inode_id:
             return
         if replaced.is_directory or replaced.nlink == 1:
             self._lost_last_name(_without_names(replaced))
 
+    def _note_moved(
+        self, before: tuple[int, str], after: tuple[int, str], mode: RenameMode, moved: FileStatus
+    ) -> None:
+        """Of two names of one file nothing moves, and with an exchange something comes the other way."""
+        if mode is RenameMode.EXCHANGE or (moved.parent_id, moved.name) != after or before == after:
+            self._entries.drop(*before)
+            self._entries.drop(*after)
+        else:
+            self._entries.note(*before, None)
+            self._entries.note(*after, moved)
+        if mode is RenameMode.EXCHANGE or moved.is_directory:
+            for inode_id in (before[0], after[0], moved.inode_id):
+                self._shared.forget_parent(inode_id)
+        else:
+            self._shared.entry_changed(before[0], moved.ctime_ns)
+            self._shared.entry_changed(after[0], moved.ctime_ns)
+
+    def _look(self, path: str) -> FileStatus:
+        return self._metadata.stat(SUPERUSER, path, False)
+
     def _existing(self, path: str) -> FileStatus | None:
         try:
-            return self._metadata.stat(SUPERUSER, path, False)
+            return self._look(path)
         except OastError as error:
             if error.errno == errno.ENOENT:
                 return None
             raise
-
-    def _about_to_lose(self, path: str) -> tuple[int, str]:
-        return self._keep(self._metadata.stat(SUPERUSER, path, False))
 
     def _keep(self, status: FileStatus | None) -> tuple[int, str]:
         """Prepare for an inode to lose a name: (inode not to be opened meanwhile, holder to keep it for)."""

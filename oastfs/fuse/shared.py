@@ -9,8 +9,10 @@ from msgspec import structs
 from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import NotPermitted, StaleHandle
 from oastfs.core.types import FileStatus
+from oastfs.fuse.entries import Entries
 from oastfs.fuse.handles import UNSURE, Handles, version_of
 from oastfs.fuse.options import MountConfig
+from oastfs.fuse.parents import Parents
 from oastfs.fuse.reads import Reads, VerbReads
 from oastfs.namenode.by_id import InodeReads
 from oastfs.namenode.namespace import Namespace
@@ -37,12 +39,16 @@ class Shared:
         self.info = filesystem.info
         self.config = config
         self.handles = Handles()
+        self.entries = Entries()
+        self.parents: Parents | None = None
         self.holder = filesystem.session.take_holder()
         self.reads: Reads = VerbReads(self.metadata)
         self.reads_inline = False
         if isinstance(self.metadata, Namespace) and self.metadata.store.reads_inline:
             self.reads = InodeReads(self.metadata)
             self.reads_inline = True
+        else:
+            self.parents = Parents(config.attribute_seconds)
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
         self.writes_uncached = False
         self.hand_over: Callable[[int, bytes], bool] = lambda inode_id, content: False
@@ -59,6 +65,16 @@ class Shared:
             if removed is None:
                 raise
             return removed
+
+    def entry_changed(self, parent_id: int, changed_ns: int, subdirectories: int = 0) -> None:
+        """An entry of a directory came or went (see ``Parents.changed``)."""
+        if self.parents is not None:
+            self.parents.changed(parent_id, changed_ns, subdirectories)
+
+    def forget_parent(self, inode_id: int) -> None:
+        """A directory changed in another way, or nobody knows how."""
+        if self.parents is not None:
+            self.parents.drop(inode_id)
 
     def with_unsent(self, status: FileStatus) -> FileStatus:
         """Attributes with the length and time of what is written here and not sent yet."""

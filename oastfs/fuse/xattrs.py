@@ -50,6 +50,7 @@ class Xattrs:
         path = f"{INODES}{inode_id}"
         may_create, may_replace = not flags & REPLACE, not flags & CREATE
         yield Change("set_xattr", caller, path, name, value, may_create, may_replace, False)
+        self._shared.forget_parent(inode_id)
         opened = self._shared.handles.open.get(inode_id)
         if opened is None:
             return
@@ -61,3 +62,4 @@ class Xattrs:
     def remove(self, inode_id: int, name: str, caller: Caller) -> Operation[None]:
         """Remove one. Raises XattrNotFound."""
         yield Change("remove_xattr", caller, f"{INODES}{inode_id}", name, False)
+        self._shared.forget_parent(inode_id)

@@ -51,6 +51,8 @@ class Requests:
         self._handles = filesystem.handles
         self._caller = filesystem.callers.get
         self._told = filesystem.shared.told
+        self._parents = filesystem.shared.parents
+        self._note = filesystem.shared.entries.note
         config = filesystem.shared.config
         self._valid = (
             *_seconds_and_ns(config.entry_seconds),
@@ -159,6 +161,8 @@ class Requests:
     # --- attributes -----------------------------------------------------------------------------------
 
     def getattr(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
+        if self._parents is not None and (known := self._parents.get(node)) is not None:
+            return self._attr(known[0], *divmod(known[1], SECOND_NS))
         found = self._attributes.getattr(node)
         return self._attr(found) if type(found) is FileStatus else self._attr_of(found)  # type: ignore[arg-type]
 
@@ -251,7 +255,8 @@ class Requests:
     def readdirplus(self, node: int, body: bytes, who: Who) -> Answer:
         handle, offset, size, _, _, _, _ = p.READ_IN.unpack_from(body)
         answer = bytearray()
-        is_open, pack_entry, told = self._handles.open, self._entry, self._told
+        is_open, pack_entry, told, note = self._handles.open, self._entry, self._told, self._note
+        directory_id = self._directories.inode_of(handle)
         for position, status in self._entries(handle, offset):
             name = status.name.encode()
             length = p.PLUS_NAME_BYTES + len(name) + 7 & ~7
@@ -263,6 +268,7 @@ class Requests:
                 answer += _NO_ATTRIBUTES
             else:
                 answer += pack_entry(told(status))
+                note(directory_id, status.name, status)
             answer += p.DIRECTORY_ENTRY.pack(inode_id, position + 1, len(name), status.mode >> 12)
             answer += name.ljust(length - p.PLUS_NAME_BYTES, b"\0")
         return bytes(answer)
@@ -320,8 +326,9 @@ class Requests:
             status.mode, status.nlink, status.uid, status.gid, status.rdev, IO_SIZE_BYTES, 0,
         )  # fmt: skip
 
-    def _attr(self, status: FileStatus) -> bytes:
-        _, _, attr_s, attr_ns = self._valid
+    def _attr(self, status: FileStatus, attr_s: int = -1, attr_ns: int = 0) -> bytes:
+        if attr_s < 0:
+            _, _, attr_s, attr_ns = self._valid
         atime_s, atime_ns = divmod(status.atime_ns, SECOND_NS)
         mtime_s, mtime_ns = divmod(status.mtime_ns, SECOND_NS)
         ctime_s, ctime_ns = divmod(status.ctime_ns, SECOND_NS)

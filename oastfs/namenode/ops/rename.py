@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oastfs.core.errors import (
     AlreadyExists,
+    EntryChanged,
     InvalidArgument,
     IsADirectory,
     NotADirectory,
@@ -24,14 +25,26 @@ _POSIX_MODES = (RenameMode.POSIX, RenameMode.NO_REPLACE, RenameMode.EXCHANGE)
 
 
 def rename(
-    tx: Transaction, context: Context, source: str, target: str, mode: RenameMode, keep_for: str
+    tx: Transaction,
+    context: Context,
+    source: str,
+    target: str,
+    mode: RenameMode,
+    keep_for: str,
+    replacing: int = -1,
 ) -> FileStatus:
     """rename(2), renameat2(2), HDFS rename and rename2: see RenameMode for how they differ."""
-    return tree.status_of(tx, context, rename_entry(tx, context, source, target, mode, keep_for))
+    return tree.status_of(tx, context, rename_entry(tx, context, source, target, mode, keep_for, replacing))
 
 
 def rename_entry(
-    tx: Transaction, context: Context, source: str, target: str, mode: RenameMode, keep_for: str
+    tx: Transaction,
+    context: Context,
+    source: str,
+    target: str,
+    mode: RenameMode,
+    keep_for: str,
+    replacing: int = -1,
 ) -> Node:
     """As ``rename``, without the status."""
     if type(mode) is not RenameMode:
@@ -42,6 +55,8 @@ def rename_entry(
         raise NotFound(path=source)
     _require(context, mode, from_slot, to_slot, source, target)
     _refuse_cycle(tx, node, to_slot, target)
+    if replacing != -1 and replacing != (0 if to_slot.node is None else to_slot.node.inode.id):
+        raise EntryChanged(path=target)
     if mode is RenameMode.EXCHANGE:
         return _exchange(tx, context, from_slot, to_slot, source, target)
     if to_slot.node is not None:

@@ -1,4 +1,7 @@
-"""Mounted filesystems of real processes, one for each binding; each test has a directory of its own."""
+"""Mounted filesystems of real processes: one for each binding, and one through a namenode.
+
+Each test has a directory of its own.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,16 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Served:
-    """A cluster that is mounted through ``binding``."""
+    """A cluster that is mounted through ``binding``, directly or through its namenode."""
 
     cluster: Cluster
     mountpoint: Path
     binding: str
+    url: str
+
+    def mount_again(self, name: str) -> Path:
+        """Another mount, in the same way."""
+        return self.cluster.mount(self.url, name=name, options=["--binding", self.binding])
 
     def fsck(self) -> None:
         """Check the tables while all runs. What a release has begun may take a moment to end."""
@@ -40,12 +48,13 @@ class Served:
             store.close()
 
 
-@pytest.fixture(scope="session", params=BINDINGS)
+@pytest.fixture(scope="session", params=(*BINDINGS, "namenode"))
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A filesystem with one datanode, mounted in direct mode."""
-    binding = request.param
-    with Cluster(tmp_path_factory.mktemp(f"mount-{binding}")) as cluster:
-        yield Served(cluster, cluster.mount(options=["--binding", binding]), binding)
+    """A filesystem with one datanode."""
+    binding = "kernel" if request.param == "namenode" else request.param
+    with Cluster(tmp_path_factory.mktemp(f"mount-{request.param}")) as cluster:
+        url = cluster.url if request.param == "namenode" else cluster.metadata_url
+        yield Served(cluster, cluster.mount(url, options=["--binding", binding]), binding, url)
 
 
 @pytest.fixture

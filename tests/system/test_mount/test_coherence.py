@@ -22,7 +22,7 @@ ATTRIBUTE_SECONDS = 1.0
 @pytest.fixture(scope="session")
 def second(served: Served) -> Iterator[Path]:
     """A second mount of the same filesystem, through the same binding."""
-    yield served.cluster.mount(name="mnt2", options=["--binding", served.binding])
+    yield served.mount_again("mnt2")
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.test_mount.conftest import Served
+from tests.system.test_mount.conftest import BINDINGS, Served
+
+pytestmark = pytest.mark.parametrize("served", BINDINGS, indirect=True, scope="session")
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,6 +6,7 @@ import pytest
 
 from oastfs.core.errors import (
     AlreadyExists,
+    EntryChanged,
     InvalidArgument,
     IsADirectory,
     NotADirectory,
@@ -178,3 +179,16 @@ def test_moving_a_directory_needs_write_permission_on_it(namespace: Namespace) -
         namespace.rename(BOB, "/open/alices", "/open2/x")
     namespace.rename(BOB, "/open/alices", "/open/x")  # the same parent: '..' stays
     namespace.rename(BOB, "/open/x", "/open2/x", HDFS)  # HDFS looks at the parents only
+
+
+def test_replace_what_is_expected_only(kinds: Namespace) -> None:
+    target = kinds.stat(ROOT, "/tmp/file2")
+    for expected in (0, target.inode_id + 1):
+        with pytest.raises(EntryChanged):
+            kinds.rename(ROOT, "/tmp/file", "/tmp/file2", POSIX, "", expected)
+    with pytest.raises(EntryChanged):
+        kinds.rename(ROOT, "/tmp/file", "/tmp/new", POSIX, "", target.inode_id)
+    assert kinds.open(ROOT, "/tmp/file2").data == b"file2"
+    kinds.rename(ROOT, "/tmp/file", "/tmp/file2", POSIX, "", target.inode_id)
+    kinds.rename(ROOT, "/tmp/file2", "/tmp/new", POSIX, "", 0)
+    assert kinds.open(ROOT, "/tmp/new").data == b"file"

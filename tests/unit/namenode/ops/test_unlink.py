@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oastfs.core.errors import (
+    EntryChanged,
     InvalidArgument,
     IsADirectory,
     LeaseConflict,
@@ -100,3 +101,15 @@ def test_what_one_writes_another_may_keep(namespace: Namespace) -> None:
     namespace.unlink(ROOT, "/f", "mount-1")
     namespace.write_inline(ROOT, by_id(status.inode_id), [(0, b"1")], -1, "writer", False)
     assert namespace.open(ROOT, by_id(status.inode_id)).data == b"1"
+
+
+def test_unlink_of_what_is_expected_only(namespace: Namespace) -> None:
+    before = namespace.write_file(ROOT, "/f", b"before")
+    namespace.unlink(ROOT, "/f")
+    after = namespace.write_file(ROOT, "/f", b"after")
+    with pytest.raises(EntryChanged):
+        namespace.unlink(ROOT, "/f", "", before.inode_id)
+    assert namespace.stat(ROOT, "/f") == after
+    assert namespace.unlink(ROOT, "/f", "", after.inode_id).nlink == 0
+    with pytest.raises(NotFound):
+        namespace.unlink(ROOT, "/f", "", after.inode_id)
