@@ -7,14 +7,18 @@ STORE ?= $(CURDIR)/.oastfs/store
 MOUNT ?= ./mnt
 UP_OPTIONS ?=
 PYTEST_OPTIONS ?=
-BENCH_FAIL ?= median:50%
+BASELINE ?= bench/baselines/two-cores.json
+BENCH_LIMIT ?=
+BENCH_RESULTS := build/bench-results.json
+# Growth of a namespace is compared within its own run, which takes minutes.
+BENCH = $(BIN)/python -m pytest bench --ignore bench/test_scale.py --benchmark-only --benchmark-json=$(BENCH_RESULTS) --timeout 1800 $(PYTEST_OPTIONS)
 RESULTS := build/test-results.xml
 # Most tests wait for processes, not for processors.
 TEST_WORKERS ?= 3
 IN_C := $(shell find oastfs -name '*.c')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint format bench bench-compare protobuf setup-run setup-test clean
+.PHONY: help run test test-long lint format bench bench-baseline bench-compare protobuf setup-run setup-test clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -41,13 +45,15 @@ format: setup-test ## Bring the code into the common form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup-test ## Measure the library, and keep the figures for comparison
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-autosave --timeout 1800 $(PYTEST_OPTIONS)
+bench: setup-test ## Measure the library, and show the figures
+	@mkdir -p build
+	$(BENCH)
 
-bench-compare: setup-test ## Measure the library against the last kept figures
-	@ls .benchmarks/*/*.json >/dev/null 2>&1 || { echo 'No figures are kept to compare with: run make bench first'; exit 1; }
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-compare --benchmark-compare-fail=$(BENCH_FAIL) \
-		--timeout 1800 $(PYTEST_OPTIONS)
+bench-baseline: bench ## Measure the library, and keep the figures to compare with
+	$(BIN)/python -m bench.baselines save $(BENCH_RESULTS) $(BASELINE)
+
+bench-compare: bench ## Measure the library, and compare with the kept figures
+	$(BIN)/python -m bench.baselines compare $(BASELINE) $(BENCH_RESULTS) $(if $(BENCH_LIMIT),--limit $(BENCH_LIMIT))
 
 protobuf: setup-test ## Make the protobuf code anew from the .proto files
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/generate_protobuf.sh

@@ -1,4 +1,4 @@
-"""Fixtures of the benchmarks: a namespace on a real LMDB store in a temporary directory."""
+"""Fixtures of the benchmarks: a namespace on a real LMDB store, the machine's yardsticks beside each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibration import KINDS, Yardsticks
 from oastfs.namenode.filesystem import format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
@@ -19,3 +20,23 @@ def namespace(tmp_path: Path) -> Iterator[Namespace]:
     namespace = Namespace(store, owns_store=True)
     yield namespace
     namespace.close()
+
+
+@pytest.fixture(scope="session")
+def yardsticks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yardsticks]:
+    measuring = Yardsticks(tmp_path_factory.mktemp("yardsticks"))
+    yield measuring
+    measuring.close()
+
+
+@pytest.fixture(autouse=True)
+def calibrated(request: pytest.FixtureRequest) -> None:
+    """Keep with a benchmark how fast the machine is at its moment, and which yardstick bounds it."""
+    if "benchmark" not in request.fixturenames:
+        return
+    marker = request.node.get_closest_marker("bound_by")
+    kind = marker.args[0] if marker else "processor"
+    assert kind in KINDS
+    measured = request.getfixturevalue("yardsticks").measure_us()
+    info = request.getfixturevalue("benchmark").extra_info
+    info["bound_by"], info["yardsticks_us"] = kind, measured

@@ -40,6 +40,7 @@ def way(request: pytest.FixtureRequest, filesystem: Filesystem) -> Filesystem:
     return filesystem
 
 
+@pytest.mark.bound_by("sync")
 @pytest.mark.parametrize("piece_bytes", [64 * 1024, 4 * 1024 * 1024])
 def test_write_large(benchmark: BenchmarkFixture, filesystem: Filesystem, piece_bytes: int) -> None:
     piece = random.Random(1).randbytes(piece_bytes)
@@ -53,6 +54,7 @@ def test_write_large(benchmark: BenchmarkFixture, filesystem: Filesystem, piece_
     benchmark.pedantic(write, rounds=3)
 
 
+@pytest.mark.bound_by("memory")
 @pytest.mark.parametrize("piece_bytes", [64 * 1024, 4 * 1024 * 1024])
 def test_read_large(benchmark: BenchmarkFixture, way: Filesystem, piece_bytes: int) -> None:
     way.write_bytes("/large", random.Random(1).randbytes(LARGE_BYTES // 256) * 256)
@@ -69,6 +71,7 @@ def test_read_large(benchmark: BenchmarkFixture, way: Filesystem, piece_bytes: i
     assert benchmark.pedantic(read, rounds=3, warmup_rounds=1) == LARGE_BYTES
 
 
+@pytest.mark.bound_by("wakeup")
 def test_read_at_random(benchmark: BenchmarkFixture, way: Filesystem) -> None:
     way.write_bytes("/random", random.Random(1).randbytes(LARGE_BYTES // 256) * 64)
     file = way.open_file(way.stat("/random"))
@@ -84,6 +87,7 @@ def test_read_at_random(benchmark: BenchmarkFixture, way: Filesystem) -> None:
     file.close()
 
 
+@pytest.mark.bound_by("sync")
 def test_write_at_random(benchmark: BenchmarkFixture, filesystem: Filesystem) -> None:
     filesystem.write_bytes("/random", bytes(LARGE_BYTES // 4))
     file = filesystem.open_file(filesystem.stat("/random"), writable=True)
@@ -101,6 +105,7 @@ def test_write_at_random(benchmark: BenchmarkFixture, filesystem: Filesystem) ->
     file.close()
 
 
+@pytest.mark.bound_by("wakeup")
 def test_small_files(benchmark: BenchmarkFixture, filesystem: Filesystem) -> None:
     """Read whole, one by one: a small file is one call of the metadata."""
     filesystem.write_many([(f"/small/{n}", bytes(1024)) for n in range(OPERATIONS)], parents=True)
@@ -113,6 +118,7 @@ def test_small_files(benchmark: BenchmarkFixture, filesystem: Filesystem) -> Non
     benchmark(read)
 
 
+@pytest.mark.bound_by("wakeup")
 def test_small_files_as_streams(benchmark: BenchmarkFixture, filesystem: Filesystem) -> None:
     filesystem.write_many([(f"/small/{n}", bytes(1024)) for n in range(OPERATIONS)], parents=True)
 
@@ -132,6 +138,7 @@ def test_small_files_in_a_batch(benchmark: BenchmarkFixture, filesystem: Filesys
     assert benchmark(lambda: sum(map(len, filesystem.read_many(paths)))) == 1024 * len(paths)  # type: ignore[arg-type]
 
 
+@pytest.mark.bound_by("sync")
 def test_write_small_files_in_a_batch(benchmark: BenchmarkFixture, filesystem: Filesystem) -> None:
     items = [(f"/batch/{number}", bytes(1024)) for number in range(2 * OPERATIONS)]
     benchmark.extra_info["operations"] = len(items)

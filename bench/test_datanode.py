@@ -146,6 +146,7 @@ def test_checksums_of_a_packet(benchmark: Any, kind: ChecksumKind) -> None:
     rate(benchmark, PACKET_BYTES)
 
 
+@pytest.mark.bound_by("memory")
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_write_a_block(benchmark: Any, datanodes: list[Datanode], replicas: int) -> None:
     content = memoryview(os.urandom(BLOCK_BYTES))
@@ -153,12 +154,14 @@ def test_write_a_block(benchmark: Any, datanodes: list[Datanode], replicas: int)
     rate(benchmark, BLOCK_BYTES)
 
 
+@pytest.mark.bound_by("wakeup")
 @pytest.mark.parametrize("size", [1024, 100_000])
 def test_write_a_small_block(benchmark: Any, datanodes: list[Datanode], size: int) -> None:
     content = memoryview(os.urandom(size))
     benchmark.pedantic(write, (datanodes[:1], content), rounds=300, warmup_rounds=10)
 
 
+@pytest.mark.bound_by("memory")
 @pytest.mark.parametrize("checksums", [True, False])
 @pytest.mark.parametrize("local", [False, True], ids=["tcp", "unix"])
 def test_read_a_block(benchmark: Any, datanodes: list[Datanode], checksums: bool, local: bool) -> None:
@@ -173,6 +176,7 @@ def test_read_a_block(benchmark: Any, datanodes: list[Datanode], checksums: bool
     rate(benchmark, BLOCK_BYTES)
 
 
+@pytest.mark.bound_by("memory")
 def test_read_a_block_by_descriptor(benchmark: Any, datanodes: list[Datanode]) -> None:
     block = write(datanodes[:1], memoryview(os.urandom(BLOCK_BYTES)))
     place = memoryview(bytearray(1024 * 1024))
@@ -191,6 +195,7 @@ def test_read_a_block_by_descriptor(benchmark: Any, datanodes: list[Datanode]) -
     rate(benchmark, BLOCK_BYTES)
 
 
+@pytest.mark.bound_by("wakeup")
 @pytest.mark.parametrize("size", [4096, 65_536])
 def test_small_reads(benchmark: Any, datanodes: list[Datanode], size: int) -> None:
     block = write(datanodes[:1], memoryview(os.urandom(16 * 1024 * 1024)))
@@ -199,6 +204,7 @@ def test_small_reads(benchmark: Any, datanodes: list[Datanode], size: int) -> No
         benchmark(lambda: read(connection, block, next(offsets), size, True))
 
 
+@pytest.mark.bound_by("wakeup")
 def test_descriptors_passed(benchmark: Any, datanodes: list[Datanode]) -> None:
     block = write(datanodes[:1], memoryview(os.urandom(100_000)))
     with TransferConnection.open_local(datanodes[0].socket, 60) as connection:

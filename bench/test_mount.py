@@ -104,11 +104,13 @@ def measure(
     )
 
 
+@pytest.mark.bound_by("wakeup")
 def test_create(benchmark: BenchmarkFixture, callers: Pool, directories: list[Path]) -> None:
     """Files of 4 KiB: open, write, close."""
     measure(benchmark, callers, directories, create, after=remove)
 
 
+@pytest.mark.bound_by("wakeup")
 @pytest.mark.parametrize("work", [stat, read])
 def test_uncached(benchmark: BenchmarkFixture, callers: Pool, directories: list[Path], work: Work) -> None:
     """stat, and open + read + close, of files that the kernel does not know."""
@@ -117,6 +119,7 @@ def test_uncached(benchmark: BenchmarkFixture, callers: Pool, directories: list[
     callers.map(remove, directories, chunksize=1)
 
 
+@pytest.mark.bound_by("wakeup")
 def test_remove(benchmark: BenchmarkFixture, callers: Pool, directories: list[Path]) -> None:
     measure(benchmark, callers, directories, remove, before=create)
 
@@ -148,12 +151,14 @@ def read_large(path: Path) -> None:
             pass
 
 
+@pytest.mark.bound_by("sync")
 def test_write_large(benchmark: BenchmarkFixture, mountpoint: Path) -> None:
     """Sequentially, with fsync at the end."""
     benchmark.extra_info["bytes"] = LARGE_BYTES
     benchmark.pedantic(lambda: write_large(mountpoint / "large"), rounds=3)
 
 
+@pytest.mark.bound_by("memory")
 def test_read_large(benchmark: BenchmarkFixture, mountpoint: Path) -> None:
     """Sequentially; what the kernel had of the mount is dropped, the datanode's disk is cached."""
     write_large(mountpoint / "large")

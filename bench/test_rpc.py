@@ -100,14 +100,17 @@ def test_decode_an_answer(benchmark: BenchmarkFixture) -> None:
 # --- one caller -----------------------------------------------------------------------------------
 
 
+@pytest.mark.bound_by("wakeup")
 def test_stat(benchmark: BenchmarkFixture, remote: RemoteMetadata) -> None:
     benchmark(lambda: remote.stat(ROOT, PATH))
 
 
+@pytest.mark.bound_by("wakeup")
 def test_open_with_content(benchmark: BenchmarkFixture, remote: RemoteMetadata) -> None:
     benchmark(lambda: remote.open(ROOT, PATH))
 
 
+@pytest.mark.bound_by("sync")
 def test_write_a_small_file(benchmark: BenchmarkFixture, remote: RemoteMetadata) -> None:
     benchmark(lambda: remote.write_file(ROOT, PATH, b"x" * 1024))
 

@@ -132,6 +132,7 @@ def creates(store: Store, ids: IdAllocator) -> Callable[[str], None]:
     return create
 
 
+@pytest.mark.bound_by("sync")
 @pytest.mark.parametrize("threads", [1, 4, 32])
 def test_durable_creates(empty: Store, benchmark: Any, threads: int) -> None:
     """Creates, each answered after its sync."""
@@ -156,6 +157,7 @@ def test_durable_creates(empty: Store, benchmark: Any, threads: int) -> None:
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)
 
 
+@pytest.mark.bound_by("sync")
 def test_submitted_creates(empty: Store, benchmark: Any) -> None:
     """Durable puts submitted by one thread, 64 at a time in flight, as a server's event loop does."""
     in_flight = threading.Semaphore(64)
