@@ -148,7 +148,7 @@ class BlockStore:
             old = self.find(block_id)
             if old is not None:
                 self._replace(old, generation_stamp, temporary)
-            volume = self._choose_volume(storage_uuid)
+            volume = self._choose_volume(storage_uuid, held=held_bytes_max > 0)
             replica = Replica(volume, block_id, generation_stamp, 0, final=False)
             replica.temporary = temporary
             held = Held.begin(self.memory, held_bytes_max)
@@ -356,8 +356,11 @@ class BlockStore:
         # Ids of neighbouring blocks differ above the low ten bits, which hold a partition.
         return self._stripes[(block_id ^ block_id >> 10) % _STRIPES]
 
-    def _choose_volume(self, storage_uuid: str) -> Volume:
-        """The asked one; else the next in turn among those that are not much fuller than the emptiest."""
+    def _choose_volume(self, storage_uuid: str, *, held: bool = False) -> Volume:
+        """The asked one; else the next in turn among those that are not much fuller than the emptiest.
+
+        For what is ``held`` in memory it need not be known to the moment how full they are.
+        """
         if storage_uuid:
             volume = self.volume_of_storage(storage_uuid)
             if volume is None:
@@ -365,7 +368,9 @@ class BlockStore:
             candidates = [volume]
         else:
             candidates = [volume for volume in self.volumes if not volume.failed]
-        remaining = {id(volume): volume.space()[1] for volume in candidates}
+        remaining = {
+            id(volume): volume.recent_remaining() if held else volume.space()[1] for volume in candidates
+        }
         room = [volume for volume in candidates if remaining[id(volume)] >= REMAINING_BYTES_MIN]
         if not room:
             raise NoDatanodes("no volume of this datanode has room for a block")

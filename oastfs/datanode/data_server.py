@@ -1,4 +1,4 @@
-"""The data port and the Unix socket: one thread per connection, many operations on each.
+"""The data port and the Unix socket: a thread for each connection, many operations on each.
 
 The data port also takes Hadoop RPC: the first byte of a connection tells.
 
@@ -18,6 +18,7 @@ import structlog
 
 from oastfs.core.errors import ConnectionLost, InvalidArgument, OastError, ProtocolError, Unsupported
 from oastfs.datanode import ipc, operations
+from oastfs.datanode.acceptors import Acceptors
 from oastfs.datanode.client_protocol import ClientProtocol
 from oastfs.datanode.context import DataContext
 from oastfs.datanode.pipeline import BlockReceiver
@@ -30,8 +31,6 @@ RECEIVE_BUFFER_BYTES = 32 * 1024
 RECEIVE_BUFFER_BYTES_MAX = 1024 * 1024
 """Packets that arrive together are written together."""
 BACKLOG = 256
-ACCEPT_PAUSE_SECONDS = 0.1
-"""After a failed accept, such as for want of file descriptors."""
 
 _OPERATIONS: dict[Op, Callable[[DataContext, TransferConnection, Any], bool]] = {
     Op.WRITE_BLOCK: lambda context, connection, request: BlockReceiver(context, connection, request).run(),
@@ -50,53 +49,47 @@ class DataServer:
     def __init__(self, context: DataContext) -> None:
         self._context = context
         self._client_protocol = ClientProtocol(context)
-        self._connections: dict[TransferConnection, threading.Thread] = {}
+        self._connections: set[TransferConnection] = set()
         self._lock = threading.Lock()
         self._stopping = False
         config = context.config
-        self._listeners = [_listen_tcp(config.host, config.data_port)]
-        self.data_port: int = self._listeners[0].getsockname()[1]
+        listeners = [_listen_tcp(config.host, config.data_port)]
+        self.data_port: int = listeners[0].getsockname()[1]
         self.local_socket = ""
         try:
             if config.local_socket is not None:
-                self._listeners.append(_listen_local(config.local_socket))
+                listeners.append(_listen_local(config.local_socket))
                 self.local_socket = str(config.local_socket)
         except OastError:
-            self._listeners[0].close()
+            listeners[0].close()
             raise
-        self._threads = [
-            threading.Thread(target=self._accept_all, args=(listener,), name="accept", daemon=True)
-            for listener in self._listeners
-        ]
+        self._acceptors = [Acceptors(listener, self._begin) for listener in listeners]
 
     def start(self) -> None:
         """Begin to accept connections."""
-        for thread in self._threads:
-            thread.start()
+        for one in self._acceptors:
+            one.start()
 
     def stop(self, grace_seconds: float) -> None:
         """Accept no more, let operations go on for a while, then end them."""
         self._stopping = True
-        for listener in self._listeners:
-            # shutdown wakes accept(2); close alone does not.
-            try:
-                listener.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # a Unix listener may refuse, and wakes all the same
-            listener.close()
+        for one in self._acceptors:
+            one.stop()
         if self.local_socket:
             Path(self.local_socket).unlink(missing_ok=True)
         with self._lock:
-            threads = list(self._connections.items())
-        for connection, _ in threads:
+            connections = list(self._connections)
+        for connection in connections:
             if connection.idle:
                 connection.shut_down(socket.SHUT_RDWR)
+        threads = [thread for one in self._acceptors for thread in one.threads]
         deadline = _Deadline(grace_seconds)
-        for connection, thread in threads:
+        for thread in threads:
             _join(thread, deadline)
+        for connection in connections:
             connection.shut_down(socket.SHUT_RDWR)
-        last = _Deadline(grace_seconds + 1.0)
-        for thread in (*self._threads, *(thread for _, thread in threads)):
+        last = _Deadline(1.0)
+        for thread in threads:
             _join(thread, last)
 
     @property
@@ -107,33 +100,17 @@ class DataServer:
 
     # --- connections ----------------------------------------------------------------------------
 
-    def _accept_all(self, listener: socket.socket) -> None:
-        while not self._stopping:
-            try:
-                accepted, _ = listener.accept()
-            except OSError as error:
-                if not self._stopping:
-                    log.warning("a connection could not be accepted", error=str(error))
-                    time.sleep(ACCEPT_PAUSE_SECONDS)
-                continue
-            self._begin(accepted)
-
     def _begin(self, accepted: socket.socket) -> None:
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = TransferConnection(accepted, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFER_BYTES_MAX)
-        thread = threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
         with self._lock:
             if self._stopping or len(self._connections) >= self._context.config.connections_max:
                 connection.close()
                 return
-            self._connections[connection] = thread
+            self._connections.add(connection)
         self._context.metrics.connections.inc()
-        try:
-            thread.start()
-        except RuntimeError:
-            log.warning("no thread for a connection could be started")
-            self._end(connection)
+        self._serve(connection)
 
     def _serve(self, connection: TransferConnection) -> None:
         try:
@@ -154,13 +131,13 @@ class DataServer:
     def _end(self, connection: TransferConnection) -> None:
         connection.close()
         with self._lock:
-            self._connections.pop(connection, None)
+            self._connections.discard(connection)
         self._context.metrics.connections.dec()
 
     def _speaks_rpc(self, connection: TransferConnection) -> bool:
         """Whether a connection begins otherwise than data transfer does."""
         connection.idle = True
-        connection.sock.settimeout(self._context.config.idle_seconds)
+        connection.set_timeout(self._context.config.idle_seconds)
         if connection.sock.family == socket.AF_UNIX:
             return False
         while not len(connection.buffer):
@@ -171,14 +148,14 @@ class DataServer:
         """One operation; whether the connection is good for another."""
         config, metrics = self._context.config, self._context.metrics
         connection.idle = True
-        connection.sock.settimeout(config.idle_seconds)
+        connection.set_timeout(config.idle_seconds)
         try:
             op, request = connection.receive_request()
         except Unsupported as error:
             operations.answer_refusal(connection, error)
             return False
         connection.idle = False
-        connection.sock.settimeout(config.connection_timeout_seconds)
+        connection.set_timeout(config.connection_timeout_seconds)
         metrics.operations.labels(op.name).inc()
         operation = _OPERATIONS.get(op)
         try:

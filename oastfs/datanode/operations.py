@@ -46,7 +46,7 @@ def read_block(context: DataContext, connection: TransferConnection, request: pb
     replica = find_replica(context, request.header.baseHeader.block)
     with open_reader(context, replica) as reader:
         sender = BlockSender(reader, request.offset, request.len, request.sendChecksums)
-        connection.sock.settimeout(context.config.reader_timeout_seconds)
+        connection.set_timeout(context.config.reader_timeout_seconds)
         try:
             sent_bytes = sender.send(connection, sender.response())
         except CorruptBlock as error:
@@ -55,7 +55,7 @@ def read_block(context: DataContext, connection: TransferConnection, request: pb
                 raise ConnectionLost(error.message) from None
             raise
     context.metrics.bytes_read.inc(sent_bytes)
-    connection.sock.settimeout(context.config.connection_timeout_seconds)
+    connection.set_timeout(context.config.connection_timeout_seconds)
     status = connection.receive_message(pb.ClientReadStatus).status
     if status == pb.ERROR_CHECKSUM:
         context.verify_soon(replica)

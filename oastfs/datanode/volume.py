@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 LAYOUT_VERSION = 1
 VERSION_NAME = "VERSION"
 LOCK_NAME = "in_use.lock"
+RECENT_SECONDS = 0.5
 PROBE_NAME = "probe"
 BLOCKS_NAME = "blocks"
 
@@ -60,6 +63,8 @@ class Volume:
         self._identity = identity
         self._lock_fd = lock_fd
         self._used_bytes = 0
+        self._remaining_at = -math.inf
+        self._remaining_bytes = 0
         self._used_lock = threading.Lock()
         self._identity_lock = threading.Lock()
 
@@ -150,6 +155,13 @@ class Volume:
         capacity = max(0, stat.f_blocks * stat.f_frsize - self.reserved_bytes) // self.sharing
         remaining = max(0, stat.f_bavail * stat.f_frsize - self.reserved_bytes) // self.sharing
         return capacity, remaining
+
+    def recent_remaining(self) -> int:
+        """``space()[1]`` of less than a second ago."""
+        now = time.monotonic()
+        if now - self._remaining_at > RECENT_SECONDS:
+            self._remaining_at, self._remaining_bytes = now, self.space()[1]
+        return 0 if self.failed else self._remaining_bytes
 
     # --- failure --------------------------------------------------------------------------------
 

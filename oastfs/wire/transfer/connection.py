@@ -39,6 +39,7 @@ class TransferConnection:
     ) -> None:
         self.sock = sock
         self.buffer = TransferBuffer(buffer_bytes, buffer_bytes_max)
+        self._timeout_seconds = -1.0
         self.idle = False
         """For a server: between operations, so that closing disturbs nobody."""
 
@@ -73,6 +74,12 @@ class TransferConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def set_timeout(self, seconds: float) -> None:
+        """Bound every wait from now on; a system call only if that is new."""
+        if seconds != self._timeout_seconds:
+            self._timeout_seconds = seconds
+            self.sock.settimeout(seconds)
 
     def close(self) -> None:
         """Close the socket; a peer that waits sees the end."""
