@@ -203,14 +203,20 @@ def _content(version: int) -> bytes:
 
 def _observe(evidence: Evidence) -> None:
     """Note what is synced."""
-    append, write = Journal.append, CheckpointFile.write
+    append, sync, write = Journal.append, Journal.sync, CheckpointFile.write
+    ends: dict[Journal, tuple[int, int]] = {}
 
     def appended(self: Journal, txn: Any, changes: Any) -> None:
         append(self, txn, changes)
         number, offset = self._placed
         length = os.pread(self._segments._file, 4, offset + 16)
-        end = offset + segments.HEADER_BYTES + int.from_bytes(length, "little")
-        evidence.say("synced", number, end)
+        ends[self] = number, offset + segments.HEADER_BYTES + int.from_bytes(length, "little")
+
+    def synced(self: Journal) -> None:
+        end = ends.get(self)
+        sync(self)
+        if end is not None:
+            evidence.say("synced", *end)
 
     def wrote(self: CheckpointFile, checkpoint: Any) -> None:
         # Called when the data file has been synced, by one process at a time.
@@ -220,7 +226,7 @@ def _observe(evidence: Evidence) -> None:
         write(self, checkpoint)
         evidence.say("checkpoints", "done")
 
-    Journal.append, CheckpointFile.write = appended, wrote  # type: ignore[method-assign]
+    Journal.append, Journal.sync, CheckpointFile.write = appended, synced, wrote  # type: ignore[method-assign]
 
 
 def _arm(point: str, hits: int) -> None:
@@ -278,7 +284,7 @@ def _lose_pages(data: Path, image: Path, chance: random.Random) -> None:
 
 def _lose_log(directory: Path, evidence: Evidence, chance: random.Random) -> None:
     synced = [(int(line[0]), int(line[1])) for line in evidence.lines("synced")]
-    number, end = synced[-1] if synced else (0, 0)
+    number, end = max(synced, default=(0, 0))
     for path in directory.glob("*.log"):
         data = bytearray(path.read_bytes())
         if int(path.stem) < number:

@@ -3,7 +3,8 @@
 Whoever holds the leadership may write. A caller that finds it free takes it and commits its own
 operation on its own thread: alone, nobody waits for a thread switch. Who finds it taken queues up. A leader
 that resigns hands a queue that has formed to the store's thread, which leads group after
-group until nobody comes. Callers are answered after the sync, those of ``submit`` back to back.
+group until nobody comes. A leader resigns before it syncs, so that the next group, here or in another
+process, goes on meanwhile. Callers are answered after the sync, those of ``submit`` back to back.
 
 A group takes in what arrives while it runs, up to GROUP_OPERATIONS or GROUP_SECONDS. Callers who were
 just answered are likely to come back: until as many have come as wrote at the same time before, a group
@@ -23,6 +24,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -83,13 +85,9 @@ class Committer:
         self._wake.acquire()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._running_on = 0
+        self.running: set[int] = set()
+        """The threads that are running an operation or callbacks."""
         environment.journal.start(self._nudge)
-
-    @property
-    def running_on(self) -> int:
-        """The thread that is running an operation or a callback now; 0 for none."""
-        return self._running_on
 
     def write(self, operation: Operation) -> Any:
         """Run and commit; returns after the sync."""
@@ -99,6 +97,7 @@ class Committer:
                 self._commit([job], iter(()))
             finally:
                 self._resign()
+            self._sync([job])
             return job.outcome()
         job.answered = threading.Lock()
         job.answered.acquire()
@@ -121,6 +120,7 @@ class Committer:
             self._commit_whole(group, iter(()))
         finally:
             self._resign()
+        self._sync(group)
         for job in group:
             self._tell(job)
 
@@ -133,7 +133,8 @@ class Committer:
 
     def flush(self) -> None:
         """Return once everything that was queued before is answered."""
-        self.write(_nothing)
+        with suppress(StoreError):  # a sync that failed: who waited for it has been told
+            self.write(_nothing)
 
     def close(self) -> None:
         """Commit what was queued, close the environment, end the store's thread."""
@@ -175,8 +176,8 @@ class Committer:
         """Let the store's thread lead if somebody waits and nobody leads."""
         while not self._queue.empty() and self._leadership.acquire(False):
             if self._closed:
-                self._lead()
-                self._leadership.release()
+                if self._lead():
+                    self._leadership.release()
                 continue
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="oastfs-store", daemon=True)
@@ -188,20 +189,32 @@ class Committer:
         """The store's thread: woken with the leadership in its hands."""
         while not self._closed:
             self._wake.acquire()
-            while True:
-                self._lead()
+            while self._lead():
                 self._leadership.release()
                 if self._queue.empty() or not self._leadership.acquire(False):
                     break
 
-    def _lead(self) -> None:
-        """Commit group after group until nobody comes."""
+    def _lead(self) -> bool:
+        """Commit group after group until nobody comes; False if another took the lead during a sync."""
         while (first := self._next(lingering=self._expected > 1)) is not None:
             group = [first]
             self._commit_whole(group, self._draw())
             self._expected = sum(job.returns for job in group) + self._queue.qsize()
+            self._leadership.release()
+            self._sync(group)
             self._answer(group)
+            if not self._leadership.acquire(False):
+                return False
         self._expected = 0
+        return True
+
+    def _sync(self, group: list[_Job]) -> None:
+        """Make a group durable; if that fails, none of it succeeded."""
+        try:
+            self._environment.journal.sync()
+        except StoreError as error:
+            for job in group:
+                job.error = job.error or error
 
     def _commit_whole(self, group: list[_Job], more: Iterator[_Job]) -> None:
         """``_commit``, so that every job has an outcome whatever happens."""
@@ -213,13 +226,14 @@ class Committer:
                 job.error = error
 
     def _answer(self, group: list[_Job]) -> None:
-        self._running_on = threading.get_ident()
+        thread = threading.get_ident()
+        self.running.add(thread)
         for job in group:
             if job.done is None:
                 job.answered.release()
             else:
                 self._tell(job)
-        self._running_on = 0
+        self.running.discard(thread)
 
     @staticmethod
     def _tell(job: _Job) -> None:
@@ -326,10 +340,11 @@ class Committer:
             yield job, True
 
     def _finish(self, txn: Any, logged: Changes) -> None:
-        """Make a group's changes durable, and then visible."""
-        if not logged:
-            return
+        """Log a group's changes and make them visible."""
         journal = self._environment.journal
+        if not logged:
+            journal.depend(txn)
+            return
         journal.append(txn, logged)
         try:
             txn.commit()
@@ -353,7 +368,8 @@ class Committer:
         """Run one operation; what it changes. One that raises changes nothing."""
         tx = StagedTransaction(base)
         job.error = None
-        self._running_on = threading.get_ident()
+        thread = threading.get_ident()
+        self.running.add(thread)
         try:
             job.result = job.operation(tx)
             return encode_writes(self._environment.tables, tx.finish())
@@ -362,7 +378,7 @@ class Committer:
             job.error = error
             return []
         finally:
-            self._running_on = 0
+            self.running.discard(thread)
 
 
 def _nothing(tx: Transaction) -> None:

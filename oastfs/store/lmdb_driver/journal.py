@@ -1,11 +1,15 @@
 """Durability of one open environment: a write-ahead log with one sync for a group, and checkpoints.
 
 LMDB itself is never synced. A group's rows are put into its write transaction and appended to the log as
-one record; the log is synced; only then is the transaction committed, so whatever anybody can read is
-durable, and then the callers are answered. The position in the log is a row that is written in the same
-transaction: LMDB's writer mutex orders the writers of all processes, and each finds where the one before it
-ended. A record whose writer died before it committed is overwritten by the next, or applied by recovery if
-there is no next.
+one record, and the transaction is committed; then the log is synced, and then the callers are answered. The
+sync is outside the transaction, so that others, in this process or another, write meanwhile, and one sync may
+serve several groups. So for the moment of a sync readers may see what a power failure would undo, though
+nothing that a process's death would: as in HDFS, whose namesystem changes before its edit log is synced. Who
+changed nothing because of what was there (it was asked again, say) is answered after that is durable, too.
+
+The position in the log is a row that is written in the same transaction: LMDB's writer mutex orders the
+writers of all processes, and each finds where the one before it ended. A record whose writer died before it
+committed is overwritten by the next, or applied by recovery if there is no next.
 
 *Pins.* While any process writes, the snapshot of the newest checkpoint must stay whole (see
 ``checkpoint.py``). So each process that writes holds a snapshot that is not newer than the newest
@@ -16,7 +20,7 @@ that grows, an environment opened again) is followed by a checkpoint before the 
 *Errors.* After a sync that failed nobody knows what is on the disk, and the next one may claim success. So
 the environment writes no more; opening the store again recovers what was answered.
 
-The leader of a group calls everything here except the thread that finishes checkpoints.
+The leader of a group calls everything here but ``sync``, and but for the thread that finishes checkpoints.
 """
 
 from __future__ import annotations
@@ -70,6 +74,8 @@ class Journal:
         self._salt = -1
         self._failure: str = ""
         self._placed = (0, 0)
+        self._known: bytes | None = None
+        """The last position that this process has seen; what is before it is synced by the next sync."""
         self._log_bytes = self._groups = 0
         self._begun: _Held | None = None
         self._due = self._idle = self._completed = False
@@ -103,12 +109,13 @@ class Journal:
             newest = self._checkpoints.read() if alone and not self._failure else None
             if newest is not None and not newest.clean:
                 self._checkpoint_now(clean=True)
+            self._segments.close()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """Close the files and nothing else, as in a forked child."""
-        self._segments.close()
+        self._segments.abandon()
         self._checkpoints.close()
         if self._data_file >= 0:
             os.close(self._data_file)
@@ -149,23 +156,20 @@ class Journal:
         self._pin = held.pin
 
     def append(self, txn: Any, changes: Changes) -> None:
-        """Log what was put into a transaction, durably. It may be committed then, or must be
+        """Log what was put into a transaction. It is to be committed then, and ``sync``ed; or else
         ``retract``ed."""
         self._check()
         position = self._position(txn)
         record = encode_record(position, changes)
-        placed = self._placed = self._segments.place(position, record)
-        txn.put(_POSITION, position.after(*placed, record).to_bytes())
         try:
+            placed = self._placed = self._segments.place(position, record)
             self._segments.write(position, placed, record)
         except OSError as error:
             if error.errno in _FULL:
                 raise StoreFull(path=str(self._path)) from error
             raise self._fail("the log could not be written", error) from error
-        try:
-            self._segments.sync()
-        except OSError as error:
-            raise self._fail("the log could not be synced", error) from error
+        known = self._known = position.after(*placed, record).to_bytes()
+        txn.put(_POSITION, known)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="oastfs-checkpoint", daemon=True)
             self._thread.start()
@@ -173,6 +177,20 @@ class Journal:
         self._groups += 1
         if self._log_bytes >= CHECKPOINT_LOG_BYTES or self._groups >= CHECKPOINT_GROUPS:
             self._due = True
+
+    def depend(self, txn: Any) -> None:
+        """A group changed nothing because of what others wrote: the next ``sync`` is to cover that."""
+        row = txn.get(_POSITION)
+        if row != self._known:
+            self._known = row
+            self._segments.distrust(Position.from_bytes(row).segment)
+
+    def sync(self) -> None:
+        """Make durable what was appended before. For any thread."""
+        try:
+            self._segments.sync()
+        except OSError as error:
+            raise self._fail("the log could not be synced", error) from error
 
     def retract(self) -> None:
         """The transaction could not be committed: see that recovery does not apply it."""
@@ -296,8 +314,9 @@ class Journal:
             raise StoreError(f"the store must be opened again: {self._failure}", path=str(self._path))
 
     def _fail(self, what: str, error: OSError) -> StoreError:
-        self._failure = f"{what}: {error.strerror or error}"
-        _log.error(
-            "%s: %s; the store takes no more changes until it is opened again", self._path, self._failure
-        )
+        if not self._failure:
+            self._failure = f"{what}: {error.strerror or error}"
+            _log.error(
+                "%s: %s; the store takes no more changes until it is opened again", self._path, self._failure
+            )
         return StoreError(self._failure, path=str(self._path))

@@ -5,7 +5,9 @@ writes the data and nothing else. A segment that a checkpoint has made superfluo
 which is the next segment when one is needed. A small store has small segments; they double as the log goes
 on.
 
-Whoever appends holds LMDB's writer mutex. The directory is held by descriptor: a store that is
+Whoever appends holds LMDB's writer mutex. Syncing needs no mutex: one sync makes durable what all threads
+and processes have written to the segment before it. When a segment ends it is synced, so that what a sync of
+the next one makes durable is not cut off by a gap. The directory is held by descriptor: a store that is
 renamed while it is open keeps its log.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -44,6 +47,9 @@ class Segments:
         self._number = -1
         self._file = -1
         self._length = 0
+        self._syncing = threading.Lock()
+        self._unsynced = False
+        self._failure: OSError | None = None
 
     def place(self, position: Position, record: Record) -> tuple[int, int]:
         """Where a record goes: at the position, or, if it does not fit there, at the start of the next
@@ -62,14 +68,25 @@ class Segments:
                 self._end(position)
             self._begin(number, len(record.data))
         _write_all(self._file, record.data, offset)
+        self._unsynced = True
 
     def sync(self) -> None:
-        """Make what was written durable. Raises OSError."""
-        os.fdatasync(self._file)
+        """Make durable what was written before, or see that another thread has done so. Raises OSError.
+
+        Of threads that come while one syncs, the first syncs for the others.
+        """
+        with self._syncing:
+            self._sync()
+
+    def distrust(self, number: int) -> None:
+        """Others have written to a segment, the last there is: have the next sync make that durable."""
+        if self._use(number):
+            self._unsynced = True
 
     def void(self, placed: tuple[int, int]) -> None:
         """Make sure that the record which was just written will not be found. Raises OSError."""
         _write_all(self._file, VOID, placed[1])
+        self._unsynced = True
         self.sync()
 
     def read(self, position: Position) -> Iterator[tuple[Changes, Position]]:
@@ -113,9 +130,30 @@ class Segments:
         return total
 
     def close(self) -> None:
+        """Close the open segment; what was written to it is durable then. Raises OSError."""
+        with self._syncing:
+            try:
+                self._sync()
+            finally:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Close the open segment and nothing else, as in a forked child."""
         if self._file >= 0:
             os.close(self._file)
         self._number = self._file = -1
+
+    def _sync(self) -> None:
+        # After a sync that failed the next one may claim success, for what is not on the disk.
+        if self._failure is not None:
+            raise self._failure
+        if self._unsynced:
+            self._unsynced = False
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                self._failure = error
+                raise
 
     # --- files ----------------------------------------------------------------------------------------
 
@@ -139,11 +177,11 @@ class Segments:
         """
         if position.offset + HEADER_BYTES <= self._use(position.segment):
             _write_all(self._file, VOID, position.offset)
-            self.sync()
 
     def _begin(self, number: int, record_bytes: int) -> None:
         """Make a segment that has room for a record: of the spare if that is large enough."""
         previous = self._use(number - 1)
+        self._unsynced = previous > 0  # if not by us, then by others
         self.close()
         wanted = min(max(2 * previous, SEGMENT_BYTES_MIN), SEGMENT_BYTES_MAX)
         if self._spare_bytes() < max(wanted, record_bytes):

@@ -99,7 +99,7 @@ class LmdbStore(Store):
             self.settle()
         thread = get_ident()
         committer = self._committer
-        if committer.running_on == thread or thread in self._environment.active:
+        if thread in committer.running or thread in self._environment.active:
             raise TransactionMisuse("an operation may not call write: it is in a transaction already")
         return committer.write(operation)  # type: ignore[no-any-return]
 
@@ -121,7 +121,7 @@ class LmdbStore(Store):
         self._committer.submit_together(jobs)
 
     def close(self) -> None:
-        if self._committer.running_on == get_ident():
+        if get_ident() in self._committer.running:
             raise TransactionMisuse("a store may not be closed from inside an operation or a callback")
         with registry.lock:
             if self._closed:
@@ -148,7 +148,7 @@ class LmdbStore(Store):
         """Make the environment usable again for who found that it was not. Raises StoreError if closed."""
         if self._closed:
             raise StoreError("the store is closed")
-        if self._committer.running_on == get_ident():
+        if get_ident() in self._committer.running:
             raise TransactionMisuse("an operation may not use the store: it is in a transaction already")
         environment = self._environment
         if environment.state is State.INHERITED:

@@ -8,6 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -280,7 +284,7 @@ def test_a_sync_that_fails_ends_writing_until_the_store_is_opened_again(
             store.write(increment)
     with pytest.raises(StoreError, match="opened again"):
         store.write(increment)
-    assert value(store) == 1
+    assert value(store) == 2  # what was tried is seen, though it may not last
     store.close()
     store = opened(tmp_path)
     # Not acknowledged: it may be there or not, but only whole.
@@ -288,6 +292,108 @@ def test_a_sync_that_fails_ends_writing_until_the_store_is_opened_again(
     before = value(store)
     assert store.write(increment) == before + 1
     store.close()
+
+
+def test_all_who_waited_for_a_sync_that_fails_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system reports a failed write once for each descriptor; a second sync would claim success."""
+    store = opened(tmp_path)
+    store.write(increment)
+    disk = Disk(monkeypatch)
+    with ThreadPoolExecutor(2) as threads, disk.held(error=errno.EIO):
+        writes = [threads.submit(store.write, increment) for _ in range(2)]
+        wait_until(lambda: value(store) == 3, "both changes to be committed")
+    for write in writes:
+        with pytest.raises(StoreError, match="could not be synced"):
+            write.result(30)
+    with pytest.raises(StoreError, match="opened again"):
+        store.write(increment)
+    store.close()
+
+
+# --- syncs ------------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """Syncs of the log, counted, and held up or failing when told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.syncs = 0
+        self._free = threading.Event()
+        self._free.set()
+        self._error = 0
+        self._fdatasync = os.fdatasync
+        monkeypatch.setattr("oastfs.store.lmdb_driver.segments.os.fdatasync", self._sync)
+
+    @contextmanager
+    def held(self, error: int = 0) -> Iterator[None]:
+        """No sync ends in here; with an error, the first that does ends with it."""
+        self._error = error
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
+
+    def _sync(self, file: int) -> None:
+        assert self._free.wait(60), "a sync was held up for a minute"
+        self.syncs += 1
+        error, self._error = self._error, 0
+        if error:
+            raise OSError(error, os.strerror(error))
+        self._fdatasync(file)
+
+
+def test_others_write_during_a_sync_and_one_sync_serves_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(tmp_path)
+    store.write(increment)
+    disk = Disk(monkeypatch)
+    with ThreadPoolExecutor(9) as threads:
+        with disk.held():
+            writes = [threads.submit(store.write, increment) for _ in range(9)]
+            wait_until(lambda: value(store) >= 3, "changes to be committed while one is synced")
+            assert not any(write.done() for write in writes)
+            # Another process is not held up either: it waits for its own sync only.
+            other = in_another_process(tmp_path, "print(store.write(increment))")
+        assert sorted([other, *(write.result(30) for write in writes)]) == list(range(2, 12))
+    assert disk.syncs <= 4
+    store.close()
+
+
+def test_what_changes_nothing_waits_until_what_it_saw_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a call that is repeated would be answered although its first run may still be lost."""
+    store = opened(tmp_path)
+    store.write(increment)
+    disk = Disk(monkeypatch)
+    # A process that dies between its commit and its sync.
+    program = (
+        "from oastfs.store.lmdb_driver.segments import Segments\nSegments.sync = lambda self: os._exit(9)\n"
+    )
+    in_another_process(tmp_path, program + "store.write(increment)", status=9)
+    assert store.write(lambda tx: tx.get(COUNTER, ("n",))).value == 2
+    assert disk.syncs == 1
+    assert store.write(lambda tx: tx.get(COUNTER, ("n",))).value == 2
+    assert disk.syncs == 1
+    store.close()
+
+
+def in_another_process(path: Path, statements: str, status: int = 0) -> int:
+    """Run statements on the open ``store``; the number they print."""
+    program = f"""
+import os
+from oastfs.store import open_store
+from tests.contract.rows import increment
+store = open_store("lmdb://{path}")
+{statements}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+    return int(done.stdout or 0)
 
 
 def test_no_room_in_the_log_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +412,7 @@ def test_no_room_in_the_log_changes_nothing(tmp_path: Path, monkeypatch: pytest.
     store.close()
 
 
-def test_a_commit_that_fails_after_its_record_was_synced(
+def test_a_commit_that_fails_after_its_record_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was answered with an error is not there after a crash either."""
