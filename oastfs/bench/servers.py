@@ -44,6 +44,12 @@ class Server:
                 env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
             )
 
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
     def wait_until(self, what: Callable[[], bool]) -> None:
         """Raises OastError with its last line if it ends instead, DeadlineExceeded."""
         deadline = time.monotonic() + START_SECONDS

@@ -10,7 +10,15 @@ from __future__ import annotations
 import stat as _stat
 from typing import Final, NamedTuple
 
-from oastfs.core.errors import InvalidArgument, InvalidPath, NotADirectory, NotFound, StaleHandle, SymlinkLoop
+from oastfs.core.errors import (
+    InvalidArgument,
+    InvalidPath,
+    NotADirectory,
+    NotFound,
+    OastError,
+    StaleHandle,
+    SymlinkLoop,
+)
 from oastfs.core.limits import NAME_BYTES_MAX, SYMLINKS_MAX
 from oastfs.core.path import split
 from oastfs.core.types import Flag
@@ -37,7 +45,9 @@ _DIRECTORY: Final = _stat.S_IFDIR
 _SYMLINK: Final = _stat.S_IFLNK
 _LINKED: Final = int(Flag.LINKED)
 _NO_NAMES: Final = ("", ".", "..")
-_REMEMBERED_MAX: Final = 1000
+_REMEMBERED_MAX: Final = 16384
+"""Directories of a snapshot; some 700 bytes each."""
+_STEPS_MAX: Final = 32
 
 
 class Node(NamedTuple):
@@ -123,10 +133,30 @@ def _above(tx: Transaction, context: Context, path: str, links: list[str]) -> tu
     parts = split(path)
     if not parts or (parts[0] == ".reserved" and len(parts) < 4):
         return _found(_walk(tx, context, path, parts, True, links), path), ""
+    if tx.memo and 2 < len(parts) < _STEPS_MAX and parts[0] != ".reserved":
+        stepped = _step_to(tx, context, above)
+        if stepped is not None:
+            return stepped, parts[-1]
     directory = _found(_walk(tx, context, path, parts[:-1], True, links), path)
     if not links and directory.is_directory:
         _remember(tx, context, above, directory)
     return directory, parts[-1]
+
+
+def _step_to(tx: Transaction, context: Context, above: str) -> Node | None:
+    """A directory by its path and a slash, from the nearest one above it that is remembered; all on the way
+    are remembered. None if it is reached by a link, or not at all: walking the whole path says why.
+
+    In a large namespace each look for a row waits for memory, and many directories have few above them. A
+    transaction that has only begun remembers none: one that changes something walks its one path faster.
+    """
+    if context.environment.hints is not None:
+        return None
+    try:
+        node = find(tx, context, above[:-1])
+    except OastError:
+        return None
+    return node if above in tx.memo else None
 
 
 def _is_plain(path: str, name: str) -> bool:

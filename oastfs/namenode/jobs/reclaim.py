@@ -30,7 +30,7 @@ from oastfs.store.schema import (
 )
 from oastfs.store.transaction import Transaction
 
-INODES_PER_STEP: Final = 512
+INODES_PER_STEP: Final = 256
 BLOCKS_PER_STEP: Final = 256
 _DIRECTORY_MODE: Final = 0o040000
 _FILE_MODE: Final = 0o100000

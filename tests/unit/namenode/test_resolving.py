@@ -6,7 +6,7 @@ import pytest
 
 from oastfs.core.errors import InvalidPath, NameTooLong, NotADirectory, NotFound, OastError, PermissionDenied
 from oastfs.core.types import RenameMode
-from oastfs.namenode import tree
+from oastfs.namenode import resolving, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.ops.mkdirs import mkdirs
@@ -115,7 +115,50 @@ def test_readers_see_each_change(namespace: Namespace) -> None:
             namespace.stat(ROOT, "/moved/sub")
 
 
-def test_more_directories_than_are_remembered(namespace: Namespace) -> None:
+def test_walks_that_begin_at_a_remembered_directory(namespace: Namespace) -> None:
+    """They find what a walk from the root finds, and complain of the same path."""
+    namespace.write_file(ROOT, "/a/b/c/d/file", b"", parents=True)
+    namespace.write_file(ROOT, "/a/open/closed/d/file", b"", parents=True)
+    namespace.symlink(ROOT, "/a/b/link", "c/d")
+    namespace.chmod(ROOT, "/a/open/closed", 0o700)
+    deep = "/a" + "/deep" * 40
+    namespace.mkdirs(ROOT, deep)
+    expected = {
+        "/a/b/c/d/file": "file", "/a/b/link/file": "file", "/a/b/link/file/x/y": NotADirectory,
+        "/a/b/c/d/file/x": NotADirectory, "/a/b/c/none/x/y": NotFound, "/a/b/c/d/./x": InvalidPath,
+        "/a/open/closed/d/file": PermissionDenied, "/a/open/closed/d": PermissionDenied, deep: "deep",
+    }  # fmt: skip
+
+    def each_alone(context: Context, path: str) -> object:
+        return namespace.store.read(lambda tx: _complaint(tx, context, path))
+
+    def after_each_other(tx: Transaction) -> list[object]:
+        tx.memo = {}
+        tree.resolve(tx, alice, "/a")
+        return [_complaint(tx, alice, path) for path in [*expected, *reversed(expected), *expected]]
+
+    alice = namespace.context(ALICE)
+    assert {path: _outcome_of(each_alone(alice, path)) for path in expected} == expected
+    alone = {path: each_alone(alice, path) for path in expected}
+    assert namespace.store.read(after_each_other) == [
+        alone[path] for path in [*expected, *reversed(expected), *expected]
+    ]
+
+
+def _complaint(tx: Transaction, context: Context, path: str) -> object:
+    """The name that was found, or the error with all that it says."""
+    try:
+        return tree.resolve(tx, context, path).name
+    except OastError as error:
+        return type(error), str(error)
+
+
+def _outcome_of(complaint: object) -> object:
+    return complaint[0] if isinstance(complaint, tuple) else complaint
+
+
+def test_more_directories_than_are_remembered(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "_REMEMBERED_MAX", 1000)
     paths = [f"/many/d{number:04}" for number in range(1200)]
     for path in paths:
         namespace.mkdirs(ROOT, path)
