@@ -103,6 +103,18 @@ class Namespace(Metadata):
             return self._read(lambda tx: function(tx, context, *arguments))
         return self.store.write(lambda tx: function(tx, context, *arguments))
 
+    def submit_read(
+        self,
+        verb: str,
+        caller: Caller,
+        arguments: tuple[Any, ...],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        """A verb that changes nothing, as ``Store.submit_read``."""
+        function = self._operations.get(verb) or self._load(verb)
+        context = Context(caller, self._clock_ns(), self._environment)
+        self.store.submit_read(lambda tx: function(tx, context, *arguments), done)
+
     def submit(
         self,
         verb: str,

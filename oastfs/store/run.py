@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from oastfs.core.errors import StoreError, StoreUnavailable
+from oastfs.store.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -26,6 +27,18 @@ class Conflict(StoreError):
     def __init__(self, message: str, *, at_once: bool = False) -> None:
         super().__init__(message)
         self.at_once = at_once
+
+
+class First(StoreError):
+    """Raised by an operation: a change has to be committed before it.
+
+    The store commits ``change``, waits until every transaction has ended that began without a sight of it,
+    and then runs the operation again.
+    """
+
+    def __init__(self, change: Callable[[Transaction], None]) -> None:
+        super().__init__("another change comes first")
+        self.change = change
 
 
 def run(

@@ -36,12 +36,12 @@ class StagedTransaction(Transaction):
     ``locking``: the engine locks rows, so a read with a lock goes to it, and may find a newer row.
     """
 
-    __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo")
+    __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo", "overlapped")
 
     def __init__(self, base: Transaction, *, locking: bool = False) -> None:
         self.memo = {}
         self._base = base
-        self._locking = locking
+        self._locking = self.overlapped = locking
         self._get = base.get
         self._known: dict[Table[Any], dict[Key, Any]] = {}
         """Rows that were read, or written here."""

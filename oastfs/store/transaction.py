@@ -6,6 +6,7 @@ transaction; ``Store.read`` and ``Store.write`` do that for it.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -38,6 +39,11 @@ class Transaction(ABC):
     memo: dict[Any, Any]
     """Room for what callers found out from its rows. Emptied whenever a row is put or deleted; transactions
     that read the same snapshot may share it, in several threads."""
+
+    overlapped: bool = False
+    """Others may be under way that began earlier and do not see what this transaction sees. Who relies on it
+    that they do raises ``First``; when the operation is run again, it is so no more.
+    """
 
     @abstractmethod
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
@@ -93,6 +99,15 @@ class Store(ABC):
     reads_inline: bool = False
     """Reads take microseconds and never wait on a network: an event loop may run them itself."""
 
+    reads_awaitable: bool = False
+    """``submit_read`` comes back at once on the thread of an event loop that is attended to."""
+
+    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What is submitted from now on may run on this loop's thread, which this is called on, if it mostly
+        waits for an engine; ``done`` comes on it then. A store need not make use of it.
+        """
+        return
+
     @abstractmethod
     def read(self, operation: Callable[[Transaction], T]) -> T:
         """Run on a consistent snapshot, taken between the call and its last look at a row.
@@ -116,6 +131,20 @@ class Store(ABC):
         done: Callable[[T | None, BaseException | None], None],
     ) -> None:
         """As ``write``, without waiting: ``done(result, error)`` is called once, on a store's thread."""
+
+    def submit_read(
+        self,
+        operation: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """As ``read``; ``done(result, error)`` is called once, perhaps before this returns."""
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = self.read(operation)
+        except Exception as error:
+            failure = error
+        done(result, failure)
 
     def load(self, table: Table[V], rows: Sequence[tuple[Key, V]]) -> None:
         """Put many rows that are not there yet, durably, for who has the store to himself.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.harness.cluster import Cluster, run_oastfs
+from tests.harness.postgresql import PostgresServer
 
 pytestmark = pytest.mark.system
 
@@ -232,3 +235,20 @@ def test_wrong_use() -> None:
         assert done.returncode != 0
         assert done.stderr.count("\n") <= 4, "a message, no traceback"
     assert "mdtest" in run_oastfs("bench", "--help").stdout
+
+
+def test_raw_statements(postgresql: PostgresServer) -> None:
+    """A namenode beside its own statements: every operation by both, with what it cost whom."""
+    command = [sys.executable, "-m", "bench.raw_statements", postgresql.url("postgres")]
+    command += ["--rounds", "1", "--reads", "20", "--changes", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [
+        [operation, who]
+        for operation in ("stat", "read", "create", "rename", "remove")
+        for who in ("raw", "namenode")
+    ]
+    assert all(float(row[2].replace(",", "")) > 0 for row in rows)
+    left = postgresql.execute("SELECT datname FROM pg_database WHERE datname LIKE 'oastfs_raw%'")
+    assert left == []

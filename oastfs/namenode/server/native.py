@@ -1,8 +1,8 @@
 """The native protocol ``oastfs.Metadata``: every verb of the namespace, by its name.
 
-Short reads run on the event loop, as they take less time than a change of threads would. Long ones, and
-all reads of a store that waits on a network, run on a few threads. Writes go to the store's
-group commit, and are answered when it says that they are durable.
+Short reads run on the event loop, as they take less time than a change of threads would; where a store
+waits on a network, the loop goes on meanwhile if the store can have it so. Long ones run on a few threads.
+Writes go to the store's group commit, and are answered when it says that they are durable.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class MetadataHandler(Handler):
         self._audit = audit
         self._methods: dict[str, _Method] = {}
         self._reads_inline = namespace.store.reads_inline
+        self._reads_awaitable = namespace.store.reads_awaitable
         self._long_weight = long_weight
         threads = threads or read_threads(self._reads_inline)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="long-read")
@@ -107,8 +108,13 @@ class MetadataHandler(Handler):
                     method, arguments, self._defer(method, request, connection, arguments, started_ns)
                 )
                 return None
-            is_long = method.is_long
-            if not self._reads_inline or (is_long is not None and is_long(arguments)):
+            is_long = method.is_long is not None and method.is_long(arguments)
+            if self._reads_awaitable and not is_long:
+                self._submit_read(
+                    method, arguments, self._defer(method, request, connection, arguments, started_ns)
+                )
+                return None
+            if not self._reads_inline or is_long:
                 later = self._defer(method, request, connection, arguments, started_ns, encode=_as_it_is)
                 self._run_on_thread(method, arguments, later)
                 return None
@@ -175,6 +181,14 @@ class MetadataHandler(Handler):
         later.begin()
         try:
             self._namespace.submit(verb.name, caller, arguments[1:], later.done, retry)
+        except BaseException:
+            later.cancel()
+            raise
+
+    def _submit_read(self, method: _Method, arguments: Arguments, later: Deferred) -> None:
+        later.begin()
+        try:
+            self._namespace.submit_read(method.verb.name, arguments[0], arguments[1:], later.done)
         except BaseException:
             later.cancel()
             raise

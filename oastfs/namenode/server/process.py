@@ -150,6 +150,7 @@ class Namenode:
         config = self._config
         store = _open(config)
         self._parts.callback(store.close)
+        store.attend(asyncio.get_running_loop())
         namespace = self._namespace = Namespace(store, dead_after_seconds=config.dead_after_seconds)
         minutes = config.trash_interval_minutes, config.trash_checkpoint_interval_minutes
         if minutes != (None, None):

@@ -8,42 +8,30 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import Pool, QueuePool
 
 from oastfs.core.errors import InvalidArgument, StoreError
 from oastfs.store.run import run
 from oastfs.store.sql_driver import migrations
+from oastfs.store.sql_driver.connecting import ARGUMENTS, CONNECT_SECONDS, open_connection
 from oastfs.store.sql_driver.failures import cannot_connect, shown, translate
 from oastfs.store.sql_driver.session import LINGER_SECONDS, Session, Traffic
 from oastfs.store.sql_driver.statements import Statement
+from oastfs.store.sql_driver.tasks import on_thread
 
 T = TypeVar("T")
 
-CONNECT_SECONDS: Final = 10
 OPEN_SECONDS: Final = 5.0
 """How long opening a store waits for a server that does not answer."""
 _POOL_SECONDS: Final = 30.0
-_SETTINGS: Final = {
-    "statement_timeout": "30s",
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "10min",
-    "client_encoding": "UTF8",
-    "client_min_messages": "notice",
-    # Every statement walks an index; a plan made while a table is empty must do so, too.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
 
 
 class Connections:
-    """Opened when needed, ``most`` at a time."""
+    """Opened when needed, ``most`` at a time; those that nobody has stay with us, not in the pool."""
 
     def __init__(self, url: str, most: int, traffic: Traffic) -> None:
         try:
@@ -53,100 +41,125 @@ class Connections:
             if not self._url.database:
                 raise InvalidArgument("the URL names no database: postgresql+psycopg2://HOST/DATABASE")
             self.shown = shown(self._url)
-            self._engine, self._asking = self._create_engines(most)
+            self._asking = sa.create_engine(
+                self._url, connect_args=dict(ARGUMENTS), pool_size=1, max_overflow=4, pool_pre_ping=True
+            )
         except (sa.exc.ArgumentError, ValueError) as error:
             raise InvalidArgument(f"not the URL of a database: {error}") from error
         except ModuleNotFoundError as error:
             raise InvalidArgument(f"{url.partition(':')[0]} needs the Python package {error.name}") from error
+        self._connect = partial(open_connection, self._asking.dialect, self._url)
+        self._most = most
+        self._pool: Pool = QueuePool(
+            self._connect, pool_size=most, max_overflow=0, timeout=_POOL_SECONDS, reset_on_return=None
+        )
         self._traffic = traffic
         self._lost_at = 0.0
         self._begin_process()
-        sa.event.listen(self._engine, "connect", self._connected)
+        sa.event.listen(self._pool, "connect", self._note)
         sa.event.listen(self._asking, "connect", self._note)
 
+    @property
+    def are_awaitable(self) -> bool:
+        """Whether tasks of an event loop may use them without holding the loop up."""
+        return self._url.get_driver_name() != "psycopg"
+
     def _begin_process(self) -> None:
-        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._free: list[Session] = []
+        """The one that was used last is at the end."""
+        self._made = 0
+        self._waiting = 0
+        self._changed = threading.Condition()
         self._raw: weakref.WeakSet[Any] = weakref.WeakSet()
         self._left_open = threading.Event()
         self._reaper: threading.Thread | None = None
         self._closed = False
 
-    def _create_engines(self, most: int) -> tuple[sa.Engine, sa.Engine]:
-        """One for transactions of the store, one for questions of its own in SQLAlchemy's terms."""
-        arguments: dict[str, Any] = {
-            "connect_timeout": CONNECT_SECONDS,
-            "application_name": "oastfs",
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-        }
-        asking = sa.create_engine(
-            self._url, connect_args=dict(arguments), pool_size=1, max_overflow=4, pool_pre_ping=True
-        )
-        arguments["options"] = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
-        if self._url.get_driver_name() == "psycopg":
-            import psycopg
-
-            # Several statements in one trip want arguments that are put in here, as psycopg 2 does.
-            arguments["cursor_factory"] = psycopg.ClientCursor
-        engine = sa.create_engine(
-            self._url,
-            connect_args=arguments,
-            isolation_level="AUTOCOMMIT",  # transactions are begun and ended by statements of ours
-            poolclass=QueuePool,
-            pool_size=most,
-            max_overflow=0,
-            pool_timeout=_POOL_SECONDS,
-            pool_use_lifo=True,
-            pool_reset_on_return=None,
-        )
-        return engine, asking
-
     def _note(self, connection: Any, record: Any) -> None:
         self._raw.add(connection)
-
-    def _connected(self, connection: Any, record: Any) -> None:
-        self._note(connection, record)
-        if type(connection).__module__.startswith("psycopg2"):
-            _read_bytes_as_bytes(connection)
-        session = Session(connection, self.shown, self._traffic)
-        record.info["session"] = session
-        self._sessions.add(session)
 
     # --- use --------------------------------------------------------------------------------------------
 
     @contextmanager
     def session(self, how: str, opening: Statement | None = None) -> Iterator[Session]:
         """A connection with a transaction of this kind."""
-        held = self._check_out()
-        session: Session = held.info["session"]
-        session.begin(how, opening)
+        session = self.take(how, opening)
         try:
             yield session
         finally:
-            session.end()
-            if session.lost:
-                # What ended this connection has most likely ended the others as well.
-                self._lost_at = time.monotonic()
-                held.invalidate()
-            held.close()
-            if session.left_at:
-                self._have_tidied()
+            self.give_back(session)
 
-    def _check_out(self) -> Any:
+    def take(self, how: str, opening: Statement | None = None) -> Session:
+        """As ``session``, until ``give_back``."""
+        while True:
+            try:
+                session = self._free.pop()
+            except IndexError:
+                session = on_thread(self._take_slowly)
+            if session.made_at >= self._lost_at:
+                session.begin(how, opening)
+                return session
+            self._discard(session)
+
+    def give_back(self, session: Session) -> None:
+        """The transaction is over."""
+        session.end()
+        if session.lost:
+            # What ended this connection has most likely ended the others as well.
+            self._lost_at = time.monotonic()
+            self._discard(session)
+            return
+        self._free.append(session)
+        if self._waiting:
+            self._tell_waiting()
+        if session.left_at:
+            self._have_tidied()
+
+    def _take_slowly(self) -> Session:
+        """One that is given back, or a new one."""
+        deadline = time.monotonic() + _POOL_SECONDS
+        with self._changed:
+            self._waiting += 1
+            try:
+                while self._made >= self._most:
+                    try:
+                        return self._free.pop()
+                    except IndexError:
+                        pass
+                    if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                        raise StoreError("all connections to the database are in use", path=self.shown)
+                self._made += 1
+            finally:
+                self._waiting -= 1
         try:
-            while True:
-                held = self._engine.raw_connection()
-                if held.info["session"].made_at >= self._lost_at:
-                    return held
-                held.invalidate()
-        except sa.exc.TimeoutError as error:
-            raise StoreError("all connections to the database are in use", path=self.shown) from error
-        except (sa.exc.DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise cannot_connect(getattr(error, "orig", None) or error, self.shown) from error
+            held = self._pool.connect()
+        except BaseException as error:
+            self._forget_one()
+            if isinstance(error, self._asking.dialect.loaded_dbapi.Error):
+                raise cannot_connect(error, self.shown) from error
+            raise
+        return Session(held, held.dbapi_connection, self.shown, self._traffic)
+
+    def _discard(self, session: Session) -> None:
+        session.close()
+        session.held.invalidate()
+        session.held.close()
+        self._forget_one()
+
+    def _forget_one(self) -> None:
+        with self._changed:
+            self._made -= 1
+            self._changed.notify()
+
+    def _tell_waiting(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def ask(self, question: Callable[[Any], T]) -> T:
         """Put a question of its own to the database, in SQLAlchemy's terms, in one transaction."""
+        return on_thread(lambda: self._ask(question))
+
+    def _ask(self, question: Callable[[Any], T]) -> T:
         try:
             with self._asking.begin() as connection:
                 return question(connection)
@@ -187,11 +200,24 @@ class Connections:
             self._left_open.wait()
             self._left_open.clear()
             time.sleep(LINGER_SECONDS)
-            now = time.monotonic()
-            for session in list(self._sessions):
-                session.tidy(now)
-            if any(session.left_at for session in list(self._sessions)):
+            before = time.monotonic() - LINGER_SECONDS
+            for session in list(self._free):
+                if 0 < session.left_at <= before:
+                    self._tidy_one(session)
+            if any(session.left_at for session in list(self._free)):
                 self._left_open.set()
+
+    def _tidy_one(self, session: Session) -> None:
+        try:
+            self._free.remove(session)
+        except ValueError:
+            return  # somebody has taken it
+        session.roll_back()
+        if session.lost:
+            self._discard(session)
+        else:
+            self._free.insert(0, session)
+            self._tell_waiting()
 
     def close(self) -> None:
         """Close them all."""
@@ -199,18 +225,25 @@ class Connections:
         self._left_open.set()
         if self._reaper is not None:
             self._reaper.join(CONNECT_SECONDS)
-        self._engine.dispose()
+        while self._free:
+            self._discard(self._free.pop())
+        self._pool.dispose()
         self._asking.dispose()
 
     def after_fork_in_child(self) -> None:
         """Start with none: those we have are the parent's."""
         for connection in list(self._raw):
             _disown(connection)
-        self._engine.dispose(close=False)
+        _inherited.extend(self._free)
+        self._pool = self._pool.recreate()
         self._asking.dispose(close=False)
         closed = self._closed
         self._begin_process()
         self._closed = closed
+
+
+_inherited: Final[list[Session]] = []
+"""Kept, so that nothing is done with them."""
 
 
 def _disown(connection: Any) -> None:
@@ -221,14 +254,3 @@ def _disown(connection: Any) -> None:
         os.close(nothing)
     except Exception:
         pass  # it was closed
-
-
-def _read_bytes_as_bytes(connection: Any) -> None:
-    """psycopg 2 gives binary columns as memoryviews of their own memory; rows hold bytes."""
-    from psycopg2 import BINARY
-    from psycopg2.extensions import new_type, register_type
-
-    def convert(text: Any, cursor: Any) -> bytes | None:
-        return None if text is None else bytes(BINARY(text, cursor))
-
-    register_type(new_type((17,), "OASTFS_BYTES", convert), connection)

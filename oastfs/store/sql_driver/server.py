@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
-from oastfs.store.run import run
+from oastfs.store.run import Conflict, run
 from oastfs.store.sql_driver.batches import Batches
 from oastfs.store.sql_driver.bulk import copy_rows
 from oastfs.store.sql_driver.connections import Connections
@@ -15,9 +15,20 @@ from oastfs.store.sql_driver.layout import layouts
 from oastfs.store.sql_driver.migrations import Declared
 from oastfs.store.sql_driver.session import Traffic
 from oastfs.store.sql_driver.statements import Statements
+from oastfs.store.sql_driver.tasks import sleep
 from oastfs.store.table import Key, Table, V
 
 T = TypeVar("T")
+
+_MARK: Final = "SELECT CAST(CAST(pg_current_xact_id() AS xid) AS text)"
+_OLDER: Final = sa.text(
+    "SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND usename = current_user AND backend_type = 'client backend' AND pid <> pg_backend_pid() "
+    "AND age(backend_xmin) >= age(CAST(CAST(:mark AS text) AS xid))) + "
+    "(SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database() "
+    "AND age(transaction) >= age(CAST(CAST(:mark AS text) AS xid)))"
+)
+"""How many snapshots are as old as this transaction's number, and how many prepared transactions."""
 
 _EXACT_BYTES: Final = 8 << 20
 """Tables up to this size are counted; of larger ones the server's statistics are believed."""
@@ -44,6 +55,20 @@ class Server:
     def ask(self, question: Callable[[Any], T]) -> T:
         """Put a question to it in SQLAlchemy's terms, with some patience."""
         return run(lambda: self.connections.ask(question), deadline_seconds=_ASK_SECONDS)
+
+    def await_end_of_older(self) -> None:
+        """Return when all transactions of the store have ended that are under way there now.
+
+        Those that change something and those that only read are not told apart: a backup by the store's own
+        user is waited for, too. StoreUnavailable if it takes too long.
+        """
+        mark = self.ask(lambda connection: connection.execute(sa.text(_MARK)).scalar())
+
+        def attempt() -> None:
+            if self.connections.ask(lambda connection: connection.execute(_OLDER, {"mark": mark}).scalar()):
+                raise Conflict("transactions that began before have not ended")
+
+        run(attempt, sleep=sleep)
 
     def load(self, table: Table[V], rows: Sequence[tuple[Key, V]]) -> None:
         """As ``Store.load``."""

@@ -8,14 +8,14 @@ within LINGER_SECONDS, the store's reaper ends it, so that no snapshot holds up 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Sequence, Set
+from typing import Any, Final, NamedTuple
 
 from oastfs.store.run import Conflict
 from oastfs.store.sql_driver.failures import Unsettled, translate
 from oastfs.store.sql_driver.statements import Statement
+from oastfs.store.sql_driver.trips import Trip, is_psycopg3, trip_of
 
 LINGER_SECONDS: Final = 0.02
 SNAPSHOTS_TRIED: Final = 20
@@ -37,16 +37,20 @@ class Traffic:
 
 
 class Session:
-    """A connection of the pool and what it was told. One thread at a time has it."""
+    """A connection and what it was told. One at a time has it.
 
-    def __init__(self, connection: Any, database: str, traffic: Traffic) -> None:
-        self.lock = threading.Lock()
+    What is ``start``ed is sent, and ``finish``ed when its answer is there: between the two, other sessions
+    may be sent something, too, so that their servers work at the same time.
+    """
+
+    def __init__(self, held: Any, connection: Any, database: str, traffic: Traffic) -> None:
+        self.held = held
+        """What the pool gave."""
         self.made_at = time.monotonic()
         self.left_at = 0.0
         """When a transaction was left open; 0: none is."""
         self._connection = connection
-        self._cursor = connection.cursor()
-        self._next_result = getattr(self._cursor, "nextset", None) if _is_psycopg3(connection) else None
+        self._trip: Trip = trip_of(connection)
         self._database = database
         self._traffic = traffic
         self._prepared: set[str] = set()
@@ -56,6 +60,9 @@ class Session:
         self._notices: list[str] = _notices_of(connection)
         self._how = ""
         self._opening: Statement | None = None
+        self._asked: Call | None = None
+        """The call that goes with the opening statement."""
+        self._started: _Started | None = None
         self.notice = ""
         """What the transaction's opening statement has told."""
         self.lost = False
@@ -68,7 +75,6 @@ class Session:
         ``opening`` is executed in it before the first ``fetch``, in the same trip. It may raise
         ``sqlstate`` AGAIN to have another snapshot taken.
         """
-        self.lock.acquire()
         self._how = how
         self._opening = opening
         self.notice = ""
@@ -82,54 +88,82 @@ class Session:
             self._before = f"ROLLBACK; {self._how}{_FORGET}"
             self._prepared.clear()
 
+    # --- statements that give rows ----------------------------------------------------------------------
+
     def fetch(self, statement: Statement, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Execute one statement that gives rows."""
-        if self._opening is not None:
-            self._open_with(statement, arguments)
+        self.start_fetch(statement, arguments)
+        return self.finish_fetch()
+
+    def start_fetch(self, statement: Statement, arguments: Sequence[Any]) -> None:
+        """Send one statement that gives rows."""
+        opening = self._opening
+        if opening is None:
+            self._start({statement.name: statement}, statement.execute, arguments)
+            return
+        self._notices.clear()
+        self._asked = statement, tuple(arguments)
+        used = {opening.name: opening, statement.name: statement}
+        self._start(used, f"{opening.execute}; {statement.execute}", arguments)
+
+    def finish_fetch(self) -> list[tuple[Any, ...]]:
+        """Its rows."""
+        if self._opening is None:
+            self._finish()
         else:
-            self._send({statement.name: statement}, statement.execute, arguments)
+            self._finish_opening()
         try:
-            return self._cursor.fetchall()  # type: ignore[no-any-return]
+            return self._trip.rows()
         except Exception as error:
             raise self._failure(error, False) from error
 
-    def _open_with(self, statement: Statement, arguments: Sequence[Any]) -> None:
-        """Execute the opening statement and this one."""
-        opening = self._opening
-        assert opening is not None
-        used = {opening.name: opening, statement.name: statement}
-        self._notices.clear()
+    def _finish_opening(self) -> None:
         for attempt in range(1, SNAPSHOTS_TRIED + 1):
             try:
-                self._send(used, f"{opening.execute}; {statement.execute}", arguments)
+                self._finish()
                 break
             except Unsettled:
                 if attempt == SNAPSHOTS_TRIED:
                     raise
                 self.begin_again()
-        self._opening = None
+                assert self._asked is not None
+                self.start_fetch(*self._asked)
+        self._opening = self._asked = None
+        self._trip.take_notices()
         if self._notices:
             self.notice = _told(self._notices)
             self._notices.clear()
 
+    # --- the end of a transaction -----------------------------------------------------------------------
+
     def commit(self, calls: Sequence[Call]) -> None:
         """Execute these and commit: one trip."""
-        self._finish(calls, "COMMIT", committing=True)
+        self._start_end(calls, "COMMIT", committing=True)
+        self.finish()
 
-    def prepare(self, calls: Sequence[Call], gid: str) -> None:
+    def start_prepare(self, calls: Sequence[Call], gid: str) -> None:
         """Execute these and make them ready to be committed by anyone under this name: one trip."""
-        self._finish(calls, f"PREPARE TRANSACTION '{gid}'", committing=False)
+        self._start_end(calls, f"PREPARE TRANSACTION '{gid}'", committing=False)
 
     def command(self, text: str) -> None:
         """Execute a command that wants to be outside of any transaction."""
+        self.start_command(text)
+        self.finish()
+
+    def start_command(self, text: str) -> None:
+        """Send such a command."""
         if self._open:
-            self._send({}, "ROLLBACK", ())
-            self._open = False
+            self._start({}, "ROLLBACK", ())
+            self.finish()
         self._before = ""
-        self._send({}, text, ())
+        self._start({}, text, ())
+
+    def finish(self) -> None:
+        """Await what was sent last, which ended the transaction."""
+        self._finish()
         self._open = False
 
-    def _finish(self, calls: Sequence[Call], end: str, committing: bool) -> None:
+    def _start_end(self, calls: Sequence[Call], end: str, committing: bool) -> None:
         parts: list[str] = []
         arguments: list[Any] = []
         used: dict[str, Statement] = {}
@@ -137,51 +171,70 @@ class Session:
             used[statement.name] = statement
             parts.append(statement.execute)
             arguments.extend(values)
-        self._send(used, f"{'; '.join(parts)}; {end}", arguments, committing=committing)
-        self._open = False
+        self._start(used, f"{'; '.join(parts)}; {end}", arguments, committing=committing)
 
     def end(self) -> None:
         """The transaction is over, and what it changed is committed or to be forgotten."""
+        if self._started is not None:
+            self._drain()
         self._before = ""
         self.left_at = time.monotonic() if self._open else 0.0
-        self.lock.release()
 
-    def tidy(self, now: float) -> bool:
-        """End a transaction that was left open. False: there is none, or somebody is using it."""
-        if not self.left_at or now - self.left_at < LINGER_SECONDS or not self.lock.acquire(False):
-            return False
+    def _drain(self) -> None:
+        """Something else has failed before this answer was awaited."""
         try:
-            if self._open and not self.lost:
-                self._cursor.execute("ROLLBACK")
-                self._open = False
+            self._finish()
+        except Exception:
+            pass  # nobody wants to know
+
+    def roll_back(self) -> None:
+        """End a transaction that was left open."""
+        try:
+            self._start({}, "ROLLBACK", ())
+            self.finish()
             self.left_at = 0.0
         except Exception:
-            self.lost = True  # the next who has it will find out
-        finally:
-            self.lock.release()
-        return True
+            self.lost = True
 
-    def _send(
+    def close(self) -> None:
+        """Before the connection is."""
+        self._trip.close()
+
+    # --- trips ------------------------------------------------------------------------------------------
+
+    def _start(
         self, used: dict[str, Statement], text: str, arguments: Sequence[Any], committing: bool = False
     ) -> None:
-        """Execute what uses these statements, which are prepared on the way if they have to be."""
+        """Send what uses these statements, which are prepared on the way if they have to be."""
         fresh = used.keys() - self._prepared
-        preparing = "".join([used[name].prepare for name in fresh])
         before, self._before = self._before, ""
+        if fresh:
+            text = "".join([used[name].prepare for name in fresh]) + text
         self._traffic.trips += 1
         self._open = True
+        self._started = _Started(fresh, before.endswith(_FORGET), committing)
         try:
-            self._cursor.execute(before + preparing + text, arguments)
-            if self._next_result is not None:
-                while self._next_result():
-                    pass
+            self._trip.start(before + text, arguments)
         except Exception as error:
-            if fresh:
-                self._in_doubt = True
-            raise self._failure(error, committing) from error
-        if before.endswith(_FORGET):
+            self._started = None
+            raise self._failed(error, fresh, committing) from error
+
+    def _finish(self) -> None:
+        started, self._started = self._started, None
+        assert started is not None
+        try:
+            self._trip.finish()
+        except Exception as error:
+            raise self._failed(error, started.fresh, started.committing) from error
+        if started.forgets:
             self._in_doubt = False
-        self._prepared |= fresh
+        if started.fresh:
+            self._prepared |= started.fresh
+
+    def _failed(self, error: Exception, fresh: Set[str], committing: bool) -> Exception:
+        if fresh:
+            self._in_doubt = True
+        return self._failure(error, committing)
 
     def _failure(self, error: Exception, committing: bool) -> Exception:
         self.lost = bool(self._connection.closed)
@@ -191,8 +244,14 @@ class Session:
         return failure
 
 
-def _is_psycopg3(connection: Any) -> bool:
-    return type(connection).__module__.partition(".")[0] == "psycopg"
+class _Started(NamedTuple):
+    """What was sent and not answered yet."""
+
+    fresh: Set[str]
+    """Statements that are prepared with it."""
+    forgets: bool
+    """All statements prepared before are forgotten with it."""
+    committing: bool
 
 
 def _told(notices: list[str]) -> str:
@@ -206,7 +265,7 @@ def _told(notices: list[str]) -> str:
 
 def _notices_of(connection: Any) -> list[str]:
     """A list into which the driver puts the server's notices."""
-    if not _is_psycopg3(connection):
+    if not is_psycopg3(connection):
         return connection.notices  # type: ignore[no-any-return]
     notices: list[str] = []
     connection.add_notice_handler(

@@ -72,14 +72,15 @@ class SqlStore(ThreadedStore):
         server = self._server
 
         def attempt() -> T:
-            with server.connections.session(READ) as session:
-                tx = SqlTransaction(server.tables, server.batches, session, recording=False)
-                try:
-                    result = operation(tx)
-                    tx.require_no_conflict()
-                    return result
-                finally:
-                    tx.end()
+            session = server.connections.take(READ)
+            tx = SqlTransaction(server.tables, server.batches, session, recording=False)
+            try:
+                result = operation(tx)
+                tx.require_no_conflict()
+                return result
+            finally:
+                tx.end()
+                server.connections.give_back(session)
 
         return attempt
 
@@ -109,6 +110,12 @@ class SqlStore(ThreadedStore):
         if not turn.wait(max(0.0, deadline - time.monotonic())):
             raise StoreError("waited too long for others who change the same rows")
         raise Conflict("another transaction of this process changed the same rows", at_once=True)
+
+    def _may_wait_in_tasks(self) -> bool:
+        return self._server.connections.are_awaitable
+
+    def _await_end_of_older(self) -> None:
+        self._server.await_end_of_older()
 
     def _disconnect(self) -> None:
         self._server.connections.close()

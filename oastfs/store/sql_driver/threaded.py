@@ -1,12 +1,13 @@
 """What every store on SQL servers has in common: who may call it when, submitted writes, closing, forks.
 
-Reads and writes run on the caller's thread, submitted writes on a few threads of the store's own. How an
-operation is run once is for the subclass: ``_reader`` and ``_writer`` give the attempt that ``store/run``
-makes until it has come through.
+Reads and writes run on the caller's thread, what is submitted on a few threads of the store's own, or, with
+an event loop to ``attend``, in tasks on the loop's thread. How an operation is run once is for the subclass:
+``_reader`` and ``_writer`` give the attempt that ``store/run`` makes until it has come through.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -15,10 +16,12 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from oastfs.core.errors import StoreError, TransactionMisuse
-from oastfs.store.run import DEADLINE_SECONDS, run
+from oastfs.store.run import DEADLINE_SECONDS, First, run
+from oastfs.store.sql_driver.tasks import Hub, Lane, sleep, who
 from oastfs.store.sql_driver.turns import Turn, Turns
 from oastfs.store.transaction import Store, Transaction
 
@@ -42,11 +45,15 @@ class ThreadedStore(Store):
 
     def _begin_process(self) -> None:
         """What a forked child needs anew."""
-        self._closed = False
+        self._closed = self._closing = False
+        self.reads_awaitable = False
         self._turns = Turns()
         self._running: dict[int, int] = {}
         self._callbacks: set[int] = set()
         self._executor: ThreadPoolExecutor | None = None
+        self._hub: Hub | None = None
+        self._lanes: tuple[Lane, ...] = ()
+        """For reads and writes on an event loop, if there is one."""
         self._lock = threading.Lock()
         _stores.add(self)
 
@@ -55,7 +62,7 @@ class ThreadedStore(Store):
         closed = self._closed
         self._disown()
         self._begin_process()
-        self._closed = closed
+        self._closed = self._closing = closed
 
     @abstractmethod
     def _reader(self, operation: Callable[[Transaction], T]) -> Callable[[], T]:
@@ -64,6 +71,10 @@ class ThreadedStore(Store):
     @abstractmethod
     def _writer(self, operation: Callable[[Transaction], T], turn: Turn, deadline: float) -> Callable[[], T]:
         """What runs the operation and commits, once; it may be called again after a Conflict."""
+
+    @abstractmethod
+    def _await_end_of_older(self) -> None:
+        """Return when all transactions have ended that are under way, whichever process's they are."""
 
     @abstractmethod
     def _disconnect(self) -> None:
@@ -78,94 +89,148 @@ class ThreadedStore(Store):
     def read(self, operation: Callable[[Transaction], T]) -> T:
         self._enter()
         try:
-            return run(self._reader(operation), deadline_seconds=DEADLINE_SECONDS)
+            return run(self._reader(operation), deadline_seconds=DEADLINE_SECONDS, sleep=sleep)
         finally:
             self._leave()
 
     def write(self, operation: Callable[[Transaction], T]) -> T:
-        if threading.get_ident() in self._running or threading.get_ident() in self._callbacks:
+        if who() in self._running or who() in self._callbacks:
             self._require_open()
             raise TransactionMisuse("an operation may not call write: it is in a transaction already")
         return self._write(operation)
 
     def _write(self, operation: Callable[[Transaction], T]) -> T:
+        try:
+            return self._write_once(operation)
+        except First as first:
+            self._write_once(first.change)
+        self._enter()
+        try:
+            self._await_end_of_older()
+        finally:
+            self._leave()
+
+        def alone(tx: Transaction) -> T:
+            tx.overlapped = False
+            return operation(tx)
+
+        return self._write_once(alone)
+
+    def _write_once(self, operation: Callable[[Transaction], T]) -> T:
         turn = Turn(self._turns)
         deadline = time.monotonic() + DEADLINE_SECONDS
         self._enter()
         try:
-            return run(self._writer(operation, turn, deadline), deadline_seconds=DEADLINE_SECONDS)
+            return run(
+                self._writer(operation, turn, deadline), deadline_seconds=DEADLINE_SECONDS, sleep=sleep
+            )
         finally:
             turn.end()
             self._leave()
 
-    # --- writes without waiting -------------------------------------------------------------------------
+    # --- without waiting --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _may_wait_in_tasks(self) -> bool:
+        """Whether tasks of an event loop may use the store."""
+
+    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._lanes and self._may_wait_in_tasks():
+            self._hub = Hub(loop)
+            self._lanes = Lane(self._hub, self._threads), Lane(self._hub, self._threads)
+            self.reads_awaitable = True
 
     def submit(
         self,
         operation: Callable[[Transaction], T],
         done: Callable[[T | None, BaseException | None], None],
     ) -> None:
+        if self._lanes:
+            self._require_open()
+            self._lanes[1].run(partial(self._run_submitted, self._write, operation, done))
+            return
         with self._lock:
             self._require_open()
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="oastfs-store")
-            self._executor.submit(self._run_submitted, operation, done)
+            self._executor.submit(self._run_submitted, self._write, operation, done)
+
+    def submit_read(
+        self,
+        operation: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        if not self._lanes:
+            super().submit_read(operation, done)
+            return
+        self._require_open()
+        self._lanes[0].run(partial(self._run_submitted, self.read, operation, done))
 
     def _run_submitted(
-        self, operation: Callable[[Transaction], T], done: Callable[[T | None, BaseException | None], None]
+        self,
+        how: Callable[[Callable[[Transaction], T]], T],
+        operation: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
     ) -> None:
         result: T | None = None
         failure: BaseException | None = None
         try:
-            result = self._write(operation)
+            result = how(operation)
         except BaseException as error:
             failure = error
-        thread = threading.get_ident()
-        self._callbacks.add(thread)
+        me = who()
+        self._callbacks.add(me)
         try:
             done(result, failure)
         except Exception:
             _log.exception("a callback of submit failed")
         finally:
-            self._callbacks.discard(thread)
+            self._callbacks.discard(me)
 
     # --- closing ----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        thread = threading.get_ident()
-        if thread in self._running or thread in self._callbacks:
+        me = who()
+        if me in self._running or me in self._callbacks:
             raise TransactionMisuse("a store may not be closed from inside an operation or a callback")
         with self._lock:
-            if self._closed:
+            if self._closing:
                 return
+            self._closing = True
             executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True)
-        self._closed = True
         deadline = time.monotonic() + DEADLINE_SECONDS
+        if self._hub is not None and self._hub.may_start():
+            deadline = 0.0  # while this waits, none of its tasks can go on
+        while not all(lane.is_idle for lane in self._lanes) and time.monotonic() < deadline:
+            time.sleep(_CLOSE_POLL_SECONDS)
+        self._closed = True
         while self._running and time.monotonic() < deadline:
             time.sleep(_CLOSE_POLL_SECONDS)
         self._disconnect()
+        if self._hub is not None:
+            self._hub.stop()
         _stores.discard(self)
 
     def _enter(self) -> None:
-        """This thread uses the store."""
-        thread = threading.get_ident()
-        self._running[thread] = self._running.get(thread, 0) + 1
+        """This thread, or task, uses the store."""
+        me = who()
+        self._running[me] = self._running.get(me, 0) + 1
         if self._closed:
             self._leave()
             raise StoreError("the store is closed")
 
     def _leave(self) -> None:
-        thread = threading.get_ident()
-        depth = self._running.get(thread, 1) - 1
+        me = who()
+        depth = self._running.get(me, 1) - 1
         if depth:
-            self._running[thread] = depth
+            self._running[me] = depth
         else:
-            self._running.pop(thread, None)
+            self._running.pop(me, None)
 
     def _require_open(self) -> None:
-        if self._closed:
+        if self._closing:
             raise StoreError("the store is closed")
 
 

@@ -14,6 +14,8 @@ import threading
 from collections import deque
 from collections.abc import Hashable, Iterable
 
+from oastfs.store.sql_driver.tasks import Event, new_event
+
 
 class Turns:
     """The rows that are being changed by this process, and who waits for them."""
@@ -38,10 +40,10 @@ class Turns:
         return True
 
     def queue(self, turn: Turn) -> None:
-        """As ``give``, at some time: then the turn's event is set."""
+        """As ``give``, at some time: then the turn is told."""
         with self._lock:
             if self._give(turn):
-                turn.come.set()
+                turn.tell()
             else:
                 self._waiting.append(turn)
 
@@ -62,7 +64,7 @@ class Turns:
             left: deque[Turn] = deque()
             for waiting in self._waiting:
                 if blocked.isdisjoint(waiting.rows) and self._give(waiting):
-                    waiting.come.set()
+                    waiting.tell()
                 else:
                     blocked.update(waiting.rows)
                     left.append(waiting)
@@ -78,7 +80,7 @@ class Turn:
         self.turns = turns
         self.rows: frozenset[Hashable] = frozenset()
         self.held = False
-        self.come = threading.Event()
+        self.come: Event | None = None
 
     def take(self, rows: Iterable[Hashable]) -> bool:
         """Whether all these rows are ours to change now; ours before stay so only then."""
@@ -92,9 +94,14 @@ class Turn:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the rows that could not be taken. False if it takes too long."""
-        self.come.clear()
+        self.come = new_event()
         self.turns.queue(self)
         return self.come.wait(seconds)
+
+    def tell(self) -> None:
+        """The rows that were waited for are ours."""
+        if self.come is not None:
+            self.come.set()
 
     def end(self) -> None:
         """Let others have the rows."""

@@ -77,7 +77,8 @@ class Committer:
         try:
             reach("two-phase.begun")
             for one, branch in zip(others, branches, strict=True):
-                one.session.prepare([share, *one.calls], branch.gid)
+                one.session.start_prepare([share, *one.calls], branch.gid)
+                one.session.finish()
                 prepared.append((one, branch))
                 reach("two-phase.prepared-one")
             reach("two-phase.prepared")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from oastfs.store.sql_driver.shards import consistency, identity, objects
 from oastfs.store.sql_driver.shards.commit import Committer, Participant
 from oastfs.store.sql_driver.shards.recovery import Recovery
 from oastfs.store.sql_driver.shards.transaction import SCANNED_ROWS_MAX, ShardedTransaction, ShardPart
+from oastfs.store.sql_driver.tasks import on_thread
 from oastfs.store.sql_driver.threaded import FREE_BYTES, THREADS, ThreadedStore
 from oastfs.store.sql_driver.turns import Turn
 from oastfs.store.staged import StagedTransaction, Writes
@@ -67,7 +69,6 @@ class ShardedStore(ThreadedStore):
     def _begin_process(self) -> None:
         super()._begin_process()
         self._slots = threading.BoundedSemaphore(self._slots_max)
-        self._in_slot = threading.local()
         self.recovery.begin_process()
         self._committer.begin_process()
         if not self._closed:
@@ -207,19 +208,27 @@ class ShardedStore(ThreadedStore):
     @contextmanager
     def _slot(self) -> Iterator[None]:
         """So few at once that each gets all the connections that it needs: nobody waits who holds some."""
-        if getattr(self._in_slot, "taken", False):
+        if _in_slot.get():
             yield  # a read inside of another one
             return
-        if not self._slots.acquire(timeout=_SLOT_SECONDS):
+        slots = self._slots
+        if not slots.acquire(blocking=False) and not on_thread(lambda: slots.acquire(timeout=_SLOT_SECONDS)):
             raise StoreError("all connections to the database are in use")
-        self._in_slot.taken = True
+        before = _in_slot.set(True)
         try:
             yield
         finally:
-            self._in_slot.taken = False
-            self._slots.release()
+            _in_slot.reset(before)
+            slots.release()
 
     # --- closing ----------------------------------------------------------------------------------------
+
+    def _may_wait_in_tasks(self) -> bool:
+        return all(server.connections.are_awaitable for server in self.servers)
+
+    def _await_end_of_older(self) -> None:
+        for server in self.servers:
+            server.await_end_of_older()
 
     def _disconnect(self) -> None:
         self.recovery.stop()
@@ -232,6 +241,9 @@ class ShardedStore(ThreadedStore):
     def _disown(self) -> None:
         for server in self.servers:
             server.connections.after_fork_in_child()
+
+
+_in_slot: Final[ContextVar[bool]] = ContextVar("in_slot", default=False)
 
 
 class _Torn:

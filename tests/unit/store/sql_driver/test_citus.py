@@ -39,7 +39,7 @@ class Recording:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.commands: list[str] = []
         self.prepared: dict[str, str] = {}
-        send = Session._send
+        start = Session._start
 
         def record(session: Session, used: Any, text: str, arguments: Any, committing: bool = False) -> None:
             fresh = [used[name].prepare for name in used]
@@ -48,9 +48,9 @@ class Recording:
                 assert match, prepare
                 self.prepared[match[1]] = match[2]
             self.commands.append(session._before + text)
-            send(session, used, text, arguments, committing)
+            start(session, used, text, arguments, committing)
 
-        monkeypatch.setattr(Session, "_send", record)
+        monkeypatch.setattr(Session, "_start", record)
 
 
 @pytest.fixture
