@@ -38,6 +38,8 @@ _MARKER: Final = (NO_INODE,)
 _BLOCKS: Final = int(Flag.BLOCKS)
 _LINKED: Final = int(Flag.LINKED)
 _TYPE: Final = 0o170000
+UNCOUNTED: Final = -(1 << 62)
+"""Names of a tree that is about to be counted; what is charged to it meanwhile does not bring it near 0."""
 _DEPTH_MAX: Final = 100_000
 """No tree is deeper; a damaged one may go round in a circle."""
 _PENDING_MAX: Final = 64
@@ -54,6 +56,18 @@ class Usage(NamedTuple):
 def active(tx: Transaction) -> bool:
     """Whether any directory has a quota. One look; everything else here begins with it."""
     return tx.get(QUOTA, _MARKER) is not None
+
+
+def is_counted(row: Quota) -> bool:
+    """Whether the row tells what the tree takes."""
+    return row.names >= 0
+
+
+def announce(tx: Transaction, directory_id: int) -> None:
+    """A directory's tree is about to be counted: who changes it from now on charges it."""
+    if tx.get(QUOTA, (directory_id,), Lock.EXCLUSIVE) is None:
+        _count(tx, 1)
+        tx.put(QUOTA, (directory_id,), Quota(-1, -1, UNCOUNTED, 0))
 
 
 def space_of(inode: Inode, default_replication: int) -> int:
@@ -286,7 +300,7 @@ def usage_of(tx: Transaction, top: Inode, known: dict[int, Usage] | None = None)
 
 def _counted(tx: Transaction, directory_id: int) -> Usage | None:
     row = tx.get(QUOTA, (directory_id,))
-    return None if row is None else Usage(row.names, row.space)
+    return None if row is None or not is_counted(row) else Usage(row.names, row.space)
 
 
 def _attributes(tx: Transaction, entry: Inode) -> Inode:

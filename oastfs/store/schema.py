@@ -147,7 +147,8 @@ class Quota(Row, frozen=True):
 
     ``names`` counts each entry below and the directory itself; ``space`` is in bytes: length times
     replication for content in blocks, length for inline content. What is under the hidden directories counts
-    for nobody. ``type_limits`` are (storage type, bytes).
+    for nobody. ``type_limits`` are (storage type, bytes). ``names`` below 0: the tree is about to be counted,
+    and until then there is no limit.
 
     The row of inode 0 is there exactly while any directory has a quota; its ``names`` says how many do. So
     one look tells a filesystem without quotas.

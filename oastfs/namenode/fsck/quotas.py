@@ -26,7 +26,7 @@ def check_quotas(check: Check) -> None:
             check.problem("quota-without-directory", f"inode {inode_id}", text, _drop(inode_id))
         elif not _is_hidden(check.tx, node):
             usage = counted[inode_id] = quotas.usage_of(check.tx, node.inode, counted)
-            if usage != (row.names, row.space):
+            if quotas.is_counted(row) and usage != (row.names, row.space):
                 text = (
                     f"its usage is {row.names} names and {row.space} bytes, "
                     f"and there are {usage.names} and {usage.space}"

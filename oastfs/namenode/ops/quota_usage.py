@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oastfs.core.types import QuotaUsage
-from oastfs.namenode import tree
+from oastfs.namenode import quotas, tree
 from oastfs.namenode.context import Context
 from oastfs.namenode.ops.content_summary import content_summary
 from oastfs.namenode.permissions import EXECUTE, READ, require
@@ -15,7 +15,7 @@ def quota_usage(tx: Transaction, context: Context, path: str) -> QuotaUsage:
     """HDFS getQuotaUsage: from the row if there is one, else by counting."""
     node = tree.resolve(tx, context, path)
     row = tx.get(QUOTA, (node.inode.id,)) if node.is_directory else None
-    if row is None:
+    if row is None or not quotas.is_counted(row):
         summary = content_summary(tx, context, path)
         return QuotaUsage(summary.file_count + summary.directory_count, summary.space_consumed)
     require(context, node.inode, READ | EXECUTE, path)

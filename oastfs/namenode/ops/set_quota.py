@@ -6,6 +6,7 @@ from oastfs.core.errors import InvalidArgument, NotADirectory, NotPermitted
 from oastfs.core.limits import QUOTA_NONE, QUOTA_STORAGE_TYPES, QUOTA_UNCHANGED
 from oastfs.namenode import quotas, tree
 from oastfs.namenode.context import Context
+from oastfs.store.run import First
 from oastfs.store.schema import QUOTA, Quota
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
@@ -14,7 +15,11 @@ from oastfs.store.transaction import Transaction
 def set_quota(
     tx: Transaction, context: Context, path: str, names: int, space: int, storage_type: str
 ) -> None:
-    """HDFS setQuota. The first quota of a directory has its tree counted, in this transaction."""
+    """HDFS setQuota. The first quota of a directory has its tree counted, in this transaction.
+
+    Who began to change the tree before there was a quota charges nobody. So the quota is announced first, and
+    the tree counted when they have ended: all others charge it, and that is a conflict with counting.
+    """
     if not context.superuser:
         raise NotPermitted(
             f"Access denied for user {context.caller.user}. Superuser privilege is required", path=path
@@ -25,7 +30,9 @@ def set_quota(
         raise NotADirectory(path=path)
     inode_id = node.inode.id
     row = tx.get(QUOTA, (inode_id,), Lock.EXCLUSIVE)
-    if row is None:
+    if row is None or not quotas.is_counted(row):
+        if tx.overlapped:
+            raise First(lambda tx: quotas.announce(tx, inode_id))
         row = Quota(QUOTA_NONE, QUOTA_NONE, *quotas.usage_of(tx, node.inode))
     names_max, space_max, types = row.names_max, row.space_max, dict(row.type_limits)
     if storage_type:
