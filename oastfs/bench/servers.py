@@ -32,11 +32,6 @@ class Server:
         self._log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def pid(self) -> int:
-        """Of the process that was started last; 0 before."""
-        return 0 if self._process is None else self._process.pid
-
     def start(self) -> None:
         """Start it (again)."""
         with self._log.open("ab") as output:

@@ -23,6 +23,7 @@ from oastfs.core.errors import StoreError, TransactionMisuse
 from oastfs.store.run import DEADLINE_SECONDS, First, run
 from oastfs.store.sql_driver.tasks import Hub, Lane, sleep, who
 from oastfs.store.sql_driver.turns import Turn, Turns
+from oastfs.store.staged import StagedTransaction
 from oastfs.store.transaction import Store, Transaction
 
 T = TypeVar("T")
@@ -111,6 +112,7 @@ class ThreadedStore(Store):
             self._leave()
 
         def alone(tx: Transaction) -> T:
+            assert isinstance(tx, StagedTransaction)
             tx.overlapped = False
             return operation(tx)
 
