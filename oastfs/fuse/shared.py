@@ -14,7 +14,7 @@ from oastfs.fuse.handles import UNSURE, Handles, version_of
 from oastfs.fuse.options import MountConfig
 from oastfs.fuse.parents import Parents
 from oastfs.fuse.reads import Reads, VerbReads
-from oastfs.namenode.by_id import InodeReads
+from oastfs.namenode.by_id import EntryReads, InodeReads
 from oastfs.namenode.namespace import Namespace
 
 INODES = "/.reserved/.inodes/"
@@ -44,10 +44,10 @@ class Shared:
         self.holder = filesystem.session.take_holder()
         self.reads: Reads = VerbReads(self.metadata)
         self.reads_inline = False
-        if isinstance(self.metadata, Namespace) and self.metadata.store.reads_inline:
-            self.reads = InodeReads(self.metadata)
-            self.reads_inline = True
-        else:
+        if isinstance(self.metadata, Namespace):
+            self.reads_inline = self.metadata.store.reads_inline
+            self.reads = InodeReads(self.metadata) if self.reads_inline else EntryReads(self.metadata)
+        if not self.reads_inline:
             self.parents = Parents(config.attribute_seconds)
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
         self.writes_uncached = False

@@ -5,9 +5,10 @@ The superuser asks, since the kernel has checked permissions on the way.
 
 from __future__ import annotations
 
+import stat as _stat
 from typing import Final
 
-from oastfs.core.errors import StaleHandle
+from oastfs.core.errors import NotFound, StaleHandle
 from oastfs.core.limits import NAME_BYTES_MAX
 from oastfs.core.path import by_id, check_name
 from oastfs.core.types import SUPERUSER, FileStatus, Flag, Opened
@@ -15,10 +16,13 @@ from oastfs.namenode import tree
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.ops.open import content_of
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import RECLAIM_ID
+from oastfs.store.schema import INODE, RECLAIM_ID, Place
 from oastfs.store.transaction import Transaction
 
+_TYPE: Final = 0o170000
+_DIRECTORY: Final = _stat.S_IFDIR
 _BLOCKS: Final = int(Flag.BLOCKS)
+_LINKED: Final = int(Flag.LINKED)
 _SURELY_SHORT: Final = NAME_BYTES_MAX // 4
 """Of so many characters a name is not too long, whatever they are."""
 
@@ -63,6 +67,44 @@ class InodeReads:
             return None
         status = tree.file_status(self._context, node.parent_id, node.name, inode)
         return Opened(status, content_of(tx, inode_id, inode.length))
+
+
+class EntryReads:
+    """Reads of one namespace whose store is asked over a connection: an entry is one row, asked for alone.
+
+    What is in a directory that was removed elsewhere is found until it is reclaimed, and nothing after that.
+    """
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._read = namespace.store.read
+        self._context = namespace.context(SUPERUSER)
+
+    def lookup(self, parent_id: int, name: str) -> FileStatus | None:
+        """Attributes of an entry of a directory; None if there is none. Raises NameTooLong."""
+        if len(name) > _SURELY_SHORT:
+            check_name(name)
+        key = (parent_id, name)
+        entry = self._read(lambda tx: tx.get(INODE, key))
+        if entry is None:
+            return None
+        if entry.mode & _TYPE == _DIRECTORY or entry.flags & _LINKED:
+            try:
+                return self._namespace.stat(SUPERUSER, by_id(parent_id, name), False)
+            except NotFound:
+                return None
+        hints = self._context.environment.hints
+        if hints is not None:
+            hints.note_place(entry.id, Place(parent_id, name))
+        return tree.file_status(self._context, parent_id, name, entry)
+
+    def stat(self, inode_id: int) -> FileStatus:
+        """Attributes of an inode. Raises StaleHandle."""
+        return self._namespace.stat(SUPERUSER, by_id(inode_id), False)
+
+    def open(self, inode_id: int) -> Opened:
+        """The verb ``open`` of an inode. Raises StaleHandle, IsADirectory, InvalidArgument."""
+        return self._namespace.open(SUPERUSER, by_id(inode_id))
 
 
 def _known(tx: Transaction, inode_id: int) -> Node:

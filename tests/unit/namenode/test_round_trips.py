@@ -10,9 +10,11 @@ import pytest
 
 from oastfs.core.errors import NotFound
 from oastfs.core.types import SUPERUSER
+from oastfs.namenode.by_id import EntryReads
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
+from tests.harness.waiting import wait_until
 from tests.unit.namenode.conftest import finish
 
 ROOT = SUPERUSER
@@ -28,6 +30,9 @@ def namespace(database: str) -> Iterator[Namespace]:
     namespace.mkdirs(ROOT, "/a/b/other", 0o755, True, True)
     for number in range(40):
         namespace.write_file(ROOT, f"{DEEP}/file{number}", b"content")
+    # So many new ids have a batch of them fetched behind the scenes, whose trips are not those of a call.
+    ids = namespace.context(ROOT).environment.inode_ids
+    wait_until(lambda: not ids._awaiting, "a batch of ids")
     yield namespace
     finish(store)
     store.close()
@@ -38,6 +43,18 @@ def trips(namespace: Namespace, call: Callable[[], Any]) -> int:
     before = store.trips()
     call()
     return store.trips() - before
+
+
+def test_a_mount_finds_an_entry_with_one_trip(namespace: Namespace) -> None:
+    directory = namespace.stat(ROOT, DEEP).inode_id
+    file = namespace.stat(ROOT, f"{DEEP}/file1")
+    reads = EntryReads(Namespace(namespace.store))
+    assert trips(namespace, lambda: reads.lookup(directory, "missing")) == 1
+    assert trips(namespace, lambda: reads.lookup(directory, "file1")) == 1
+    # Where the entry is was seen: its inode is found with it, or its content.
+    assert trips(namespace, lambda: reads.stat(file.inode_id)) == 1
+    assert trips(namespace, lambda: reads.open(file.inode_id)) == 1
+    assert reads.lookup(directory, "file1") == reads.stat(file.inode_id) == file
 
 
 TRIPS = {
