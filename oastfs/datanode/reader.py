@@ -90,6 +90,15 @@ def sync_files(replica: Replica) -> None:
         layout.sync_directory(replica.data_path.parent)
 
 
+def read_all(replica: Replica) -> bytes:
+    """The content of a small final replica. Raises BlockNotFound, CorruptBlock."""
+    with replica.lock:
+        if (held := replica.held) is not None:
+            return bytes(held.data)
+    with ReplicaReader(replica) as reader:
+        return b"".join(bytes(data) for data, _ in reader.batches(replica.length, _CHECK_BYTES))
+
+
 def open_files(replica: Replica) -> tuple[int, int]:
     """Descriptors of data and checksums, for reading only; held replicas get files. Raises BlockNotFound.
 

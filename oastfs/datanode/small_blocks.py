@@ -24,7 +24,7 @@ from oastfs.core.errors import AlreadyExists, BlockNotFound, StaleBlock
 from oastfs.datanode.block_store import BlockStore
 from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.namenode_calls import NamenodeCalls
-from oastfs.datanode.reader import sync_files
+from oastfs.datanode.reader import read_all, sync_files
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.reporter import Registered
 from oastfs.datanode.writer import ReplicaWriter
@@ -50,8 +50,10 @@ class _Watched:
     replica: Replica
     stamp: int
     synced: bool
+    """Whether it was on the disk before it was acknowledged; otherwise a namenode is told when it is."""
     due: float
     pause_seconds: float
+    on_disk: bool = False
 
     @property
     def reference(self) -> pb.BlockRef:
@@ -76,6 +78,7 @@ class SmallBlocks:
         self._stopping = False
         self._wake = threading.Event()
         self._pressed = False
+        self._longest = 0
         store.memory.on_pressure = self._press
         self._thread = threading.Thread(target=self._run, name="small blocks", daemon=True)
 
@@ -98,8 +101,9 @@ class SmallBlocks:
 
     @property
     def longest(self) -> int:
-        """Length of the longest block that may end in the metadata."""
-        return max((one.inline_limit for one in self._namenodes()), default=0)
+        """Length of the longest block that may end in the metadata. Known also when no namenode answers."""
+        self._longest = max((one.inline_limit for one in self._namenodes()), default=self._longest)
+        return self._longest
 
     def may_be_inline(self, length: int) -> bool:
         """Whether a block of this length may end in the metadata."""
@@ -113,10 +117,18 @@ class SmallBlocks:
     # --- to and from namenodes --------------------------------------------------------------------
 
     def offer(self, block_id: int, stamp: int, data: bytes) -> bool:
-        """Whether a namenode has made all of a block's bytes durable. False if none answers, too."""
+        """Whether a namenode takes all of a block's bytes. False if none answers, too."""
+        return self._offer_to_any(block_id, stamp, data, again=False) is True
+
+    def _offer_to_any(self, block_id: int, stamp: int, data: bytes, *, again: bool) -> bool | None:
+        """None if no namenode answers."""
         for namenode in self._namenodes():
             request = pb.StoreInlineRequest(
-                datanode_id=namenode.datanode_id, block_id=block_id, generation_stamp=stamp, data=data
+                datanode_id=namenode.datanode_id,
+                block_id=block_id,
+                generation_stamp=stamp,
+                data=data,
+                again=again,
             )
             try:
                 accepted = self._offer(namenode, request)
@@ -126,7 +138,7 @@ class SmallBlocks:
             self._offers.labels("taken" if accepted else "refused").inc()
             return accepted
         self._offers.labels("unanswered").inc()
-        return False
+        return None
 
     def _offer(self, namenode: Registered, request: pb.StoreInlineRequest) -> bool:
         """On the namenode's own port, which takes a fraction of the time, else on its control port."""
@@ -231,12 +243,21 @@ class SmallBlocks:
     def _settle(self, batch: list[_Watched]) -> None:
         outcomes = self._ask(batch)
         if outcomes is None:
+            self._put_on_disk(batch)
             return
         for one, outcome in zip(batch, outcomes, strict=True):
             try:
                 self._take(one, outcome)
             except OSError as error:
                 log.warning("a small replica was not settled", error=str(error), **one.replica.fields)
+
+    def _put_on_disk(self, batch: list[_Watched]) -> None:
+        """Nobody can be asked: the namenode that took them may be gone, with all that it knew."""
+        for one in batch:
+            try:
+                self._sync(one)
+            except OSError as error:
+                log.warning("a small replica is not on the disk", error=str(error), **one.replica.fields)
 
     def _take(self, one: _Watched, outcome: int) -> None:
         """Do what a namenode has answered about a replica."""
@@ -248,8 +269,21 @@ class SmallBlocks:
                 self._synced.append(one.reference)
             self._forget(one)
         else:
+            if outcome == pb.SettleInlineResponse.OFFER:
+                self._offer_again(one)
             one.due = time.monotonic() + one.pause_seconds
             one.pause_seconds = min(2 * one.pause_seconds, SETTLE_SECONDS_MAX)
+
+    def _offer_again(self, one: _Watched) -> None:
+        replica = one.replica
+        if replica.removed or replica.writer is not None or replica.generation_stamp != one.stamp:
+            return
+        try:
+            data = read_all(replica)
+        except BlockNotFound:
+            return  # deleted meanwhile
+        if self._offer_to_any(replica.block_id, one.stamp, data, again=True) is False:
+            self._sync(one)
 
     def _ask(self, batch: list[_Watched]) -> Iterable[int] | None:
         for namenode in self._namenodes():
@@ -283,13 +317,13 @@ class SmallBlocks:
     def _sync(self, one: _Watched) -> None:
         """Put a replica on the disk that a namenode had made durable."""
         replica = one.replica
-        if one.synced or replica.removed:
+        if one.synced or one.on_disk or replica.removed:
             return
         try:
             sync_files(replica)
         except BlockNotFound:
             return  # deleted meanwhile
-        one.synced = True
+        one.on_disk = True
 
 
 def _note(namenode: Registered, what: str, error: grpc.RpcError) -> None:

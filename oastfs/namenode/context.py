@@ -11,6 +11,7 @@ from typing import Any
 from oastfs.core.types import Caller, FilesystemInfo
 from oastfs.namenode.cluster import Cluster
 from oastfs.namenode.hints import Hints
+from oastfs.namenode.staging import Staging
 from oastfs.store.ids import IdAllocator
 from oastfs.store.table import PARTITIONS, Table
 from oastfs.store.transaction import Transaction
@@ -19,7 +20,17 @@ from oastfs.store.transaction import Transaction
 class Environment:
     """What all operations of one process share."""
 
-    __slots__ = ("block_ids", "cluster", "count", "hints", "info", "inode_ids", "random_below", "usage")
+    __slots__ = (
+        "block_ids",
+        "cluster",
+        "count",
+        "hints",
+        "info",
+        "inode_ids",
+        "random_below",
+        "staging",
+        "usage",
+    )
 
     def __init__(
         self,
@@ -39,6 +50,7 @@ class Environment:
         self.usage = usage
         self.hints = hints
         self.cluster = Cluster()
+        self.staging = Staging()
 
 
 class Context:

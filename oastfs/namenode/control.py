@@ -170,7 +170,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         synced = [(one.block_id, one.generation_stamp) for one in request.synced]
         if synced:
             self._write(lambda tx, _: inline.unstage_synced(tx, synced))
-        outcomes = self._read(lambda tx, _: inline.settle(tx, replicas))
+        outcomes = self._read(lambda tx, context: inline.settle(tx, context, replicas))
         return pb.SettleInlineResponse(outcomes=[int(one) for one in outcomes])  # type: ignore[misc]
 
     def _register(self, request: pb.RegisterRequest) -> pb.RegisterResponse:

@@ -42,10 +42,14 @@ class Worker(Server):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [1])
-def test_nothing_that_was_acknowledged_is_lost(make_cluster: Callable[..., Cluster], seed: int) -> None:
+@pytest.mark.parametrize(("seed", "namenodes"), [(1, 2), (2, 1)])
+def test_nothing_that_was_acknowledged_is_lost(
+    make_cluster: Callable[..., Cluster], seed: int, namenodes: int
+) -> None:
     chance = random.Random(seed)
-    cluster = make_cluster(namenodes=2, datanodes=3, replication=2, namenode_options=["--dead-after", "5"])
+    cluster = make_cluster(
+        namenodes=namenodes, datanodes=3, replication=2, namenode_options=["--dead-after", "5"]
+    )
     cluster.allow_in_logs(".*")  # peers that vanish are reported: that is the point of the test
     workers = [Worker(cluster, number) for number in range(WORKERS)]
     for worker in workers:

@@ -17,7 +17,7 @@ from oastfs.namenode.blocks.allocate import (
 )
 from oastfs.namenode.blocks.commit import apply_commits, is_applied
 from oastfs.namenode.blocks.drop import cut, drop_all, has_committed
-from oastfs.namenode.blocks.inline import expel, keep_open, stands_for_content, take_over
+from oastfs.namenode.blocks.inline import expel, is_doubtful, keep_open, stands_for_content, take_over
 from oastfs.namenode.blocks.locate import locate, locate_block
 from oastfs.namenode.blocks.move import move_all
 from oastfs.namenode.blocks.recover import begin_file as recover_file
@@ -38,6 +38,7 @@ __all__ = [
     "give_up",
     "has_committed",
     "is_applied",
+    "is_doubtful",
     "is_only_here",
     "keep_open",
     "locate",

@@ -22,6 +22,7 @@ from oastfs.namenode.blocks.place import place
 from oastfs.namenode.blocks.spill import is_only_here
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
+from oastfs.namenode.staging import known
 from oastfs.store.schema import BLOCK, BLOCK_OWNER, Block, BlockOwner, Inode
 from oastfs.store.table import PARTITION_MASK, Lock
 from oastfs.store.transaction import Transaction
@@ -52,6 +53,8 @@ def allocate(
     targets = place(tx, context, inode, exclude, local_host, favored)
     block_id = context.take_block_id(tx, inode.id & PARTITION_MASK)
     staged = b"" if knows_only_blocks else None
+    if knows_only_blocks:
+        context.environment.staging.give_out(block_id)
     block = Block(block_id, 0, 0, FIRST_STAMP, holder, tuple(view.storage_id for view in targets), staged)
     tx.put(BLOCK, (inode.id, offset), block)
     tx.put(BLOCK_OWNER, (block_id,), BlockOwner(inode.id, offset))
@@ -89,6 +92,7 @@ def begin_update(
     for view in targets:
         # A copy made of a replica that is being written would be neither the old content nor the new.
         commands.withdraw(tx, view, block_id, commands.COPY)
+    block = known(context, block)
     stamp = max(block.generation_stamp, block.pending_stamp) + 1
     storage_ids = tuple(view.storage_id for view in targets)
     staged = b"" if block.staged and block.generation_stamp else block.staged

@@ -12,6 +12,7 @@ from oastfs.namenode import tree
 from oastfs.namenode.blocks import commands
 from oastfs.namenode.blocks.locate import first_after, last_before
 from oastfs.namenode.context import Context
+from oastfs.namenode.staging import known
 from oastfs.store.schema import BLOCK, CONTENT, OPEN_FILE, REPLICA, Block, Inode, Replica
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
@@ -74,6 +75,7 @@ def commit_block(
     shortened: bool = False,
 ) -> None:
     """Write the committed block, its replicas, and what has to become of replicas that are left behind."""
+    block = known(context, block)
     named = _trusted(tx, one)
     _leave_behind(tx, context, one, named, block)
     committed = Block(block.block_id, one.length, one.generation_stamp, shortened=shortened)

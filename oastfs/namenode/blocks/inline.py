@@ -2,9 +2,10 @@
 
 Such a client writes even ten bytes as a block. The datanode that is first in its pipeline has a namenode
 *stage* the block's bytes, in the block's row, before it acknowledges the last packet; so what is
-acknowledged is durable without a sync of the datanode's disk. When the file is completed, the staged
+acknowledged needs no sync of the datanode's disk. When the file is completed, the staged
 bytes become its inline content and the block is forgotten; datanodes find that out by asking (``settle``),
-so no command has to be written for any of them.
+so no command has to be written for any of them. The namenode that gave the block out may spare the row and
+keep the bytes until then (``staging.py``).
 
 Only a file's one and only block is staged, when it is not full and its writer is alone: else more
 blocks could follow, and it has to be a block. A sync commits what there is as a block, as readers want it; it
@@ -30,6 +31,7 @@ from oastfs.namenode.blocks.drop import drop_block
 from oastfs.namenode.blocks.spill import hand_out
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
+from oastfs.namenode.staging import known
 from oastfs.store.schema import (
     BLOCK,
     BLOCK_OWNER,
@@ -56,6 +58,8 @@ class Outcome(enum.IntEnum):
     """It is a block."""
     DISCARD = 2
     """Its content is inline, or its file is gone."""
+    OFFER = 3
+    """It has ended, and nothing is known of its content: it is to be offered (again)."""
 
 
 # --- asked by datanodes ---------------------------------------------------------------------------
@@ -64,20 +68,32 @@ class Outcome(enum.IntEnum):
 def stage(tx: Transaction, context: Context, block_id: int, stamp: int, data: bytes) -> bool:
     """Keep the whole content of a block for its writer; False if it has to be a block."""
     found = _find(tx, block_id)
-    if found is None:
+    if found is None or not _may_be_staged(tx, context, *found, stamp, data):
         return False
     inode, block = found
+    if block.staged != data:
+        tx.put(BLOCK, (inode.id, 0), msgspec.structs.replace(block, staged=data))
+    return True
+
+
+def may_be_kept(tx: Transaction, context: Context, block_id: int, stamp: int, data: bytes) -> bool:
+    """Whether a block may be staged, and is that of a new file, which is likely to be completed next."""
+    found = _find(tx, block_id)
+    if found is None or found[0].length or found[1].generation_stamp or found[1].staged:
+        return False
+    return _may_be_staged(tx, context, *found, stamp, data)
+
+
+def _may_be_staged(
+    tx: Transaction, context: Context, inode: Inode, block: Block, stamp: int, data: bytes
+) -> bool:
     if stamp != (block.pending_stamp or block.generation_stamp):
         return False
     if not inode.length <= len(data) <= context.info.inline_limit or not data:
         return False
     if len(data) >= (inode.block_size or context.info.block_size):
         return False
-    if not _is_written_alone(tx, inode, block) or not _is_only_block(tx, inode):
-        return False
-    if block.staged != data:
-        tx.put(BLOCK, (inode.id, 0), msgspec.structs.replace(block, staged=data))
-    return True
+    return _is_written_alone(tx, inode, block) and _is_only_block(tx, inode)
 
 
 def read(tx: Transaction, context: Context, datanode_id: int, block_id: int) -> tuple[bytes, int] | None:
@@ -91,21 +107,23 @@ def read(tx: Transaction, context: Context, datanode_id: int, block_id: int) -> 
         found = _find(tx, block_id)
         if found is None:
             return None
-        data = found[1].staged or _content(tx, context, found[0])
+        data = known(context, found[1]).staged or _content(tx, context, found[0])
     storage_id = _storage_on(tx, context, block, datanode_id)
     return (data, storage_id) if storage_id and data else None
 
 
-def settle(tx: Transaction, replicas: Sequence[tuple[int, int]]) -> list[Outcome]:
-    """What has become of replicas, given as (block id, stamp)."""
+def settle(tx: Transaction, context: Context, replicas: Sequence[tuple[int, int]]) -> list[Outcome]:
+    """What has become of replicas that have ended, given as (block id, stamp)."""
     owners = tx.get_many(BLOCK_OWNER, [(block_id,) for block_id, _ in replicas])
     keys = [(owner.inode_id, owner.offset) for owner in owners if owner is not None]
     rows = iter(tx.get_many(BLOCK, keys))
     outcomes = []
-    for (block_id, _), owner in zip(replicas, owners, strict=True):
+    for (block_id, stamp), owner in zip(replicas, owners, strict=True):
         block = None if owner is None else next(rows)
         if block is None or block.block_id != block_id:
             outcomes.append(Outcome.DISCARD if was_given_out(tx, block_id) else Outcome.KEEP)
+        elif block.pending_stamp == stamp and known(context, block).staged == b"":
+            outcomes.append(Outcome.OFFER)
         else:
             outcomes.append(Outcome.WAIT if _may_become_inline(tx, owner, block) else Outcome.KEEP)
     return outcomes
@@ -154,7 +172,24 @@ def take_over(
         return None
     if stamp != (block.pending_stamp or block.generation_stamp):
         return None
-    return adopt(tx, context, inode, block, length)
+    inode_then = adopt(tx, context, inode, known(context, block), length)
+    if inode_then is not None:
+        context.environment.staging.use(block_id)
+    return inode_then
+
+
+def is_doubtful(tx: Transaction, context: Context, inode: Inode, block_id: int, length: int) -> bool:
+    """Whether a small block that is to be committed may be nowhere but in datanodes' memory.
+
+    One that was offered is not: its bytes are here, and are written when it is committed.
+    """
+    found = _find(tx, block_id)
+    if found is None or found[0].id != inode.id or found[1].generation_stamp:
+        return False
+    if not 0 < length <= context.info.inline_limit or length >= (inode.block_size or context.info.block_size):
+        return False
+    unknown = known(context, found[1]).staged == b""
+    return unknown and not inode.length and context.environment.staging.is_doubtful(block_id)
 
 
 def adopt(tx: Transaction, context: Context, inode: Inode, block: Block, length: int) -> Inode | None:
@@ -210,7 +245,7 @@ def fetched(tx: Transaction, view: StorageView, block_id: int, stamp: int) -> No
 def keep_open(tx: Transaction, inode: Inode, offset: int, before: Block) -> None:
     """A block was committed by a sync, and its writer goes on: it may end inline all the same."""
     block = tx.get(BLOCK, (inode.id, offset))
-    if block is not None and before.staged is not None and not offset:
+    if block is not None and before.staged == b"" and not block.staged and not offset:
         tx.put(BLOCK, (inode.id, offset), msgspec.structs.replace(block, staged=b""))
 
 

@@ -19,6 +19,7 @@ from oastfs.namenode.blocks import commands, commit, drop, inline
 from oastfs.namenode.blocks.locate import first_after, last_before, live_replicas, live_targets
 from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.context import Context
+from oastfs.namenode.staging import known
 from oastfs.store.schema import (
     BLOCK,
     BLOCK_OWNER,
@@ -46,7 +47,7 @@ def begin_file(tx: Transaction, context: Context, inode: Inode, holder: str, *, 
         return inode
     inline_before = _has_inline_content(tx, inode)
     left = [
-        (int(key[1]), block)
+        (int(key[1]), known(context, block))
         for key, block in tx.scan(BLOCK, (inode.id,))
         if (block.pending_stamp and block.holder == holder) or (row.exclusive and block.staged)
     ]

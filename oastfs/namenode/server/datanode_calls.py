@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -10,12 +12,15 @@ from google.protobuf.message import DecodeError
 from oastfs.core.errors import InvalidArgument, NoSuchVerb, OastError, ProtocolError
 from oastfs.core.types import SUPERUSER
 from oastfs.namenode.blocks import inline
+from oastfs.namenode.context import Context
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.deferred import Deferred
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.metrics import Metrics
+from oastfs.namenode.staging import WRITE_AFTER_SECONDS, Kept, Staging
+from oastfs.store.transaction import Transaction
 from oastfs.wire.datanode_calls import PROTOCOL, STORE_INLINE
 from oastfs.wire.hadoop_rpc import Request
 from oastfs.wire.proto import control_pb2 as pb
@@ -34,6 +39,9 @@ class DatanodeHandler(Handler):
         self._namespace = namespace
         self._completions = completions
         self._figures = metrics.verb(STORE_INLINE)
+        self._loop = asyncio.get_running_loop()
+        self._reads_inline = namespace.store.reads_inline
+        self._sweeping: asyncio.TimerHandle | None = None
 
     def describe(self, error: BaseException) -> tuple[str, str]:
         if isinstance(error, OastError):
@@ -51,6 +59,8 @@ class DatanodeHandler(Handler):
         if not block_id or max(block_id, stamp) >> 63:
             raise InvalidArgument(f"not a block: {block_id} with stamp {stamp}")
         context = self._namespace.context(SUPERUSER)
+        if not block.again and self._keep(context, block_id, stamp, data):
+            return _ACCEPTED
         later = Deferred(self, self._completions, request, connection, self._figures, _clock_ns(), _encode)
         later.begin()
         try:
@@ -61,6 +71,46 @@ class DatanodeHandler(Handler):
             later.cancel()
             raise
         return None
+
+    def _keep(self, context: Context, block_id: int, stamp: int, data: bytes) -> bool:
+        """Whether the bytes need not be written before their file is completed."""
+        started_ns, staging = _clock_ns(), context.environment.staging
+        if not self._reads_inline or not self._namespace.store.read(
+            lambda tx: inline.may_be_kept(tx, context, block_id, stamp, data)
+        ):
+            return False
+        if not staging.keep(block_id, stamp, data):
+            return False
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(WRITE_AFTER_SECONDS, self._sweep)
+        self._figures.observe(_clock_ns() - started_ns)
+        return True
+
+    def _sweep(self) -> None:
+        """Write what was not completed at once."""
+        context = self._namespace.context(SUPERUSER)
+        staging = context.environment.staging
+        for kept in staging.due():
+            try:
+                self._namespace.store.submit(partial(_write, context, kept), partial(_written, staging, kept))
+            except OastError:
+                staging.forget(kept)
+        self._sweeping = None if staging.empty else self._loop.call_later(WRITE_AFTER_SECONDS, self._sweep)
+
+    def close(self) -> None:
+        """Keep nothing back any more."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+
+def _write(context: Context, kept: Kept, tx: Transaction) -> bool:
+    if kept.used:
+        return True
+    return inline.stage(tx, context, kept.block_id, kept.stamp, kept.data)
+
+
+def _written(staging: Staging, kept: Kept, _: Any, error: BaseException | None) -> None:
+    staging.forget(kept)
 
 
 def _encode(accepted: Any) -> bytes:

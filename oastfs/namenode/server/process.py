@@ -171,6 +171,7 @@ class Namenode:
         )
         self._parts.callback(administration.close)
         datanodes = DatanodeHandler(namespace, Completions(asyncio.get_running_loop()), self.metrics)
+        self._parts.callback(datanodes.close)
         handlers: dict[str, Handler] = {one.protocol: one for one in (handler, hdfs, lengths, datanodes)}
         handlers |= dict.fromkeys(administration.calls, administration)
         self._rpc = RpcServer(handlers, blocks, self.metrics, config.limits)

@@ -6,7 +6,8 @@ The control plane between datanodes and namenodes, over gRPC.
 A datanode talks to every namenode it is configured with: Register once per connection, then Heartbeat
 every few seconds; BlocksChanged within a second of a change; BlockReport of each storage after
 registration and then hourly. Namenodes keep all of it in the store, so any one suffices for
-each message: changes and reports go to one namenode, registrations and heartbeats to all.
+each message: changes and reports go to one namenode, registrations and heartbeats to all. Reports go to each in
+turn; RESOURCE_EXHAUSTED tells a datanode to come back with its report a moment later.
 """
 
 from collections import abc as _abc
@@ -540,7 +541,10 @@ Global___BlockReportResponse: _TypeAlias = BlockReportResponse  # noqa: Y015
 
 @_typing.final
 class StoreInlineRequest(_message.Message):
-    """All of a block's content, before its last packet is acknowledged. Answered when it is durable."""
+    """All of a block's content, before its last packet is acknowledged. It is durable at the latest when its file is
+    completed; until then the datanode keeps it, too. What is offered again, because a namenode wants it (OFFER), is
+    durable when that is answered.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -548,10 +552,12 @@ class StoreInlineRequest(_message.Message):
     BLOCK_ID_FIELD_NUMBER: _builtins.int
     GENERATION_STAMP_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
     datanode_id: _builtins.int
     block_id: _builtins.int
     generation_stamp: _builtins.int
     data: _builtins.bytes
+    again: _builtins.bool
     def __init__(
         self,
         *,
@@ -559,10 +565,11 @@ class StoreInlineRequest(_message.Message):
         block_id: _builtins.int = ...,
         generation_stamp: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        again: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_id", b"block_id", "data", b"data", "datanode_id", b"datanode_id", "generation_stamp", b"generation_stamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "block_id", b"block_id", "data", b"data", "datanode_id", b"datanode_id", "generation_stamp", b"generation_stamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -685,6 +692,8 @@ class SettleInlineResponse(_message.Message):
         """it is a block"""
         DISCARD: SettleInlineResponse._Outcome.ValueType  # 2
         """its content is inline, or its file is gone"""
+        OFFER: SettleInlineResponse._Outcome.ValueType  # 3
+        """its content is to be offered (again)"""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
     WAIT: SettleInlineResponse.Outcome.ValueType  # 0
@@ -693,6 +702,8 @@ class SettleInlineResponse(_message.Message):
     """it is a block"""
     DISCARD: SettleInlineResponse.Outcome.ValueType  # 2
     """its content is inline, or its file is gone"""
+    OFFER: SettleInlineResponse.Outcome.ValueType  # 3
+    """its content is to be offered (again)"""
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     @_builtins.property

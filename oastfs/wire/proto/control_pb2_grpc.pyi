@@ -6,7 +6,8 @@ The control plane between datanodes and namenodes, over gRPC.
 A datanode talks to every namenode it is configured with: Register once per connection, then Heartbeat
 every few seconds; BlocksChanged within a second of a change; BlockReport of each storage after
 registration and then hourly. Namenodes keep all of it in the store, so any one suffices for
-each message: changes and reports go to one namenode, registrations and heartbeats to all.
+each message: changes and reports go to one namenode, registrations and heartbeats to all. Reports go to each in
+turn; RESOURCE_EXHAUSTED tells a datanode to come back with its report a moment later.
 """
 
 from collections import abc as _abc

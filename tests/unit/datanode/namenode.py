@@ -31,6 +31,7 @@ class RecordingNamenode(ControlServicer):
         self.answers_offers = True
         self.staged: dict[int, tuple[int, bytes]] = {}
         """Block id to stamp and bytes."""
+        self.offered_again: list[int] = []
         self.inline: dict[int, bytes] = {}
         """Content that blocks stand for."""
         self.outcomes: dict[int, pb.SettleInlineResponse.Outcome.ValueType] = {}
@@ -110,6 +111,8 @@ class RecordingNamenode(ControlServicer):
         assert request.datanode_id == 7
         if not self.answers_offers:
             rpc.abort(grpc.StatusCode.UNAVAILABLE, "the namenode is stopping")
+        if request.again:
+            self.offered_again.append(request.block_id)
         if self.takes_inline:
             self.staged[request.block_id] = (request.generation_stamp, request.data)
         return pb.StoreInlineResponse(accepted=self.takes_inline)

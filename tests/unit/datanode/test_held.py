@@ -27,6 +27,7 @@ BLOCK = BlockId(1024, 5)
 SMALL = b"small" * 100
 LIMIT = 4000
 DISCARD, KEEP = control_pb2.SettleInlineResponse.DISCARD, control_pb2.SettleInlineResponse.KEEP
+OFFER = control_pb2.SettleInlineResponse.OFFER
 
 Run = Callable[..., Running]
 
@@ -214,6 +215,42 @@ def test_the_scrubber_and_copies_find_files(namenode: RecordingNamenode, start: 
     assert node.datanode.scrubber.check(node.store.get(1024))
     with ReplicaReader(node.store.get(1024)) as reader:
         assert reader.holds(0, len(SMALL))
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_namenode_that_knows_nothing_is_offered_it_again(
+    namenode: RecordingNamenode, start: Run, taken: bool
+) -> None:
+    """It was started anew, and with it went what it had not written yet."""
+    node = start()
+    write_whole([node], SMALL)
+    namenode.staged.clear()
+    namenode.takes_inline = taken
+    namenode.outcomes[1024] = OFFER
+    wait_until(lambda: namenode.offered_again, "it to be offered")
+    if taken:
+        assert namenode.staged == {1024: (5, SMALL)} and not files(node)
+    else:
+        wait_until(lambda: files(node), "it to be put on the disk")
+        assert node.store.memory.used_bytes == 0
+    namenode.outcomes[1024] = KEEP
+    wait_until(lambda: namenode.synced == [(1024, 5)], "the namenode to be told")
+    assert files(node) and read_block(node.target, BLOCK, 0, len(SMALL)) == SMALL
+
+
+def test_what_no_namenode_can_be_asked_about_goes_to_the_disk(
+    namenode: RecordingNamenode, start: Run
+) -> None:
+    node = start()
+    write_whole([node], SMALL)
+    assert not files(node)
+    namenode.stop()
+    wait_until(lambda: files(node), "it to be put on the disk")
+    assert node.datanode.small_blocks.longest == LIMIT, "what comes meanwhile may end inline as well"
+    namenode.outcomes[1024] = DISCARD
+    namenode.start()
+    wait_until(lambda: node.store.find(1024) is None, "the replica to be forgotten")
+    assert not files(node)
 
 
 # --- without a network --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import blocks, leases, placement, storage_policies, tree
 from oastfs.namenode.hdfs import located
 from oastfs.namenode.hdfs.call import Call
-from oastfs.namenode.hdfs.encoding import TRUE
+from oastfs.namenode.hdfs.encoding import FALSE, TRUE
 from oastfs.namenode.hdfs.errors import (
     FILE_NOT_FOUND,
     IO,
@@ -43,6 +43,7 @@ from oastfs.wire.proto import hdfs_pb2 as types
 
 _LOOPBACK: Final = "127.0.0.1"
 _LEASE_EXPIRED: Final = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
+_NOT_REPLICATED_YET: Final = "org.apache.hadoop.hdfs.server.namenode.NotReplicatedYetException"
 
 
 # --- blocks -----------------------------------------------------------------------------------------
@@ -57,6 +58,8 @@ def add_block(tx: Transaction, call: Call, request: pb.AddBlockRequest) -> pb.Ad
     if request.HasField("previous"):
         _take_back_stamps(tx, inode, holder, request.previous)
         previous = request.previous
+        if blocks.is_doubtful(tx, context, inode, previous.blockId, previous.numBytes):
+            raise HdfsError(_NOT_REPLICATED_YET, f"Not replicated yet: {path}")
         expelled = blocks.expel(tx, context, inode, holder, previous.blockId, previous.numBytes)
         inode = expelled or _commit(tx, call, inode, holder, previous, path)
         inode = _reach(inode, _end_of_blocks(tx, inode), context.now_ns)
@@ -257,6 +260,8 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> bytes:
         small = blocks.take_over(
             tx, context, inode, holder, last.blockId, last.generationStamp, last.numBytes
         )
+        if small is None and blocks.is_doubtful(tx, context, inode, last.blockId, last.numBytes):
+            return FALSE  # the client asks again: by then datanodes have offered it
         inode = small or _commit(tx, call, inode, holder, last, path)
     inode = leases.release(tx, blocks.give_up(tx, context, inode, holder), holder)
     tree.save(tx, node, inode)

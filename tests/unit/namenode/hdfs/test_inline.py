@@ -51,7 +51,8 @@ def staged_bytes(hdfs: Hdfs) -> list[bytes | None]:
 
 def settle(hdfs: Hdfs, *blocks: types.ExtendedBlock) -> list[Outcome]:
     asked = [(block.blockId, block.generationStamp) for block in blocks]
-    return hdfs.namespace.store.read(lambda tx: inline.settle(tx, asked))
+    context = hdfs.namespace.context(ROOT)
+    return hdfs.namespace.store.read(lambda tx: inline.settle(tx, context, asked))
 
 
 def complete(hdfs: Hdfs, last: types.ExtendedBlock, client: str = "writer", path: str = "/f") -> None:
