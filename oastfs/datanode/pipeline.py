@@ -84,6 +84,7 @@ class BlockReceiver:
         self._pending: deque[_Unacknowledged] = deque()
         self._last_seen = False
         self._staged = False
+        self._longest = context.small_blocks.longest
         self._acknowledged_seqno = -1
         self._mirror_fault: MirrorFailed | None = None
         self._mirror_heard = time.monotonic()
@@ -124,7 +125,7 @@ class BlockReceiver:
     def _open_writer(self) -> ReplicaWriter:
         store, request = self._context.store, self._request
         if self._stage in CREATE:
-            longest = self._context.small_blocks.longest if request.header.clientName else 0
+            longest = self._longest if request.header.clientName else 0
             return store.create(self._block_id, self._stamp, request.storageId, held_bytes_max=longest)
         if self._transfer:
             return store.create(self._block_id, self._stamp, request.storageId, temporary=True)
@@ -206,7 +207,7 @@ class BlockReceiver:
     def _gather(self, packets: list[Packet]) -> list[Packet]:
         """What follows at once, up to the end of a small block: what comes whole never needs a file."""
         gathered = [_copied(packet) for packet in packets]
-        limit = self._context.small_blocks.longest
+        limit = self._longest
         buffer = self._connection.buffer
         while _may_be_whole_soon(gathered, limit) and self._connection.has_more(GATHER_SECONDS):
             try:
@@ -369,7 +370,7 @@ class BlockReceiver:
         """Whether a client writes a block of this length that may end in the metadata."""
         if self._transfer or not self._request.header.clientName:
             return False
-        return self._context.small_blocks.may_be_inline(length)
+        return 0 < length <= (self._longest or self._context.small_blocks.longest)
 
     def _open(self) -> ReplicaWriter:
         if self._writer is None:

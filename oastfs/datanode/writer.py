@@ -8,7 +8,6 @@ then on every call raises StaleBlock. See ``journal.py`` for what a crash leaves
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 
 from oastfs.core.errors import CorruptBlock, FileTooLarge, NoDatanodes, StaleBlock
@@ -17,6 +16,7 @@ from oastfs.datanode import layout
 from oastfs.datanode.disk import start_writeback
 from oastfs.datanode.held import open_to_write
 from oastfs.datanode.journal import Journal
+from oastfs.datanode.latch import Latch
 from oastfs.datanode.layout import checksum_offset, pwrite_all
 from oastfs.datanode.replica import Replica
 from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, Buffer, ChecksumKind, checksum_chunks, crc32c
@@ -49,7 +49,7 @@ class ReplicaWriter:
         self._unwritten_bytes = 0
         self._fenced = False
         self._on_fence: Callable[[], None] = lambda: None
-        self.closed = threading.Event()
+        self.closed = Latch()
         self.is_new = new
         self._has_files = False
         if journal is not None:
