@@ -265,6 +265,10 @@ class OpenFile:
         if self._fetch_inline(content):
             return
         content.fill_gaps(self._dirty)
+        context = self._context
+        if content.cut and content.sent_length > context.info.inline_limit:
+            # Only zeros were so long. Blocks make a file longer: they would leave what was cut off.
+            context.metadata.truncate(context.caller, context.path, content.length)
         self._content = BlockContent(self._context, self._lock, None, fresh=True)
         # The first commit makes the inline content go: by then all of it has to be in blocks.
         self._push(self._content, 0, max(content.length, self._run_end))

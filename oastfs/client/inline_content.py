@@ -35,6 +35,11 @@ class InlineContent:
         """How much of the content counts; beyond it the file is zeros, or dirty."""
         return self._length
 
+    @property
+    def sent_length(self) -> int:
+        """How long the file is for others."""
+        return self._sent_length
+
     def forget(self) -> None:
         """What is known may be out of date."""
         self._data = None

@@ -273,3 +273,14 @@ def test_copy_file_range_and_sendfile(directory: Path) -> None:
         while copied < len(data):
             copied += os.copy_file_range(source.fileno(), target.fileno(), len(data) - copied)
     assert (directory / "target").read_bytes() == data
+
+
+def test_what_was_cut_off_does_not_come_back_with_blocks(directory: Path) -> None:
+    """Zeros beyond what is kept inline, cut off again, and then content that needs blocks."""
+    with (directory / "file").open("w+b", buffering=0) as file:
+        os.ftruncate(file.fileno(), 3_000_000)
+        os.ftruncate(file.fileno(), 10)
+        os.pwrite(file.fileno(), b"end", 200_000)
+        os.fsync(file.fileno())
+        assert os.fstat(file.fileno()).st_size == 200_003
+    assert (directory / "file").read_bytes() == bytes(200_000) + b"end"
