@@ -116,6 +116,38 @@ class Connection:
             buffer.feed(data)
         return decode_response(frame)
 
+    # --- without waiting ------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def send_some(self, data: bytes) -> int:
+        """Send what the system takes at once; how many bytes that was. Raises ConnectionLost."""
+        try:
+            return self._sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._explain(error, 0.0) from None
+
+    def receive_some(self) -> list[Response]:
+        """The answers that are here. Raises ConnectionLost, ProtocolError."""
+        buffer = self._buffer
+        try:
+            size = min(max(buffer.missing, _READ_BYTES_MIN), _READ_BYTES_MAX)
+            data = self._sock.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise self._explain(error, 0.0) from None
+        if not data:
+            raise ConnectionLost(f"the namenode at {self.address} closed the connection")
+        buffer.feed(data)
+        responses = []
+        while (frame := buffer.next_frame()) is not None:
+            responses.append(decode_response(frame))
+        return responses
+
     def _set_timeouts(self, timeout_seconds: float, patience_seconds: float) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _interval(patience_seconds))
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _interval(timeout_seconds))

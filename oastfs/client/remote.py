@@ -41,7 +41,7 @@ from oastfs.wire.verbs import PROTOCOL, VERBS, decode_error, encode_arguments
 
 PIPELINED = 64
 """Calls of ``call_many`` that are under way at once."""
-_AGAIN = (ServerStopping, StoreUnavailable, OutcomeUnknown)
+CALL_AGAIN = (ServerStopping, StoreUnavailable, OutcomeUnknown)
 """Answers upon which a call is made again: it was not carried out, or the kept answer will tell."""
 _CALL_IDS = LAST_CALL_ID - FIRST_CALL_ID + 1
 _BACKOFF_SECONDS_FIRST, _BACKOFF_SECONDS_MAX = 0.05, 2.0
@@ -130,7 +130,7 @@ class RemoteMetadata(Metadata):
             raise
         if response.exception_class:
             told = self._error_of(connection, response)
-            if isinstance(told, _AGAIN):
+            if isinstance(told, CALL_AGAIN):
                 return codec.decode_result(self._persist(call_id, verb, body, deadline, told))
             raise told
         self._give_back(connection)
@@ -163,7 +163,7 @@ class RemoteMetadata(Metadata):
                 # Once all have been asked, they are given their time: all may have too much to do.
                 hurried = self._watched and failures < len(self.addresses)
                 return self._attempt(call_id, verb, body, attempt, deadline, hurried)
-            except (ConnectionLost, DeadlineExceeded, *_AGAIN) as failure:
+            except (ConnectionLost, DeadlineExceeded, *CALL_AGAIN) as failure:
                 failures += 1
                 attempt += not isinstance(failure, Unreachable)
                 # That the store is away says more than that a namenode waits for it.
@@ -205,6 +205,36 @@ class RemoteMetadata(Metadata):
         if pause:
             time.sleep(pause)
 
+    # --- for who does not wait (client.pipeline) ------------------------------------------------------
+
+    @property
+    def watched(self) -> bool:
+        """Whether there are other namenodes to turn to when one does not answer."""
+        return self._watched
+
+    def new_request(self, verb: str, body: bytes) -> tuple[int, bytes]:
+        """A call's id, and what is to be sent."""
+        call_id = FIRST_CALL_ID + next(self._numbers) % _CALL_IDS
+        return call_id, self._encoder.encode(call_id, 0, verb, body)
+
+    def take_idle(self) -> Connection | None:
+        """A connection that nobody uses; it does not come back."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return None
+
+    def give_up(self, connection: Connection, hangs: bool) -> None:
+        """A connection broke, so may have all others; with ``hangs`` another namenode is to be preferred."""
+        connection.close()
+        self._drop_free()
+        if hangs:
+            self._fail_over(connection.address)
+
+    def finish(self, call_id: int, verb: str, body: bytes, error: OastError) -> memoryview:
+        """The answer of a call that was sent and that ``error`` came of; waits."""
+        return self._persist(call_id, verb, body, monotonic() + self.timeout_seconds, error)
+
     # --- many calls ---------------------------------------------------------------------------------
 
     def call_many(
@@ -236,7 +266,7 @@ class RemoteMetadata(Metadata):
             lost = error
         for call_id, body in calls.items():
             item = found.get(call_id, lost)
-            if item is None or isinstance(item, _AGAIN) or item is lost:
+            if item is None or isinstance(item, CALL_AGAIN) or item is lost:
                 try:
                     found[call_id] = self._persist(call_id, verb, body, deadline, lost)
                 except OastError as error:

@@ -10,6 +10,7 @@ from oastfs.core.types import SUPERUSER, Caller, FileStatus, StorageStatus
 from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.flushing import flushed, settled
 from oastfs.fuse.handles import OpenInode
+from oastfs.fuse.parents import Parents
 from oastfs.fuse.shared import INODES, Shared
 
 STATFS_VALID_SECONDS = 1.0
@@ -51,14 +52,24 @@ class Attributes:
         parents = self._shared.parents
         if parents is None:
             return self._shared.told(self._shared.stat(inode_id))
+        if self._shared.asks_later:
+            return self._getattr_later(parents, inode_id)
         asked = parents.ask(inode_id)
         status = self._shared.stat(inode_id)
+        parents.answered(asked, status)
+        return self._shared.told(status)
+
+    def _getattr_later(self, parents: Parents, inode_id: int) -> Operation[FileStatus]:
+        asked = parents.ask(inode_id)
+        status = yield from self._shared.stat_later(inode_id)
         parents.answered(asked, status)
         return self._shared.told(status)
 
     def _settled(self, opened: OpenInode) -> Operation[FileStatus]:
         if opened.kept:
             # Nobody else can see it: what is here counts, and nothing needs to be sent.
+            if self._shared.asks_later:
+                return self._shared.with_unsent((yield from self._shared.stat_later(opened.inode_id)))
             return self._shared.with_unsent(self._shared.stat(opened.inode_id))
         return (yield from settled(self._shared, opened))
 

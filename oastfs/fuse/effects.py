@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 
 class Change:
-    """A mutating verb of the namespace, with its arguments in the order of ``core.metadata``."""
+    """A verb of the namespace, with its arguments in the order of ``core.metadata``.
+
+    It changes something, or it is asked through namenodes (``Shared.asks_later``).
+    """
 
     __slots__ = ("arguments", "caller", "verb")
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from oastfs.client.file import OpenFile
 from oastfs.core.errors import AlreadyExists, FileTooLarge, InvalidArgument, StaleHandle, Unsupported
 from oastfs.core.limits import FILE_BYTES_MAX
+from oastfs.core.path import by_id
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, Opened
 from oastfs.fuse.attributes import Attributes
 from oastfs.fuse.effects import Change, Operation, Wait
@@ -26,6 +27,7 @@ ACCESS_MODE: Final = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 KEEP_SIZE: Final = 1
 PUNCH_HOLE: Final = 2
 ZERO_RANGE: Final = 16
+_WHOLE: Final = 1 << 30
 _ZEROS: Final = bytes(1 << 20)
 
 
@@ -63,7 +65,18 @@ class Files:
         closing = self._handles.closing.get(inode_id)
         if closing is not None:
             return self._open_when_closed(closing, inode_id, flags, kill_set_id)
-        opened = self._reads.open(inode_id)
+        if self._shared.asks_later:
+            return self._open_later(inode_id, flags, kill_set_id)
+        return self._opened(self._reads.open(inode_id), flags, kill_set_id)
+
+    def _open_later(self, inode_id: int, flags: int, kill_set_id: bool) -> Operation[Opening]:
+        opened = yield Change("open", SUPERUSER, by_id(inode_id), 0, _WHOLE)
+        opening = self._opened(opened, flags, kill_set_id)
+        return opening if isinstance(opening, Opening) else (yield from opening)
+
+    def _opened(self, opened: Opened, flags: int, kill_set_id: bool) -> Opening | Operation[Opening]:
+        """This is what is to be opened."""
+        inode_id = opened.status.inode_id
         writable = flags & ACCESS_MODE != os.O_RDONLY
         entry = self._acquire(opened, writable)
         closing = self._handles.closing.get(inode_id)
@@ -232,7 +245,7 @@ class Files:
         entry = self._open.get(inode_id)
         if entry is None:
             raise StaleHandle(path=str(inode_id))
-        if entry.small:
+        if entry.small and (entry.content is not None or not self._shared.asks_later):
             return entry.read(offset, size)
         return _read_blocks(entry, offset, size)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Generator
 from typing import Final
 
 from msgspec import structs
 
-from oastfs.core.errors import EntryChanged, InvalidArgument, OastError
+from oastfs.core.errors import EntryChanged, InvalidArgument, NotFound, OastError
+from oastfs.core.path import by_id
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, RenameMode
 from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.flushing import flushed, settled
@@ -29,12 +31,26 @@ class Names:
         self._handles = shared.handles
         self._entries = shared.entries
 
-    def lookup(self, parent_id: int, name: str) -> FileStatus | Operation[FileStatus] | None:
+    def lookup(self, parent_id: int, name: str) -> FileStatus | Operation[FileStatus | None] | None:
         """Attributes of an entry, None if there is none.
 
-        An operation only if it is being written here: see ``_settled``.
+        An operation if they are asked for, or if it is being written here: see ``_settled``.
         """
-        status = self._reads.lookup(parent_id, name)
+        if self._shared.asks_later:
+            return self._lookup_later(parent_id, name)
+        return self._found(parent_id, name, self._reads.lookup(parent_id, name))
+
+    def _lookup_later(self, parent_id: int, name: str) -> Operation[FileStatus | None]:
+        try:
+            status = yield Change("stat", SUPERUSER, by_id(parent_id, name), False)
+        except NotFound:
+            status = None
+        found = self._found(parent_id, name, status)
+        return (yield from found) if isinstance(found, Generator) else found
+
+    def _found(
+        self, parent_id: int, name: str, status: FileStatus | None
+    ) -> FileStatus | Operation[FileStatus] | None:
         self._entries.note(parent_id, name, status)
         if status is None:
             return None
@@ -92,10 +108,13 @@ class Names:
     def unlink(self, parent_id: int, name: str, caller: Caller) -> Operation[None]:
         """unlink(2). A file that is open here loses its name but stays until it is closed."""
         path = entry_path(parent_id, name)
-        seen = self._entries.sole_name(parent_id, name) or self._look(path)
+        seen = self._entries.sole_name(parent_id, name)
+        if seen is None:
+            seen = yield from self._shared.ask("stat", path, False)
+            assert seen is not None
         for attempt in range(ATTEMPTS_MAX):
             if attempt:
-                seen = yield Wait(lambda: self._look(path))
+                seen = yield Wait(lambda: self._metadata.stat(SUPERUSER, path, False))
             removing, keep_for = self._keep(seen)
             try:
                 status = yield Change("unlink", caller, path, keep_for, seen.inode_id)
@@ -113,7 +132,10 @@ class Names:
     def rmdir(self, parent_id: int, name: str, caller: Caller) -> Operation[None]:
         """rmdir(2)."""
         path = entry_path(parent_id, name)
-        status = self._entries.directory(parent_id, name) or self._look(path)
+        status = self._entries.directory(parent_id, name)
+        if status is None:
+            status = yield from self._shared.ask("stat", path, False)
+            assert status is not None
         yield Change("rmdir", caller, path)
         self._entries.note(parent_id, name, None)
         self._shared.forget_parent(parent_id)
@@ -129,10 +151,12 @@ class Names:
         source, target = entry_path(parent_id, name), new_path(new_parent_id, new_name)
         replaced: FileStatus | None = None
         if mode is RenameMode.POSIX and not self._entries.free(new_parent_id, new_name):
-            replaced = self._entries.sole_name(new_parent_id, new_name) or self._existing(target)
+            replaced = self._entries.sole_name(new_parent_id, new_name)
+            if replaced is None:
+                replaced = yield from self._existing(target)
         for attempt in range(ATTEMPTS_MAX):
             if attempt:
-                replaced = yield Wait(lambda: self._existing(target))
+                replaced = yield from self._existing_now(target)
             removing, keep_for = self._keep(replaced)
             expected = -1 if mode is not RenameMode.POSIX else 0 if replaced is None else replaced.inode_id
             try:
@@ -166,12 +190,18 @@ class Names:
             self._shared.entry_changed(before[0], moved.ctime_ns)
             self._shared.entry_changed(after[0], moved.ctime_ns)
 
-    def _look(self, path: str) -> FileStatus:
-        return self._metadata.stat(SUPERUSER, path, False)
-
-    def _existing(self, path: str) -> FileStatus | None:
+    def _existing(self, path: str) -> Operation[FileStatus | None]:
         try:
-            return self._look(path)
+            return (yield from self._shared.ask("stat", path, False))  # type: ignore[no-any-return]
+        except OastError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+
+    def _existing_now(self, path: str) -> Operation[FileStatus | None]:
+        """After a change, where nothing may be read."""
+        try:
+            return (yield Wait(lambda: self._metadata.stat(SUPERUSER, path, False)))  # type: ignore[no-any-return]
         except OastError as error:
             if error.errno == errno.ENOENT:
                 return None

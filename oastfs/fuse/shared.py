@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import structs
 
 from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import NotPermitted, StaleHandle
-from oastfs.core.types import FileStatus
+from oastfs.core.path import by_id
+from oastfs.core.types import SUPERUSER, FileStatus
+from oastfs.fuse.effects import Change, Operation
 from oastfs.fuse.entries import Entries
 from oastfs.fuse.handles import UNSURE, Handles, version_of
 from oastfs.fuse.options import MountConfig
@@ -30,6 +33,7 @@ class Shared:
     ``changed_elsewhere(inode id, content)`` is set by a binding that can tell the kernel to drop what it has
     cached of an inode: its attributes, and with ``content`` its pages too. ``hand_over(inode id, content)``
     is set by one that can put a whole content into the kernel's cache; it says whether it did.
+    ``asks_later``: the binding's thread does not wait for answers of namenodes, so reads are operations, too.
     ``writes_uncached``: the kernel may be told to pass on what is written to a new file without keeping it.
     """
 
@@ -51,6 +55,7 @@ class Shared:
             self.parents = Parents(config.attribute_seconds)
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
         self.writes_uncached = False
+        self.asks_later = False
         self.hand_over: Callable[[int, bytes], bool] = lambda inode_id, content: False
 
     def stat(self, inode_id: int) -> FileStatus:
@@ -60,6 +65,22 @@ class Shared:
         """
         try:
             return self.reads.stat(inode_id)
+        except StaleHandle:
+            removed = self.handles.removed.get(inode_id)
+            if removed is None:
+                raise
+            return removed
+
+    def ask(self, verb: str, path: str, *arguments: Any) -> Operation[Any]:
+        """A verb that only reads, as the superuser, waiting as the binding waits."""
+        if self.asks_later:
+            return (yield Change(verb, SUPERUSER, path, *arguments))
+        return self.metadata.call(verb, SUPERUSER, path, *arguments)
+
+    def stat_later(self, inode_id: int) -> Operation[FileStatus]:
+        """``stat``, not waiting for the answer."""
+        try:
+            return (yield Change("stat", SUPERUSER, by_id(inode_id), False))  # type: ignore[no-any-return]
         except StaleHandle:
             removed = self.handles.removed.get(inode_id)
             if removed is None:

@@ -106,7 +106,11 @@ class Requests:
         found = self._names.lookup(node, _name(body[:-1]))
         if found is None:
             return self._negative
-        return self._entry(found) if type(found) is FileStatus else self._entry_of(found)  # type: ignore[arg-type]
+        return self._entry(found) if type(found) is FileStatus else self._found(found)  # type: ignore[arg-type]
+
+    def _found(self, operation: Operation[FileStatus | None]) -> Operation[Answer]:
+        status = yield from operation
+        return self._negative if status is None else self._entry(status)
 
     def forget(self, node: int, body: bytes, who: Who) -> Answer:
         self._handles.forget(node)

@@ -4,8 +4,12 @@ In direct mode (the namespace is in this process and reads take microseconds) on
 answers reads of metadata and of small files itself; changes go to the store's group commit (``changes``),
 so that many callers share one sync; what blocks goes to a few workers.
 
-In remote mode a few threads read requests, and each carries out what it has read, however long it has to
-wait, before it reads on: to hand requests from one thread to another costs more than all the rest.
+Through namenodes it is one thread, too: it waits for requests and for answers at once (``calls``), and what
+is asked seldom goes to workers, who may wait.
+
+On a store that is a server of its own a few threads read requests, and each carries out what it has read,
+however long it has to wait, before it reads on: to hand requests from one thread to another costs more than
+all the rest.
 
 Each answer is one write(2).
 """
@@ -17,13 +21,16 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from types import GeneratorType
 from typing import Any, Final
 
+from oastfs.client.remote import RemoteMetadata
 from oastfs.fuse.effects import Change, Operation, run
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
+from oastfs.fuse.kernel.calls import Calls
 from oastfs.fuse.kernel.changes import Changes
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
 from oastfs.fuse.kernel.requests import Answer, Body, Handler, Requests, Who
@@ -59,6 +66,16 @@ WANTED: Final = (
 """Not WRITEBACK_CACHE: with it the kernel would own sizes and times, whatever other mounts do. DONT_MASK: a
 directory's default ACL takes umask's place, and the namespace knows whether there is one."""
 
+_NOT_WAITING: Final = frozenset(
+    {
+        Opcode.LOOKUP, Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.GETATTR, Opcode.SYMLINK, Opcode.MKNOD,
+        Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK, Opcode.OPEN,
+        Opcode.CREATE, Opcode.READ, Opcode.WRITE, Opcode.FLUSH, Opcode.FSYNC, Opcode.RELEASE, Opcode.OPENDIR,
+        Opcode.RELEASEDIR, Opcode.FSYNCDIR, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY, Opcode.DESTROY,
+    }
+)  # fmt: skip
+"""Handlers that never wait but by their effects, if ``Shared.asks_later``."""
+
 _log = logging.getLogger(__name__)
 _OK_HEADER = p.OUT_HEADER
 
@@ -78,16 +95,22 @@ class Session:
         self._requests = Requests(filesystem)
         self._table = self._requests.table
         self._on_ready = on_ready
-        self._direct = filesystem.shared.reads_inline
+        self._one_reader = filesystem.shared.reads_inline or isinstance(self._metadata, RemoteMetadata)
         self._changes: Changes | None = None
         if filesystem.shared.reads_inline:
             assert isinstance(self._metadata, Namespace)
             self._changes = Changes(self._metadata, descriptor)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._calls: Calls | None = None
+        if isinstance(self._metadata, RemoteMetadata):
+            filesystem.shared.asks_later = True
+            self._calls = Calls(self._metadata, descriptor, self._queue.put)
         self.timing = Timing()
         self._workers = [
             threading.Thread(
-                target=self._work if self._direct else self._loop, name=f"oastfs-mount-{number}", daemon=True
+                target=self._work if self._one_reader else self._loop,
+                name=f"oastfs-mount-{number}",
+                daemon=True,
             )
             for number in range(filesystem.shared.config.workers)
         ]
@@ -98,10 +121,16 @@ class Session:
 
     def serve(self) -> None:
         """Answer requests until the mount ends."""
-        if self._direct:
+        if self._one_reader:
             self._start_workers()
         try:
-            self._loop()
+            if self._calls is None:
+                self._loop()
+            else:
+                try:
+                    self._loop_on_calls(self._calls)
+                finally:
+                    self._calls.end()
         finally:
             begun = [worker for worker in self._workers if worker.ident is not None]
             for _ in begun:
@@ -118,9 +147,9 @@ class Session:
         view = memoryview(buffer)
         targets = [buffer]
         descriptor, readv, unpack, header_bytes = self._descriptor, os.readv, p.IN_HEADER.unpack_from, 40
-        table, write, direct = self._table, int(Opcode.WRITE), self._direct
+        table, write = self._table, int(Opcode.WRITE)
         timing, counts = self.timing, self.timing.counts
-        carry_out = self._carry_out if direct else self._carry_out_blocking
+        carry_out = self._carry_out if self._one_reader else self._carry_out_blocking
         changes = self._changes
         if changes is not None:
             changes.begin()
@@ -153,6 +182,46 @@ class Session:
             else:
                 # Only what is written is large: its handler takes the bytes out of the buffer itself.
                 carry_out(unique, handler, node, body if opcode == write else bytes(body), (uid, gid, pid))
+
+    def _loop_on_calls(self, calls: Calls) -> None:
+        """As ``_loop``, through namenodes."""
+        buffer = bytearray(REQUEST_BYTES)
+        view = memoryview(buffer)
+        os.set_blocking(self._descriptor, False)
+        calls.begin()
+        while True:
+            try:
+                size = os.readv(self._descriptor, [buffer])
+            except BlockingIOError:
+                calls.wait()
+                continue
+            except OSError as error:
+                if error.errno == errno.ENODEV:
+                    return
+                if error.errno in (errno.ENOENT, errno.EINTR):
+                    continue
+                raise
+            if size < p.IN_HEADER_BYTES:
+                return
+            self._take(buffer, view[p.IN_HEADER_BYTES : size])
+            calls.flush_if_idle()
+
+    def _take(self, buffer: bytearray, body: memoryview) -> None:
+        """Begin a request that was just read; who may have to wait does so in a worker."""
+        _, opcode, unique, node, uid, gid, pid, _ = p.IN_HEADER.unpack_from(buffer)
+        if opcode < KINDS:
+            self.timing.counts[opcode] += 1
+            if self.timing.watching:
+                self.timing.begin(unique, opcode)
+        handler, who = self._table.get(opcode), (uid, gid, pid)
+        if handler is None:
+            self._begin_or_refuse(unique, opcode, bytes(body))
+        elif opcode == Opcode.WRITE:
+            self._carry_out(unique, handler, node, body, who)
+        elif opcode in _NOT_WAITING:
+            self._carry_out(unique, handler, node, bytes(body), who)
+        else:
+            self._queue.put(partial(self._carry_out_blocking, unique, handler, node, bytes(body), who))
 
     def _begin_or_refuse(self, unique: int, opcode: int, body: bytes) -> None:
         if opcode == Opcode.INIT:
@@ -197,8 +266,9 @@ class Session:
             self._fail(unique, _errno_of(failure))
             return
         if type(step) is Change:
-            assert self._changes is not None
-            self._changes.add(step, lambda result, failure: self._go_on(unique, operation, result, failure))
+            adding = self._calls or self._changes
+            assert adding is not None
+            adding.add(step, lambda result, failure: self._go_on(unique, operation, result, failure))
         else:
             self._queue.put(lambda: self._wait_for(unique, operation, step.function))  # type: ignore[union-attr]
 
@@ -244,7 +314,7 @@ class Session:
         # Kernels before 5.12 do not say who may keep set-id bits as they write: then only root may.
         self._requests.tells_kill = bool(offered & InitFlag.HANDLE_KILLPRIV_V2)
         self._reply(unique, answer)
-        if not self._direct:
+        if not self._one_reader:
             self._start_workers()
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 

@@ -9,15 +9,18 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from oastfs.client.filesystem import Filesystem
+from oastfs.client.filesystem import Filesystem, connect
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode, Valid
 from oastfs.fuse.kernel.session import MAX_PAGES, MAX_TRANSFER_BYTES, WANTED, Session
-from tests.unit.fuse.conftest import ROOT_ID
+from oastfs.fuse.options import MountConfig
+from oastfs.namenode.server.process import NamenodeConfig, namenode_thread
+from tests.unit.fuse.conftest import ROOT, ROOT_ID
 
 
 class Kernel:
@@ -57,6 +60,22 @@ class Kernel:
         return int(p.ENTRY_OUT.unpack_from(answer)[0])
 
 
+@pytest.fixture(params=["direct", "namenode"])
+def mounted(
+    request: pytest.FixtureRequest, filesystem: Filesystem, tmp_path: Path
+) -> Iterator[InodeFilesystem]:
+    """On the store itself, and through a namenode."""
+    metadata = f"lmdb://{tmp_path}/store"
+    if request.param == "direct":
+        yield InodeFilesystem(filesystem, MountConfig(metadata, str(tmp_path / "mnt")))
+        return
+    config = NamenodeConfig(metadata=(metadata,), port=0, control_port=0, http_port=0, log_level="error")
+    with namenode_thread(config) as endpoints:
+        url = f"oastfs://127.0.0.1:{endpoints.port}"
+        with connect(url, caller=ROOT) as remote:
+            yield InodeFilesystem(remote, MountConfig(url, str(tmp_path / "mnt")))
+
+
 @pytest.fixture
 def kernel(mounted: InodeFilesystem) -> Iterator[Kernel]:
     """A session that has been set up."""
@@ -79,9 +98,10 @@ def kernel(mounted: InodeFilesystem) -> Iterator[Kernel]:
     assert flags == WANTED
     assert (max_write, max_pages) == (MAX_TRANSFER_BYTES, MAX_PAGES)
     yield kernel
-    ours.close()
+    ours.shutdown(socket.SHUT_WR)  # what was not received does no harm
     thread.join(10)
     assert not thread.is_alive()
+    ours.close()
     theirs.close()
 
 
