@@ -17,6 +17,7 @@ Sentinels: inode id 0 is nobody; the entry of the root has parent 0 and the empt
 
 from __future__ import annotations
 
+import stat
 from typing import Any, Final
 
 from oastfs.store.table import Column, Index, Row, Table
@@ -299,7 +300,11 @@ class PrincipalName(Row, frozen=True):
     name: str
 
 
-INODE: Final = Table("inode", (("parent_id", ID), ("name", TEXT)), Inode)
+def _is_directory(inode: Inode) -> bool:
+    return stat.S_ISDIR(inode.mode)
+
+
+INODE: Final = Table("inode", (("parent_id", ID), ("name", TEXT)), Inode, remembered=_is_directory)
 LINKED_INODE: Final = Table("linked_inode", (("inode_id", ID),), Inode)
 DIRECTORY: Final = Table("directory", (("inode_id", ID),), Directory)
 PLACE: Final = Table("place", (("inode_id", ID),), Place)

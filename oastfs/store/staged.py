@@ -36,10 +36,12 @@ class StagedTransaction(Transaction):
     ``locking``: the engine locks rows, so a read with a lock goes to it, and may find a newer row.
     """
 
-    __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo", "overlapped")
+    __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo", "overlapped", "unsettles")
 
     def __init__(self, base: Transaction, *, locking: bool = False) -> None:
         self.memo = {}
+        self.unsettles = False
+        """Whether it changes or removes a row that others' memos may rest upon."""
         self._base = base
         self._locking = self.overlapped = locking
         self._get = base.get
@@ -128,6 +130,10 @@ class StagedTransaction(Transaction):
         else:
             rows[key] = value
         known = self._known.get(table)
+        if table.remembered is not None:
+            before = _ABSENT if known is None else known.get(key, _ABSENT)
+            if before is _ABSENT or (before is not None and table.remembered(before)):
+                self.unsettles = True
         if known is None:
             self._known[table] = {key: value}
         else:

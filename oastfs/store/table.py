@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import enum
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -77,6 +77,8 @@ class Table(Generic[V]):
     key: tuple[tuple[str, Column], ...]
     value: type[V]
     indexes: tuple[Index, ...] = ()
+    remembered: Callable[[Any], bool] | None = None
+    """Which rows (by their values) ``Transaction.memo`` may rest upon; without it none of the table's."""
     shape: tuple[Column, ...] = field(init=False)
     """Types of the key's columns; the same object for equal ones."""
 

@@ -85,6 +85,7 @@ class Committer:
         self._wake.acquire()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._unsettles = False
         self.running: set[int] = set()
         """The threads that are running an operation or callbacks."""
         environment.journal.start(self._nudge)
@@ -302,6 +303,7 @@ class Committer:
             journal.rest()
         elif not journal.ready:
             journal.establish()
+        self._unsettles = False
         txn = environment.begin_write()
         base = ReadTransaction(environment.tables, txn)
         logged: Changes = {}
@@ -346,11 +348,13 @@ class Committer:
             journal.depend(txn)
             return
         journal.append(txn, logged)
+        snapshot = txn.id()
         try:
             txn.commit()
         except BaseException:
             journal.retract()
             raise
+        self._environment.committed(snapshot, self._unsettles)
 
     @staticmethod
     def _undo(unfinished: weakref.ref[Any]) -> None:
@@ -372,7 +376,10 @@ class Committer:
         self.running.add(thread)
         try:
             job.result = job.operation(tx)
-            return encode_writes(self._environment.tables, tx.finish())
+            changes = encode_writes(self._environment.tables, tx.finish())
+            if changes and tx.unsettles:
+                self._unsettles = True
+            return changes
         except BaseException as error:
             tx.finish()
             job.error = error

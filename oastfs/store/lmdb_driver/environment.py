@@ -74,6 +74,9 @@ class Environment:
         self.barrier: threading.Event | None = None
         self.active: set[int] = set()
         self.references = 0
+        self._settled = (0, -1)
+        """The first and the last of the newest snapshots that came of groups of ours, in a row, none of which
+        changed what memos may rest upon."""
         self._due: str = ""
         self._next_reader_check = time.monotonic() + _READER_CHECK_SECONDS
         check_directory(path, create)
@@ -133,6 +136,7 @@ class Environment:
             handle.close()
 
     def _open(self, create: bool = False) -> None:
+        self._settled = (0, -1)
         self.handle: Any = self._open_lmdb(create)
         try:
             check_marker(self.handle, self.path, create)
@@ -191,6 +195,21 @@ class Environment:
                 raise
         finally:
             os.close(descriptor)
+
+    # --- snapshots ------------------------------------------------------------------------------------
+
+    def committed(self, snapshot: int, unsettles: bool) -> None:
+        """Note what a group of ours did to memos of the snapshot before. Called by the leader."""
+        first, last = self._settled
+        if unsettles:
+            self._settled = (snapshot + 1, snapshot)
+        else:
+            self._settled = (first if snapshot == last + 1 else snapshot, snapshot)
+
+    def holds(self, before: int, now: int) -> bool:
+        """Whether a memo of a snapshot is true of a later one. What other processes change is not known."""
+        first, last = self._settled
+        return first - 1 <= before < now <= last
 
     # --- transactions that could not begin or commit ------------------------------------------------
 

@@ -42,8 +42,8 @@ class LmdbStore(Store):
         self._options = options
         self._closed = False
         self._memo: tuple[OpenTables, int, dict[Any, Any]] = {}, 0, {}
-        """What readers found out from the last snapshot, which many share while nothing changes. An
-        environment that was opened again has other tables, and may count its snapshots anew."""
+        """What readers found out from the last snapshot, which many share while nothing changes that it rests
+        upon. An environment that was opened again has other tables, and may count its snapshots anew."""
         self._use(registry.acquire(path, options, create=create))
 
     def _use(self, shared: registry.Shared) -> None:
@@ -78,7 +78,9 @@ class LmdbStore(Store):
             tables, snapshot = environment.tables, txn.id()
             shared = self._memo
             if shared[1] != snapshot or shared[0] is not tables:
-                shared = self._memo = tables, snapshot, {}
+                holds = shared[0] is tables and environment.holds(shared[1], snapshot)
+                # A copy: who reads the older snapshot may yet add to that one's.
+                shared = self._memo = tables, snapshot, shared[2].copy() if holds else {}
             tx = ReadTransaction(tables, txn, shared[2])
             try:
                 return operation(tx)
