@@ -347,8 +347,8 @@ class Committer:
         if not logged:
             journal.depend(txn)
             return
-        journal.append(txn, logged)
         snapshot = txn.id()
+        journal.append(txn, logged)
         try:
             txn.commit()
         except BaseException:
