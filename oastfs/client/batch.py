@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BATCH_PATHS = 1_000
+READ_PATHS, READS_AHEAD = 128, 4
+"""Over the wire: so few contents fit into caches, and a namenode answers them on the spot, without
+another thread; as many batches at once that it has something to do while answers are on their way and taken
+apart. Where contents are tiny it is the calls that cost, and batches hold BATCH_PATHS."""
+TINY_BYTES = 512
 BATCH_BYTES = 8 * 1024 * 1024
 """A batch of writes is sent when it holds this much content."""
 
@@ -62,23 +67,39 @@ def read_opened(session: Session, opened: Opened, offset: int, length: int) -> b
 
 
 def open_many(session: Session, paths: Iterable[str]) -> Iterator[tuple[str, Opened | OSError]]:
-    """Each path with what ``open`` says of it. Over the wire the next batch comes while one is used."""
+    """Each path with what ``open`` says of it. Over the wire the next batches come while one is used."""
     remaining = iter(paths)
-    waiting = list(islice(remaining, BATCH_PATHS))
-    answers = _ask(session, waiting)
-    while waiting:
-        used = waiting[: len(answers)]
-        # The answer may be cut short when it has grown large.
-        waiting = waiting[len(answers) :]
-        waiting += islice(remaining, BATCH_PATHS - len(waiting))
-        ahead = (
-            session.workers.submit(_ask, session, waiting)
-            if waiting and not session.source.is_local
-            else None
-        )
-        for path, one in zip(used, answers, strict=True):
+    if session.source.is_local:
+        while part := list(islice(remaining, BATCH_PATHS)):
+            yield from _all_of(session, part, _ask(session, part))
+        return
+    coming: deque[tuple[list[str], Future[list[Opened | Fault]]]] = deque()
+    size, ahead = READ_PATHS, 2
+    while True:
+        while len(coming) < ahead and (part := list(islice(remaining, size))):
+            coming.append((part, session.workers.submit(_ask, session, part)))
+        if not coming:
+            return
+        part, future = coming.popleft()
+        answers = future.result()
+        size, ahead = BATCH_PATHS if _are_tiny(answers) else READ_PATHS, READS_AHEAD
+        yield from _all_of(session, part, answers)
+
+
+def _are_tiny(answers: list[Opened | Fault]) -> bool:
+    size_bytes = sum(len(one.data) for one in answers if isinstance(one, Opened) and one.data is not None)
+    return size_bytes < TINY_BYTES * len(answers)
+
+
+def _all_of(
+    session: Session, paths: list[str], answers: list[Opened | Fault]
+) -> Iterator[tuple[str, Opened | OSError]]:
+    """All paths of a batch; an answer is cut short when it has grown large, and the rest is asked for."""
+    while paths:
+        for path, one in zip(paths, answers, strict=False):
             yield path, error_of(one, path) if isinstance(one, Fault) else one
-        answers = _ask(session, waiting) if ahead is None else ahead.result()
+        paths = paths[len(answers) :]
+        answers = _ask(session, paths)
 
 
 def _ask(session: Session, paths: list[str]) -> list[Opened | Fault]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import stat
 import threading
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 import oastfs
 from oastfs.client import Filesystem, batch, connect, listing
+from oastfs.client.source import Direct
 from oastfs.core.errors import (
     AlreadyExists,
     BadAcl,
@@ -179,8 +182,16 @@ def test_whole_files(filesystem: Filesystem) -> None:
         filesystem.read_bytes("/a")
 
 
+@pytest.fixture(params=[False, True], ids=["in turn", "ahead"])
+def reads_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of contents are asked for when they are wanted, or before, as over the wire."""
+    monkeypatch.setattr(Direct, "is_local", not request.param)
+
+
+@pytest.mark.usefixtures("reads_ahead")
 def test_many_files_in_batches(filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "BATCH_PATHS", 7)
+    monkeypatch.setattr(batch, "READ_PATHS", 7)
     filesystem.mkdir("/dir")
     items = [(f"/dir/{number}", bytes([number]) * number) for number in range(40)]
     items.insert(20, ("/missing/parent", b"x"))
@@ -197,6 +208,7 @@ def test_many_files_in_batches(filesystem: Filesystem, monkeypatch: pytest.Monke
     assert statuses[5].length == 5  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("reads_ahead")
 def test_read_many_goes_on_where_an_answer_was_cut_short(
     filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +216,28 @@ def test_read_many_goes_on_where_an_answer_was_cut_short(
     items = [(f"/{number:02}", bytes([number]) * 30) for number in range(30)]
     filesystem.write_many(items)
     assert list(filesystem.read_many([path for path, _ in items])) == [data for _, data in items]
+
+
+@pytest.mark.usefixtures("reads_ahead")
+def test_read_many_asks_little_ahead_of_who_reads(
+    filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths may come without an end; contents come in their order, however many calls it takes."""
+    monkeypatch.setattr(batch, "READ_PATHS", 5)
+    monkeypatch.setattr(batch, "BATCH_PATHS", 5)
+    filesystem.write_many([(f"/{number:02}", bytes([number])) for number in range(50)])
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        for number in itertools.cycle(range(50)):
+            taken += 1
+            yield f"/{number:02}"
+
+    contents = filesystem.read_many(endless())
+    for count in range(1, 200):
+        assert next(contents) == bytes([(count - 1) % 50])
+        assert count <= taken <= count + 5 * (batch.READS_AHEAD + 1)
 
 
 def test_ranges(filesystem: Filesystem) -> None:
