@@ -109,6 +109,10 @@ class Staging:
                 due.append(kept)
         return due
 
+    def rest(self) -> list[Kept]:
+        """What would be lost if this process ended now."""
+        return [kept for kept in list(self._kept.values()) if not kept.used]
+
     @property
     def empty(self) -> bool:
         """Whether nothing is kept."""

@@ -63,6 +63,6 @@ def inherited_id(tx: Transaction, directory_id: int) -> int:
 
 def of_file(tx: Transaction, inode: Inode) -> StoragePolicy:
     """The policy by which a file's replicas are placed."""
-    place = tx.get(PLACE, (inode.id,))
+    place = tx.get(PLACE, (inode.id,)) if in_use(tx) else None
     found = own_id(inode.flags) if place is None else effective_id(tx, inode.flags, place.parent_id)
     return BY_ID.get(found, DEFAULT)

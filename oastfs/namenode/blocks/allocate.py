@@ -134,7 +134,7 @@ def _check_free(tx: Transaction, context: Context, inode: Inode, holder: str, of
         if other and not leases.is_expired(tx, existing.holder, context.now_ns):
             raise LeaseConflict(f"{existing.holder!r} is writing a block at {offset}: try again", path=path)
         drop_block(tx, context, inode.id, offset, existing)
-    before = last_before(tx, inode.id, offset)
+    before = last_before(tx, inode.id, offset) if offset else None
     if before is not None and before[0] + before[1].length > offset:
         raise InvalidArgument(f"the block at {before[0]} covers {offset} already: update it", path=path)
 
@@ -172,17 +172,20 @@ def retarget(
 
 def take_back_stamps(
     tx: Transaction, inode: Inode, holder: str, block_id: int, generation_stamp: int
-) -> None:
+) -> bool:
     """Forget newer stamps that a new block's writer was given, if it ends the block under an earlier one.
 
-    HDFS's clients in Go ask for a stamp whenever a block is written, and set up no pipeline with it.
+    HDFS's clients in Go ask for a stamp whenever a block is written, and set up no pipeline with it. Whether
+    there was anything to forget.
     """
     owner = tx.get(BLOCK_OWNER, (block_id,))
     if owner is None or owner.inode_id != inode.id:
-        return
+        return False
     block = tx.get(BLOCK, (inode.id, owner.offset), Lock.EXCLUSIVE)
     if block is None or block.block_id != block_id or block.generation_stamp or block.holder != holder:
-        return
-    if FIRST_STAMP <= generation_stamp < block.pending_stamp:
-        changed = msgspec.structs.replace(block, pending_stamp=generation_stamp)
-        tx.put(BLOCK, (inode.id, owner.offset), changed)
+        return False
+    if not FIRST_STAMP <= generation_stamp < block.pending_stamp:
+        return False
+    changed = msgspec.structs.replace(block, pending_stamp=generation_stamp)
+    tx.put(BLOCK, (inode.id, owner.offset), changed)
+    return True

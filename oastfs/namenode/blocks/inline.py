@@ -164,10 +164,9 @@ def take_over(
 
     None if it has to be a block: then it is committed as any other.
     """
-    found = _find(tx, block_id)
-    if found is None or found[0].id != inode.id:
+    block = _only_known(tx, inode, block_id)
+    if block is None:
         return None
-    block = found[1]
     if block.pending_stamp and block.holder != holder:
         return None
     if stamp != (block.pending_stamp or block.generation_stamp):
@@ -183,12 +182,12 @@ def is_doubtful(tx: Transaction, context: Context, inode: Inode, block_id: int, 
 
     One that was offered is not: its bytes are here, and are written when it is committed.
     """
-    found = _find(tx, block_id)
-    if found is None or found[0].id != inode.id or found[1].generation_stamp:
+    block = _only_known(tx, inode, block_id)
+    if block is None or block.generation_stamp:
         return False
     if not 0 < length <= context.info.inline_limit or length >= (inode.block_size or context.info.block_size):
         return False
-    unknown = known(context, found[1]).staged == b""
+    unknown = known(context, block).staged == b""
     return unknown and not inode.length and context.environment.staging.is_doubtful(block_id)
 
 
@@ -276,6 +275,14 @@ def _find(tx: Transaction, block_id: int) -> tuple[Inode, Block] | None:
     except StaleHandle:
         return None
     return None if inode.flags & Flag.BLOCKS and not block.generation_stamp else (inode, block)
+
+
+def _only_known(tx: Transaction, inode: Inode, block_id: int) -> Block | None:
+    """As ``_find``, for who has the file."""
+    block = tx.get(BLOCK, (inode.id, 0), Lock.EXCLUSIVE)
+    if block is None or block.block_id != block_id or block.staged is None:
+        return None
+    return None if inode.flags & Flag.BLOCKS and not block.generation_stamp else block
 
 
 def _is_written_alone(tx: Transaction, inode: Inode, block: Block) -> bool:

@@ -98,9 +98,15 @@ class DatanodeHandler(Handler):
         self._sweeping = None if staging.empty else self._loop.call_later(WRITE_AFTER_SECONDS, self._sweep)
 
     def close(self) -> None:
-        """Keep nothing back any more."""
+        """Write what is kept."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        context = self._namespace.context(SUPERUSER)
+        for kept in context.environment.staging.rest():
+            try:
+                self._namespace.store.write(partial(_write, context, kept))
+            except OastError:
+                return  # datanodes offer it again
 
 
 def _write(context: Context, kept: Kept, tx: Transaction) -> bool:

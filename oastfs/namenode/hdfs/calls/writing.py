@@ -254,18 +254,30 @@ def complete(tx: Transaction, call: Call, request: pb.CompleteRequest) -> bytes:
             return TRUE
         raise _not_held(tx, node.inode, holder, path)
     inode = node.inode
-    if request.HasField("last"):
-        last = request.last
-        _take_back_stamps(tx, inode, holder, last)
-        small = blocks.take_over(
-            tx, context, inode, holder, last.blockId, last.generationStamp, last.numBytes
-        )
-        if small is None and blocks.is_doubtful(tx, context, inode, last.blockId, last.numBytes):
-            return FALSE  # the client asks again: by then datanodes have offered it
-        inode = small or _commit(tx, call, inode, holder, last, path)
-    inode = leases.release(tx, blocks.give_up(tx, context, inode, holder), holder)
+    last = request.last if request.HasField("last") else None
+    small = None if last is None else _take_over(tx, call, inode, holder, last)
+    if small is not None:
+        inode = small
+    else:
+        if last is not None:
+            if blocks.is_doubtful(tx, context, inode, last.blockId, last.numBytes):
+                return FALSE  # the client asks again: by then datanodes have offered it
+            inode = _commit(tx, call, inode, holder, last, path)
+        inode = blocks.give_up(tx, context, inode, holder)
+    inode = leases.release(tx, inode, holder)
     tree.save(tx, node, inode)
     return TRUE
+
+
+def _take_over(
+    tx: Transaction, call: Call, inode: Inode, holder: str, last: types.ExtendedBlock
+) -> Inode | None:
+    """Make a small file inline; the inode as it is then. None if it has to stay a block."""
+    arguments = (tx, call.context, inode, holder, last.blockId, last.generationStamp, last.numBytes)
+    small = blocks.take_over(*arguments)
+    if small is None and _take_back_stamps(tx, inode, holder, last):
+        small = blocks.take_over(*arguments)
+    return small
 
 
 def _is_complete(tx: Transaction, inode: Inode, request: pb.CompleteRequest) -> bool:
@@ -284,8 +296,8 @@ def _is_complete(tx: Transaction, inode: Inode, request: pb.CompleteRequest) -> 
     )
 
 
-def _take_back_stamps(tx: Transaction, inode: Inode, holder: str, named: types.ExtendedBlock) -> None:
-    blocks.take_back_stamps(tx, inode, holder, named.blockId, named.generationStamp)
+def _take_back_stamps(tx: Transaction, inode: Inode, holder: str, named: types.ExtendedBlock) -> bool:
+    return blocks.take_back_stamps(tx, inode, holder, named.blockId, named.generationStamp)
 
 
 def _commit(

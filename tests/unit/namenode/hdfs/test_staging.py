@@ -228,8 +228,10 @@ def test_what_was_used_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> N
     here = Staging()
     here.give_out(1)
     assert here.keep(1, 1, b"x") and not here.due()
+    assert [one.data for one in here.rest()] == [b"x"]
     here.use(1)
     here.use(2)
+    assert not here.rest()
     monkeypatch.setattr(staging, "WRITE_AFTER_SECONDS", 0.0)
     assert not here.due() and here.find(1, 1) == b"x"
     monkeypatch.setattr(staging, "USED_SECONDS", 0.0)
