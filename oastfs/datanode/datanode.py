@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,6 +21,7 @@ from oastfs.datanode.config import DatanodeConfig
 from oastfs.datanode.context import DataContext
 from oastfs.datanode.data_server import DataServer
 from oastfs.datanode.http import HttpPort, WebPart
+from oastfs.datanode.links import NamenodeLinks, Told
 from oastfs.datanode.metrics import Metrics
 from oastfs.datanode.namenodes import Identity, NamenodeLink
 from oastfs.datanode.reporter import Registered, Reporter
@@ -49,7 +51,7 @@ class Datanode:
         self.metrics = Metrics()
         self.reporter = Reporter(self._registered)
         self.store = BlockStore(open_volumes(config), self.reporter.changed, config.held_bytes_max)
-        self._links: list[NamenodeLink] = []
+        self._links: NamenodeLinks | None = None
         self._http: HttpPort | None = None
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch_volumes, name="volumes", daemon=True)
@@ -97,20 +99,22 @@ class Datanode:
         self._watcher.start()
         http_port = self._http.port if self._http is not None else 0
         identity = Identity(config, self.server.data_port, self.server.local_socket, http_port)
-        for address in config.namenodes:
-            link = NamenodeLink(
-                address,
-                identity,
-                self.store,
-                self.reporter,
-                self.commands,
-                self._active_transfers,
-                config,
-                self._foreign,
-            )
-            self._links.append(link)
-            link.start()
+        self._links = NamenodeLinks(partial(self._link, identity))
+        self._links.start(config.namenodes)
         log.info("datanode serves", host=config.host, data_port=self.server.data_port)
+
+    def _link(self, identity: Identity, address: str, on_namenodes: Callable[[Told], None]) -> NamenodeLink:
+        return NamenodeLink(
+            address,
+            identity,
+            self.store,
+            self.reporter,
+            self.commands,
+            self._active_transfers,
+            self.config,
+            self._foreign,
+            on_namenodes,
+        )
 
     def stop(self) -> None:
         """Let connections end, tell namenodes the last changes, give the volumes back."""
@@ -122,8 +126,8 @@ class Datanode:
         self.scrubber.stop()
         self.small_blocks.stop()
         self.reporter.stop()
-        for link in self._links:
-            link.stop()
+        if self._links is not None:
+            self._links.stop()
         if self._watcher.is_alive():
             self._watcher.join()
         self.store.close()
@@ -140,11 +144,10 @@ class Datanode:
         return " ".join(parts)
 
     def _registered(self) -> list[Registered]:
-        return [found for link in self._links if (found := link.registered) is not None]
+        return [] if self._links is None else self._links.registered()
 
     def _find_namenode(self, address: str) -> str | None:
-        found = (link.reach(address) for link in self._links)
-        return next((reached for reached in found if reached is not None), None)
+        return None if self._links is None else self._links.find(address)
 
     def _report_blocks(self, incremental: bool) -> None:
         if incremental:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import grpc
 import structlog
@@ -61,6 +61,7 @@ class NamenodeLink:
         active_transfers: Callable[[], int],
         config: DatanodeConfig,
         on_foreign: Callable[[ForeignDatanode], None],
+        on_namenodes: Callable[[Iterable[pb.NamenodeAddress]], None],
     ) -> None:
         self.address = address
         self._identity = identity
@@ -70,6 +71,7 @@ class NamenodeLink:
         self._active_transfers = active_transfers
         self._config = config
         self._on_foreign = on_foreign
+        self._on_namenodes = on_namenodes
         self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = ControlStub(self._channel)
         self._datanode_id: int | None = None
@@ -88,9 +90,17 @@ class NamenodeLink:
 
     def stop(self) -> None:
         """Send no more heartbeats."""
-        self._stopping.set()
+        self.retire()
         self._thread.join()
-        self._channel.close()
+
+    def retire(self) -> None:
+        """As ``stop``, without waiting for what is under way."""
+        self._stopping.set()
+
+    @property
+    def client_address(self) -> str:
+        """How the namenode names itself; '' if it has not told yet."""
+        return self._client_address
 
     @property
     def registered(self) -> Registered | None:
@@ -112,6 +122,12 @@ class NamenodeLink:
         return f"{self.address.rpartition(':')[0]}:{known.rpartition(':')[2]}"
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._channel.close()
+
+    def _serve(self) -> None:
         backoff_seconds = BACKOFF_SECONDS_MIN
         while not self._stopping.is_set():
             try:
@@ -197,6 +213,7 @@ class NamenodeLink:
             timeout=CALL_SECONDS,
         )
         self._client_address = response.client_address
+        self._on_namenodes(response.namenodes)
         if self._unreachable:
             self._unreachable = False
             log.info("a namenode answers again", namenode=self.address)

@@ -26,7 +26,7 @@ from oastfs.core.errors import (
     Unreachable,
 )
 from oastfs.core.types import SUPERUSER
-from oastfs.namenode import block_report, membership
+from oastfs.namenode import block_report, membership, registry
 from oastfs.namenode.block_report import Reported
 from oastfs.namenode.blocks import commands, inline, recover, replicas
 from oastfs.namenode.cluster import StorageView
@@ -210,7 +210,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
         reports = _storages(request.storages)
         datanode_id, uuid = _positive(request.datanode_id, "datanode id"), request.datanode_uuid
         context = self._context()
-        response = pb.HeartbeatResponse(client_address=self._client_address())
+        known = self._store.read(lambda tx: registry.control_addresses(tx, context.now_ns))
+        response = pb.HeartbeatResponse(
+            client_address=self._client_address(),
+            namenodes=[pb.NamenodeAddress(client_address=one, control_address=two) for one, two in known],
+        )
         if self._store.read(lambda tx: membership.beat_is_news(tx, context, datanode_id, uuid, reports)):
             transfers = request.active_transfers
             for block_id, kind, command in self._write(

@@ -41,7 +41,7 @@ SAFE_MODE: Final = ("safe_mode",)
 IMPORT_UNFINISHED: Final = ("import_unfinished",)
 """Key of the setting that is there while an import fills the store: no filesystem, yet or ever."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class Inode(Row, frozen=True):
@@ -199,12 +199,16 @@ class Datanode(Row, frozen=True):
 
 
 class NamenodeRow(Row, frozen=True):
-    """A namenode: where clients reach it, and when it was last heard of. Removed when it stops."""
+    """A namenode: where clients and datanodes reach it, and when it was last heard of. Removed when it stops.
+
+    ``control_port`` is where datanodes do; 0: it is of a version that does not tell.
+    """
 
     host: str
     port: int
     http_port: int
     heartbeat_ns: int
+    control_port: int = 0
 
 
 class Claim(Row, frozen=True):

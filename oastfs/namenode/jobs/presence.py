@@ -18,9 +18,10 @@ class Presence(Job):
     pause_after_error_seconds = registry.HEARTBEAT_SECONDS
     everywhere = True
 
-    def __init__(self, namespace: Namespace, host: str, port: int, http_port: int) -> None:
+    def __init__(self, namespace: Namespace, host: str, ports: registry.Ports) -> None:
         super().__init__(namespace)
-        self._address = host, port, http_port
+        self._host = host
+        self._ports = ports
         self._namenode_id = 0
 
     @property
@@ -29,15 +30,12 @@ class Presence(Job):
         return self._namenode_id
 
     def run_once(self, now_ns: int) -> int:
-        host, port, http_port = self._address
+        host, ports = self._host, self._ports
         if self._namenode_id:
-            beat = partial(
-                registry.beat, namenode_id=self._namenode_id, host=host, port=port, http_port=http_port
-            )
+            beat = partial(registry.beat, namenode_id=self._namenode_id, host=host, ports=ports)
             self.write(now_ns, beat)
         else:
-            register = partial(registry.register, host=host, port=port, http_port=http_port)
-            self._namenode_id = self.write(now_ns, register)
+            self._namenode_id = self.write(now_ns, partial(registry.register, host=host, ports=ports))
         return 0
 
     def leave(self) -> None:

@@ -30,6 +30,7 @@ from oastfs.namenode.jobs import JobRunner, all_jobs
 from oastfs.namenode.jobs.election import Election
 from oastfs.namenode.jobs.presence import Presence
 from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.registry import Ports, address
 from oastfs.namenode.server.audit import AuditLog
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.datanode_calls import DatanodeHandler
@@ -193,11 +194,11 @@ class Namenode:
         self._parts.callback(control.stop)
         # Last: a client that reaches this port finds everything else in place.
         port = self._client_port = await self._rpc.start(config.host, config.port)
-        self._start_jobs(namespace, port, http_port)
+        self._start_jobs(namespace, Ports(port, http_port, control.port))
         return Endpoints(config.host, port, control.port, http_port)
 
-    def _start_jobs(self, namespace: Namespace, port: int, http_port: int) -> None:
-        presence = self._presence = Presence(namespace, self._public_host(), port, http_port)
+    def _start_jobs(self, namespace: Namespace, ports: Ports) -> None:
+        presence = self._presence = Presence(namespace, self._public_host(), ports)
         election = self._election = Election(namespace, lambda: presence.namenode_id)
         self.metrics.gauge("oastfs_leader", "1: this namenode runs the jobs.", lambda: election.leads)
         # On a thread of its own: other jobs' steps must not silence it.
@@ -221,10 +222,7 @@ class Namenode:
 
     def client_address(self) -> str:
         """How this namenode names itself in redirects to datanodes; '' if not known yet."""
-        name = self._public_host()
-        if not self._client_port:
-            return ""
-        return f"[{name}]:{self._client_port}" if ":" in name else f"{name}:{self._client_port}"
+        return address(self._public_host(), self._client_port) if self._client_port else ""
 
     def _public_host(self) -> str:
         host = self._config.host

@@ -50,7 +50,10 @@ class AddIndex:
 
 Step = AddTable | AddField | AddIndex
 
-MIGRATIONS: Final[Mapping[int, tuple[Step, ...]]] = {2: (AddTable("claim"),)}
+MIGRATIONS: Final[Mapping[int, tuple[Step, ...]]] = {
+    2: (AddTable("claim"),),
+    3: (AddField("namenode", "control_port"),),
+}
 """What each version above 1 added, by its number. A new database is made at the newest version at once."""
 
 

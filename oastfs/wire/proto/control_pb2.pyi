@@ -3,7 +3,7 @@
 isort:skip_file
 The control plane between datanodes and namenodes, over gRPC.
 
-A datanode talks to every namenode it is configured with: Register once per connection, then Heartbeat
+A datanode talks to every namenode it is configured with, and to those that they tell it of: Register once per connection, then Heartbeat
 every few seconds; BlocksChanged within a second of a change; BlockReport of each storage after
 registration and then hourly. Namenodes keep all of it in the store, so any one suffices for
 each message: changes and reports go to one namenode, registrations and heartbeats to all. Reports go to each in
@@ -198,23 +198,53 @@ class HeartbeatResponse(_message.Message):
 
     COMMANDS_FIELD_NUMBER: _builtins.int
     CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    NAMENODES_FIELD_NUMBER: _builtins.int
     client_address: _builtins.str
     """as in RegisterResponse"""
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]: ...
+    @_builtins.property
+    def namenodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamenodeAddress]:
+        """all that live, so that datanodes find those that came later"""
+
     def __init__(
         self,
         *,
         commands: _abc.Iterable[Global___Command] | None = ...,
         client_address: _builtins.str = ...,
+        namenodes: _abc.Iterable[Global___NamenodeAddress] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "commands", b"commands"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "commands", b"commands", "namenodes", b"namenodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatResponse: _TypeAlias = HeartbeatResponse  # noqa: Y015
+
+@_typing.final
+class NamenodeAddress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    CONTROL_ADDRESS_FIELD_NUMBER: _builtins.int
+    client_address: _builtins.str
+    """as in RegisterResponse: tells whether two are one"""
+    control_address: _builtins.str
+    """"host:port" of this service"""
+    def __init__(
+        self,
+        *,
+        client_address: _builtins.str = ...,
+        control_address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "control_address", b"control_address"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamenodeAddress: _TypeAlias = NamenodeAddress  # noqa: Y015
 
 @_typing.final
 class Command(_message.Message):

@@ -3,7 +3,7 @@
 isort:skip_file
 The control plane between datanodes and namenodes, over gRPC.
 
-A datanode talks to every namenode it is configured with: Register once per connection, then Heartbeat
+A datanode talks to every namenode it is configured with, and to those that they tell it of: Register once per connection, then Heartbeat
 every few seconds; BlocksChanged within a second of a change; BlockReport of each storage after
 registration and then hourly. Namenodes keep all of it in the store, so any one suffices for
 each message: changes and reports go to one namenode, registrations and heartbeats to all. Reports go to each in

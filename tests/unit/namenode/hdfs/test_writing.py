@@ -370,7 +370,7 @@ def test_near_replicas_come_first(hdfs: Hdfs, fleet: Fleet) -> None:
 def test_other_namenodes_serve_inline_files_too(hdfs: Hdfs, namespace: Namespace, clock: Clock) -> None:
     def register(host: str, port: int) -> None:
         context = namespace.context(ROOT)
-        namespace.store.write(lambda tx: registry.register(tx, context, host, port, 0))
+        namespace.store.write(lambda tx: registry.register(tx, context, host, registry.Ports(port, 0, 0)))
 
     namespace.write_file(ROOT, "/small", b"x")
     for host, port in (("127.0.0.1", 8020), ("10.0.0.7", 8020), ("0.0.0.0", 8022)):

@@ -13,7 +13,7 @@ from oastfs.namenode.jobs.base import Job
 from oastfs.namenode.jobs.election import Election
 from oastfs.namenode.jobs.runner import JobRunner
 from oastfs.namenode.namespace import Namespace
-from oastfs.namenode.registry import LEADER
+from oastfs.namenode.registry import LEADER, Ports
 from oastfs.store.schema import CLAIM, Claim
 from oastfs.store.transaction import Transaction
 from tests.harness.waiting import wait_until
@@ -178,7 +178,7 @@ def test_jobs_run_at_the_leader_only_and_some_everywhere(namespace: Namespace) -
 def test_the_list_of_namenodes_says_who_leads(namespace: Namespace, clock: Clock) -> None:
     from oastfs.namenode.jobs.presence import Presence
 
-    presences = [Presence(namespace, f"host-{number}", 8020, 9870) for number in (1, 2)]
+    presences = [Presence(namespace, f"host-{number}", Ports(8020, 9870, 8120)) for number in (1, 2)]
     for presence in presences:
         presence.run_once(clock())
     election = Election(namespace, lambda: presences[1].namenode_id)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from oastfs.namenode.jobs.presence import Presence
 from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.registry import Ports
 from tests.unit.namenode.conftest import ALICE, Clock
 
 
 def test_namenodes_are_listed_while_they_beat(namespace: Namespace, clock: Clock) -> None:
-    one = Presence(namespace, "host-1", 8020, 9870)
-    two = Presence(Namespace(namespace.store, clock_ns=clock), "host-2", 8020, 9870)
+    one = Presence(namespace, "host-1", Ports(8020, 9870, 8120))
+    two = Presence(Namespace(namespace.store, clock_ns=clock), "host-2", Ports(8020, 9870, 8120))
     for job in (one, two):
         job.run_once(clock())
     assert [(r.namenode_id, r.host, r.port, r.http_port, r.live) for r in namespace.namenodes(ALICE)] == [
@@ -29,9 +30,9 @@ def test_namenodes_are_listed_while_they_beat(namespace: Namespace, clock: Clock
 def test_one_that_stops_is_gone_and_one_that_starts_again_is_the_same(
     namespace: Namespace, clock: Clock
 ) -> None:
-    first = Presence(namespace, "host-1", 8020, 9870)
+    first = Presence(namespace, "host-1", Ports(8020, 9870, 8120))
     first.run_once(clock())
-    Presence(namespace, "host-1", 8020, 9871).run_once(clock())
+    Presence(namespace, "host-1", Ports(8020, 9871, 8120)).run_once(clock())
     (report,) = namespace.namenodes(ALICE)
     assert (report.namenode_id, report.http_port) == (1, 9871)
     first.leave()
