@@ -188,10 +188,11 @@ class Session:
             pass  # nobody wants to know
 
     def roll_back(self) -> None:
-        """End a transaction that was left open."""
+        """End a transaction that was left open. Not counted as a trip: nobody waits for it."""
         try:
-            self._start({}, "ROLLBACK", ())
-            self.finish()
+            self._trip.start("ROLLBACK", ())
+            self._trip.finish()
+            self._open = False
             self.left_at = 0.0
         except Exception:
             self.lost = True

@@ -10,11 +10,12 @@ docs/decisions/sql-transactions.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
-from oastfs.store.sql_driver.batches import Batches
+from oastfs.store.sql_driver.batches import Batch, Batches
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.statements import Statements
 from oastfs.store.staged import Writes
@@ -93,6 +94,15 @@ class SqlTransaction(Transaction):
         return [seen[key] for key in keys]
 
     def prefetch(self, wanted: Wanted) -> None:
+        finish = self.start_prefetch(wanted)
+        if finish is not None:
+            finish()
+
+    def start_prefetch(self, wanted: Wanted, fewest: int = 2) -> Callable[[], None] | None:
+        """Ask for these rows; what awaits the answer, or None if there is nothing worth a question.
+
+        Fewer rows than ``fewest`` are not asked for: to do so when they are wanted takes no longer.
+        """
         session = self._session or _ended()
         missing: dict[Table[Any], list[Key]] = {}
         for table, keys in wanted.items():
@@ -100,16 +110,22 @@ class SqlTransaction(Transaction):
             seen = self._seen.setdefault(table, {})
             if left := [key for key in dict.fromkeys(keys) if key not in seen]:
                 missing[table] = left
-        if sum(map(len, missing.values())) < 2:
-            return  # asking for it when it is wanted takes no longer
+        if sum(map(len, missing.values())) < fewest:
+            return None
         batch = self._batches.of(tuple(missing))
         arguments: list[Any] = []
         for table, left in missing.items():
             for key in left:
                 check_key(table, key)
             arguments += zip(*map(batch.layouts[table].key_arguments, left), strict=True)
+        session.start_fetch(batch.statement, [list(column) for column in arguments])
+        return partial(self._finish_prefetch, session, batch, missing)
+
+    def _finish_prefetch(self, session: Session, batch: Batch, missing: dict[Table[Any], list[Key]]) -> None:
+        rows = session.finish_fetch()
+        for table, left in missing.items():
             self._seen[table].update(dict.fromkeys(left))
-        for row in session.fetch(batch.statement, [list(column) for column in arguments]):
+        for row in rows:
             table, place, value = batch.decode(row)
             self._seen[table][missing[table][place - 1]] = value
 

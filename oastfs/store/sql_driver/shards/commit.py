@@ -1,9 +1,11 @@
 """Committing on one shard or on several.
 
-On one, as ever. On several: all but the last are prepared, in order of their numbers. The last is the
-*coordinator*: it commits its own part and the decision in one transaction, and with that everything is
-committed. Then the others are told. Rows are locked in one order everywhere (shard, table, key), as no
-server sees a deadlock that spans several.
+On one, as ever. On several: all but the last are prepared. The last is the *coordinator*: it commits its own
+part and the decision in one transaction, and with that everything is committed. Then the others are told.
+
+Rows are locked in one order everywhere (shard, table, key), as no server sees a deadlock that spans several.
+But where two or more are to be prepared, they are so at the same time; then each waits for a row for a moment
+only. Any circle of those who wait has one of these in it, so it does not last.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from typing import Final
 
 from oastfs.core.errors import StoreError
 from oastfs.store.failpoints import reach
-from oastfs.store.run import Conflict, run
+from oastfs.store.run import run
 from oastfs.store.sql_driver.failures import InDoubt, Lost, NoSuchTransaction
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.shards.branch import Branch
-from oastfs.store.sql_driver.shards.objects import DECIDE, SHARE_FREEZE
+from oastfs.store.sql_driver.shards.objects import DECIDE, SHARE_FREEZE, WAIT_BRIEFLY
 from oastfs.store.sql_driver.shards.recovery import DECIDE_SECONDS, Recovery, now_seconds
 
 _ASK_SECONDS: Final = 10.0
@@ -76,11 +78,7 @@ class Committer:
         share = (SHARE_FREEZE, ())
         try:
             reach("two-phase.begun")
-            for one, branch in zip(others, branches, strict=True):
-                one.session.start_prepare([share, *one.calls], branch.gid)
-                one.session.finish()
-                prepared.append((one, branch))
-                reach("two-phase.prepared-one")
+            self._prepare(others, branches, prepared)
             reach("two-phase.prepared")
             coordinator.session.commit([share, *coordinator.calls, (DECIDE, (key, too_late_at))])
         except InDoubt as unknown:
@@ -90,6 +88,34 @@ class Committer:
         except BaseException:
             self._undo(prepared)
             raise
+
+    def _prepare(
+        self, others: list[Participant], branches: list[Branch], prepared: list[tuple[Participant, Branch]]
+    ) -> None:
+        """On all of these at the same time; ``prepared`` has those that are, whatever is raised."""
+        first = [(SHARE_FREEZE, ())] if len(others) == 1 else [(SHARE_FREEZE, ()), (WAIT_BRIEFLY, ())]
+        started: list[tuple[Participant, Branch]] = []
+        failure: StoreError | None = None
+        for one, branch in zip(others, branches, strict=True):
+            try:
+                one.session.start_prepare([*first, *one.calls], branch.gid)
+                started.append((one, branch))
+            except StoreError as error:
+                failure = error
+                break
+        interruption: BaseException | None = None
+        for one, branch in started:
+            try:
+                one.session.finish()
+                prepared.append((one, branch))
+                if interruption is None:
+                    reach("two-phase.prepared-one")
+            except StoreError as error:
+                failure = failure or error
+            except BaseException as error:
+                interruption = interruption or error  # what was sent to others is awaited all the same
+        if interruption or failure:
+            raise interruption or failure  # type: ignore[misc]
 
     def _was_decided(self, branch: Branch, unknown: InDoubt) -> bool:
         """The connection was lost as the coordinator committed: it knows. Raises InDoubt if it stays away."""
@@ -109,14 +135,19 @@ class Committer:
     def _finish(self, others: list[Participant], branches: list[Branch]) -> bool:
         """Whether it is known to be committed on all of them."""
         done = True
+        started: list[Session] = []
         for one, branch in zip(others, branches, strict=True):
             try:
-                one.session.command(f"COMMIT PREPARED '{branch.gid}'")
-            except NoSuchTransaction:
-                pass  # somebody who came across it was quicker
-            except Conflict:
-                done = False  # lost, or somebody is at it; recovery looks again
+                one.session.start_command(f"COMMIT PREPARED '{branch.gid}'")
+                started.append(one.session)
             except StoreError:
                 done = False
+        for session in started:
+            try:
+                session.finish()
+            except NoSuchTransaction:
+                pass  # somebody who came across it was quicker
+            except StoreError:
+                done = False  # lost, or somebody is at it; recovery looks again
             reach("two-phase.finished-one")
         return done

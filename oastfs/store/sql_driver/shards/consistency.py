@@ -1,9 +1,9 @@
 """Whether all that a transaction saw was there at one moment, on whichever shards it was.
 
-Snapshots of several shards are taken one after the other, and between two of them others commit. So the
-rows of all but the youngest snapshot are read again, each shard's in one trip: if they are as they were,
-they were so when the youngest was taken. Rows that the commit holds to what they were (those it writes or
-locks) need no second look.
+Snapshots of several shards are taken one after the other or at the same time, and between two of them
+others commit. So rows are read again, each shard's in one trip, from all snapshots but the youngest, if it is
+certain which one that is: if they are as they were, they were so when the youngest was taken. Rows that the
+commit holds to what they were (those it writes or locks) need no second look.
 
 What is too much to be read twice, or has changed too often, is read in a *freeze*: snapshots of all shards
 are taken while all changes wait for a millisecond.
@@ -12,7 +12,7 @@ are taken while all changes wait for a millisecond.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from oastfs.store.sql_driver.session import READ, Session
@@ -39,34 +39,57 @@ def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes] | None, se
         return True
     writes = by_shard or {}
     youngest = tx.youngest()
+    looks: list[_Look] = []
     for part in tx.parts.values():
         if part is youngest or not part.began_at:
             continue
         rows = part.unprotected(writes.get(part.number, {}), by_shard is not None)
-        if (rows or part.scans) and not _still(part, rows, settle):
+        if part.scanned_rows > SCANNED_ROWS_MAX:
             return False
-    return True
+        if rows or part.scans:
+            looks.append(_Look(part, rows, settle))
+    with ExitStack() as stack:
+        for look in looks:
+            stack.enter_context(look)
+        return all(look.gives_the_same() for look in looks)
 
 
-def _still(part: ShardPart, rows: Rows, settle: Settle) -> bool:
-    """Whether these rows and the part's scans are now as they were."""
-    if part.scanned_rows > SCANNED_ROWS_MAX:
-        return False
-    with part.server.connections.session(READ, objects.PENDING) as session:
-        now = ShardPart(part.server, part.number, session, False, settle)
+class _Look:
+    """A second look at rows and at what a part has scanned. What is entered has been asked for."""
+
+    def __init__(self, part: ShardPart, rows: Rows, settle: Settle) -> None:
+        self._part = part
+        self._rows = rows
+        self._settle = settle
+        for scanned in part.scans:
+            known = rows.get(scanned.arguments[0], {})
+            for key, _ in scanned.rows:
+                known.pop(key, None)
+
+    def __enter__(self) -> None:
+        part = self._part
+        self._session = part.server.connections.take(READ, objects.PENDING)
+        self._now = ShardPart(part.server, part.number, self._session, False, self._settle)
         try:
-            for scanned in part.scans:
-                if not _gives_the_same(now, scanned):
-                    return False
-                known = rows.get(scanned.arguments[0], {})
-                for key, _ in scanned.rows:
-                    known.pop(key, None)
-            now.prefetch({table: list(some) for table, some in rows.items()})
-            return all(
-                now.get(table, key) == value for table, some in rows.items() for key, value in some.items()
+            self._finish = self._now.start_prefetch(
+                {table: list(some) for table, some in self._rows.items()}, 1
             )
-        finally:
-            now.end()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._now.end()
+        self._part.server.connections.give_back(self._session)
+
+    def gives_the_same(self) -> bool:
+        """Whether all is now as it was."""
+        if self._finish is not None:
+            self._finish()
+        now = self._now
+        return all(
+            now.get(table, key) == value for table, some in self._rows.items() for key, value in some.items()
+        ) and all(_gives_the_same(now, scanned) for scanned in self._part.scans)
 
 
 def _gives_the_same(now: ShardPart, scanned: Scanned) -> bool:

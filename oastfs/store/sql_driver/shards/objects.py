@@ -36,6 +36,12 @@ SHARE_FREEZE: Final = Statement(
     f"PREPARE share_freeze AS SELECT pg_advisory_xact_lock_shared({FREEZE_LOCK}); ",
     "EXECUTE share_freeze",
 )
+WAIT_BRIEFLY: Final = Statement(
+    "wait_briefly",
+    "PREPARE wait_briefly AS SELECT set_config('lock_timeout', '250ms', true); ",
+    "EXECUTE wait_briefly",
+)
+"""For the rest of the transaction."""
 THAW: Final = Statement("thaw", f"PREPARE thaw AS SELECT pg_advisory_unlock({FREEZE_LOCK}); ", "EXECUTE thaw")
 FREEZE: Final = f"SET lock_timeout = '250ms'; SELECT pg_advisory_lock({FREEZE_LOCK}); RESET lock_timeout"
 THAW_ALL: Final = "SELECT pg_advisory_unlock_all()"

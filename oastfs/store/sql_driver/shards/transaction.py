@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -54,6 +54,8 @@ class ShardPart(SqlTransaction):
         self.server = server
         self.began_at = 0
         """When its snapshot was asked for; 0: there is none."""
+        self.there_at = 0
+        """When it was there at the latest."""
         self.scans: list[Scanned] = []
         self.scanned_rows = 0
         self._settle = settle
@@ -65,22 +67,38 @@ class ShardPart(SqlTransaction):
         assert self._session is not None
         return self._session
 
-    def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
+    def _begin(self) -> None:
         self.began_at = self.began_at or time.monotonic_ns()
+
+    def _answered(self) -> None:
+        self.there_at = self.there_at or time.monotonic_ns()
+
+    def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
+        self._begin()
         value = super().get(table, key, lock)
+        self._answered()
         self._look((table.partition(key),))
         return value
 
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
-        self.began_at = self.began_at or time.monotonic_ns()
+        self._begin()
         values = super().get_many(table, keys, lock)
+        self._answered()
         self._look(map(table.partition, keys))
         return values
 
-    def prefetch(self, wanted: Wanted) -> None:
-        self.began_at = self.began_at or time.monotonic_ns()
-        super().prefetch(wanted)
-        self._look(table.partition(key) for table, keys in wanted.items() for key in keys)
+    def start_prefetch(self, wanted: Wanted, fewest: int = 2) -> Callable[[], None] | None:
+        self._begin()
+        await_answer = super().start_prefetch(wanted, fewest)
+        if await_answer is None:
+            return None
+
+        def finish() -> None:
+            await_answer()
+            self._answered()
+            self._look(table.partition(key) for table, keys in wanted.items() for key in keys)
+
+        return finish
 
     def scan(
         self,
@@ -91,7 +109,7 @@ class ShardPart(SqlTransaction):
         reverse: bool = False,
         index: Index | None = None,
     ) -> Iterator[tuple[Key, V]]:
-        self.began_at = self.began_at or time.monotonic_ns()
+        self._begin()
         rows = super().scan(table, prefix, after, limit, reverse, index)
         partitions = (table.partition(prefix),) if prefix and index is None else None
         return self._recorded(Scanned(table, prefix, after, limit, reverse, index), rows, partitions)
@@ -101,11 +119,13 @@ class ShardPart(SqlTransaction):
     ) -> Iterator[tuple[Key, Any]]:
         self.scans.append(scanned)
         for row in rows:
+            self._answered()
             self.scanned_rows += 1
             if self.scanned_rows <= SCANNED_ROWS_MAX:
                 scanned.rows.append(row)
             self._look(partitions)
             yield row
+        self._answered()
         scanned.complete = True
         self._look(partitions)
 
@@ -212,6 +232,8 @@ class ShardedTransaction(Transaction):
         for key in keys:
             by_shard.setdefault(self._of(table, key), []).append(key)
         found: dict[Key, V | None] = {}
+        if len(by_shard) > 1:
+            self._ask({number: {table: some} for number, some in by_shard.items()})
         for number, some in by_shard.items():
             found.update(zip(some, self.part(number).get_many(table, some, lock), strict=True))
         if not by_shard:
@@ -223,9 +245,24 @@ class ShardedTransaction(Transaction):
         for table, keys in wanted.items():
             for key in keys:
                 by_shard.setdefault(self._of(table, key), {}).setdefault(table, []).append(key)
+        if len(by_shard) > 1:
+            self._ask(by_shard)
+            return
         for number, some in by_shard.items():
             if sum(map(len, some.values())) > 1:
                 self.part(number).prefetch(some)
+
+    def _ask(self, by_shard: Mapping[int, Wanted]) -> None:
+        """Several shards, all but the last at the same time.
+
+        That one comes after them, so that its snapshot is the youngest and it need not be asked twice.
+        """
+        *others, (last, wanted) = by_shard.items()
+        started = [self.part(number).start_prefetch(some, 1) for number, some in others]
+        for finish in started:
+            if finish is not None:
+                finish()
+        self.part(last).prefetch(wanted)
 
     def scan(
         self,
@@ -275,9 +312,12 @@ class ShardedTransaction(Transaction):
         return found
 
     def youngest(self) -> ShardPart | None:
-        """The part whose snapshot was taken last."""
+        """The part whose snapshot was taken last, if there is one of which that is certain."""
         begun = [part for part in self.parts.values() if part.began_at]
-        return max(begun, key=lambda part: part.began_at, default=None)
+        last = max(begun, key=lambda part: part.began_at, default=None)
+        if any(part is not last and last and part.there_at > last.began_at for part in begun):
+            return None  # they were taken at the same time
+        return last
 
     def see_removals(self, by_shard: dict[int, Writes]) -> None:
         """Look at rows that are to be removed and were not read.
