@@ -258,7 +258,11 @@ class ShardedTransaction(Transaction):
         That one comes after them, so that its snapshot is the youngest and it need not be asked twice.
         """
         *others, (last, wanted) = by_shard.items()
-        started = [self.part(number).start_prefetch(some, 1) for number, some in others]
+        started = []
+        for number, some in others:
+            part = self.part(number)
+            # A row of a shard that was asked before may be one that nobody wants in the end.
+            started.append(part.start_prefetch(some, 2 if part.began_at else 1))
         for finish in started:
             if finish is not None:
                 finish()
