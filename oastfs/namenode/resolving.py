@@ -91,7 +91,7 @@ def resolve(tx: Transaction, context: Context, path: str, follow: bool = True) -
 
 def find(tx: Transaction, context: Context, path: str, follow: bool = True) -> Node | None:
     """As ``resolve``, but None if its last name is not there."""
-    if context.environment.hints is not None or type(path) is not str:
+    if context.environment.hints is not None or type(path) is not str or not path:
         return _walk(tx, context, path, split(path), follow)
     memo, caller = tx.memo, context.caller
     known = memo.get(f"{path}/")
@@ -188,17 +188,23 @@ def resolve_slot(tx: Transaction, context: Context, path: str, writing: bool = T
 
     With ``writing`` the parent needs write and execute permission and its rows are locked.
     """
+    parent, name = resolve_place(tx, context, path)
+    return slot_in(tx, context, parent, name, path, writing)
+
+
+def resolve_place(tx: Transaction, context: Context, path: str) -> tuple[Inode, str]:
+    """The parent directory of ``path`` and its last name, for ``slot_in`` to look at."""
     if context.environment.hints is not None and path != "/":
         context.environment.hints.expect(tx, path)
     node, name = _above(tx, context, path, [])
     if name:
-        return slot_in(tx, context, node.inode, name, path, writing)
+        return node.inode, name
     if path == "/":
         raise InvalidArgument("not possible on the root directory", path=path)
     if node.inode.id == ROOT_ID or node.parent_id in (RECLAIM_ID, ORPHANS_ID):
         raise InvalidArgument("not possible on this inode", path=path)
     # An inode named by its id alone: where its entry is now.
-    return slot_in(tx, context, resolve_id(tx, node.parent_id).inode, node.name, path, writing)
+    return resolve_id(tx, node.parent_id).inode, node.name
 
 
 def slot_in(

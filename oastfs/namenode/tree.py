@@ -40,6 +40,7 @@ from oastfs.namenode.resolving import (
     path_of,
     resolve,
     resolve_id,
+    resolve_place,
     resolve_slot,
     root,
     slot_in,
@@ -60,7 +61,7 @@ from oastfs.store.transaction import Transaction
 
 __all__ = [
     "ROOT_KEY", "Node", "Slot", "find", "link_target", "parent_of", "path_of", "resolve", "resolve_id",
-    "resolve_slot", "root", "slot_in",
+    "resolve_place", "resolve_slot", "root", "slot_in",
 ]  # fmt: skip
 
 _TYPE: Final = 0o170000
@@ -231,30 +232,34 @@ def save(tx: Transaction, node: Node, inode: Inode, enforce_quota: bool = True) 
     return Node(node.parent_id, node.name, inode)
 
 
-def take_entry(tx: Transaction, context: Context, node: Node) -> None:
+def take_entry(tx: Transaction, context: Context, node: Node, touching: bool = True) -> None:
     """Remove the entry of a node from its directory; its inode's other rows stay.
 
     Quotas are the caller's: whether it moves (``move``), or goes for good (``removal``).
     """
     tx.delete(INODE, (node.parent_id, node.name))
-    touch(tx, context, node.parent_id, -1 if node.is_directory else 0)
+    if touching:
+        touch(tx, context, node.parent_id, -1 if node.is_directory else 0)
 
 
 def move(tx: Transaction, context: Context, moves: Sequence[tuple[Node, int, str]]) -> list[Node]:
     """Move entries at once: (node, new parent's id, new name) of each. Raises QuotaExceeded."""
     quotas.moved(tx, [(node.parent_id, node.inode, parent_id) for node, parent_id, _ in moves])
+    inside = all(node.parent_id == parent_id for node, parent_id, _ in moves)
     for node, _, _ in moves:
-        take_entry(tx, context, node)
-    return [_put_entry(tx, context, node, parent_id, name) for node, parent_id, name in moves]
+        take_entry(tx, context, node, touching=not inside)
+    return [_put_entry(tx, context, node, parent_id, name, inside) for node, parent_id, name in moves]
 
 
-def _put_entry(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
-    """Put the entry of a node, taken from elsewhere, at a new place."""
+def _put_entry(
+    tx: Transaction, context: Context, node: Node, parent_id: int, name: str, inside: bool
+) -> Node:
+    """Put the entry of a node, taken from elsewhere, at a new place; ``inside``: of the same directory."""
     inode = node.inode
     entry = link_entry(inode) if inode.flags & _LINKED else inode
     tx.put(INODE, (parent_id, name), entry)
     tx.put(PLACE, (inode.id,), Place(parent_id, name))
-    touch(tx, context, parent_id, 1 if node.is_directory else 0)
+    touch(tx, context, parent_id, int(node.is_directory and not inside))
     return Node(parent_id, name, inode)
 
 

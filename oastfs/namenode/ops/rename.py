@@ -80,8 +80,12 @@ def _slots(
     """Both places, their parents' rows locked in order of id so that two renames cannot deadlock."""
     if not split(target):
         raise AlreadyExists("the root directory cannot be replaced", path=target)
-    from_slot = tree.resolve_slot(tx, context, source, writing=False)
-    to_slot = tree.resolve_slot(tx, context, target, writing=False)
+    from_place = tree.resolve_place(tx, context, source)
+    to_place = tree.resolve_place(tx, context, target)
+    if mode is not RenameMode.HDFS and from_place[0].id == to_place[0].id:
+        return tree.slot_in(tx, context, *from_place, source), tree.slot_in(tx, context, *to_place, target)
+    from_slot = tree.slot_in(tx, context, *from_place, source, writing=False)
+    to_slot = tree.slot_in(tx, context, *to_place, target, writing=False)
     if mode is RenameMode.HDFS:
         to_slot, target = _inside(tx, context, from_slot, to_slot, target)
     across = from_slot.parent.id != to_slot.parent.id

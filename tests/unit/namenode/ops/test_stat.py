@@ -17,6 +17,7 @@ from oastfs.core.errors import (
     SymlinkLoop,
 )
 from oastfs.core.path import by_id
+from oastfs.core.types import Fault
 from oastfs.namenode.namespace import Namespace
 from tests.unit.namenode.conftest import ALICE, EVE, ROOT
 
@@ -135,3 +136,12 @@ def test_longest_name(namespace: Namespace) -> None:
     for name in ("x" * 255, "é" * 127 + "x"):
         namespace.write_file(ROOT, f"/{name}", b"")
         assert namespace.stat(ROOT, f"/{name}").name == name
+
+
+def test_no_path_at_all_is_not_the_root(namespace: Namespace) -> None:
+    """What was found on the way to another path is remembered by its path and a slash."""
+    namespace.write_file(ROOT, "/f", b"")
+    namespace.stat(ROOT, "/f")
+    with pytest.raises(InvalidPath):
+        namespace.stat(ROOT, "")
+    assert isinstance(namespace.stat_many(ROOT, ["/f", ""])[1], Fault)
