@@ -135,7 +135,7 @@ def stat_rates(metadata: str, filesystem: Filesystem, files: int) -> dict[str, d
     time, and once before the clock runs: what is measured is a store that is in memory."""
     chosen = random.Random(2)
     samples = [
-        [tree_path(FILES, chosen.randrange(most)) for _ in range(SAMPLE_FILES)]
+        [tree_path(FILES, chosen.randrange(most)) for _ in range(min(SAMPLE_FILES, files))]
         for most in (min(NEAR_FILES, files), files)
     ]
     found = {}
@@ -161,12 +161,14 @@ class Bystander:
         self._filesystem, self._files = filesystem, files
         self._random = random.Random(1)
         self.made = 0
+        """Directories, in all."""
 
     def call_until(self, done: Callable[[], bool]) -> dict[str, dict[str, float]]:
         """Latencies in milliseconds."""
         stats, mkdirs = Histogram(), Histogram()
         top = f"/large/made-{time.time_ns():x}"
         self._filesystem.makedirs(top)
+        self.made += 1
         while not done():
             path = tree_path(FILES, self._random.randrange(self._files))
             began = time.perf_counter_ns()

@@ -17,6 +17,8 @@ from tests.harness.postgresql import PostgresServer
 
 pytestmark = pytest.mark.system
 
+ROOT = Path(__file__).parents[2]
+
 SINGLE = (
     "create",
     "write",
@@ -252,3 +254,21 @@ def test_raw_statements(postgresql: PostgresServer) -> None:
     assert all(float(row[2].replace(",", "")) > 0 for row in rows)
     left = postgresql.execute("SELECT datname FROM pg_database WHERE datname LIKE 'oastfs_raw%'")
     assert left == []
+
+
+def test_a_large_namespace_in_small(tmp_path: Path) -> None:
+    """The program for millions, on thousands: it makes what is missing, and leaves a sound store."""
+    metadata = f"lmdb://{tmp_path / 'store'}"
+    sizes = ("--files", "500", "--entries", "2000", "--tree", "5000", "--json")
+    command = [sys.executable, "-m", "bench.large_namespace", metadata, *sizes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    # The root and /large; a tree has a directory for each thousand files, and two above those.
+    assert found["inodes"] == 1 + 1 + (500 + 1 + 2) + (2000 + 1) + (5000 + 5 + 2)
+    assert found["delete"]["reclaimed_inodes"] == 5000 + 5 + 2
+    assert set(found["first_entry"]) == {"library", "native client", "hdfs client"}
+    assert found["delete"]["others_meanwhile"]["mkdir"]["calls"] > 0
+    assert 10 < found["own_memory_mb"] < found["memory_mb"] < 500
+    run_oastfs("fsck", metadata)
+    assert "tree" not in run_oastfs("ls", f"{metadata}!/large").stdout.split()
