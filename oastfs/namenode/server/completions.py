@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -13,10 +14,11 @@ Finish = Callable[[], RpcConnection]
 
 
 class Completions:
-    """``post`` from any thread; the loop's thread does the rest."""
+    """``post`` from any thread; the loop's thread, on which it is made, does the rest."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._thread = threading.get_ident()
         self._done: deque[Finish] = deque()
         self._waking = False
 
@@ -27,7 +29,10 @@ class Completions:
         if not self._waking:
             self._waking = True
             try:
-                self._loop.call_soon_threadsafe(self._drain)
+                if threading.get_ident() == self._thread:
+                    self._loop.call_soon(self._drain)  # without the system calls that wake it
+                else:
+                    self._loop.call_soon_threadsafe(self._drain)
             except RuntimeError:
                 pass  # the loop is closed: nobody is left to be answered
 

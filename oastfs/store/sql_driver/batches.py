@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -53,6 +54,16 @@ class Batch:
         """The table, the place of the key among those asked for (from 1), and the value."""
         table, pick, decode = self._decoders[row[0]]
         return table, row[1], decode(pick(row))
+
+
+def array(column: Sequence[Any]) -> str:
+    """A key column of several rows as PostgreSQL writes arrays: the driver takes longer over lists."""
+    if type(column[0]) is int:
+        return f"{{{','.join(map(str, column))}}}"
+    joined = '","'.join(column)
+    if "\\" in joined or joined.count('"') != 2 * len(column) - 2:
+        joined = '","'.join([one.replace("\\", "\\\\").replace('"', '\\"') for one in column])
+    return f'{{"{joined}"}}'
 
 
 def _part(layout: Layout, part: int, arguments_before: int, columns: list[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
-from oastfs.store.sql_driver.batches import Batch, Batches
+from oastfs.store.sql_driver.batches import Batch, Batches, array
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.statements import Statements
 from oastfs.store.staged import Writes
@@ -86,7 +86,7 @@ class SqlTransaction(Transaction):
         missing = [key for key in dict.fromkeys(keys) if key not in seen]
         if missing:
             layout = statements.layout
-            arguments = [list(column) for column in zip(*map(layout.key_arguments, missing), strict=True)]
+            arguments = [array(column) for column in zip(*map(layout.key_arguments, missing), strict=True)]
             seen.update(dict.fromkeys(missing))
             for row in session.fetch(statements.get_many, arguments):
                 value = layout.decode(row[1:]) if layout.values else layout.table.value()
@@ -117,8 +117,8 @@ class SqlTransaction(Transaction):
         for table, left in missing.items():
             for key in left:
                 check_key(table, key)
-            arguments += zip(*map(batch.layouts[table].key_arguments, left), strict=True)
-        session.start_fetch(batch.statement, [list(column) for column in arguments])
+            arguments += map(array, zip(*map(batch.layouts[table].key_arguments, left), strict=True))
+        session.start_fetch(batch.statement, arguments)
         return partial(self._finish_prefetch, session, batch, missing)
 
     def _finish_prefetch(self, session: Session, batch: Batch, missing: dict[Table[Any], list[Key]]) -> None:
