@@ -115,13 +115,12 @@ def times_ms(count: int, call: Callable[[int], object], pause_seconds: float = 0
 
 def first_entries(metadata: str, namenode: Namenode, filesystem: Filesystem) -> dict[str, dict[str, float]]:
     """Time to the first entry of the large directory, by the ways to it."""
-    import hdfs_native
 
     def first(listing: Callable[[], Iterable[Any]]) -> dict[str, float]:
         # Clients read ahead: what one listing has asked for is no part of the next one's time.
         return times_ms(LISTINGS, lambda _: next(iter(listing())), 0.05)
 
-    hdfs: Any = hdfs_native.Client(f"hdfs://{HOST}:{namenode.port}")
+    hdfs = _hdfs(namenode)
     with connect(metadata) as direct:
         return {
             "library": first(lambda: direct.listdir(ENTRIES)),
@@ -130,7 +129,15 @@ def first_entries(metadata: str, namenode: Namenode, filesystem: Filesystem) -> 
         }
 
 
-def stat_rates(metadata: str, filesystem: Filesystem, files: int) -> dict[str, dict[str, float]]:
+def _hdfs(namenode: Namenode) -> Any:
+    import hdfs_native
+
+    return hdfs_native.Client(f"hdfs://{HOST}:{namenode.port}")
+
+
+def stat_rates(
+    metadata: str, namenode: Namenode, filesystem: Filesystem, files: int
+) -> dict[str, dict[str, float]]:
     """Stats a second of files of ten directories, and of random ones among all, in turn. The same ones each
     time, and once before the clock runs: what is measured is a store that is in memory."""
     chosen = random.Random(2)
@@ -140,7 +147,12 @@ def stat_rates(metadata: str, filesystem: Filesystem, files: int) -> dict[str, d
     ]
     found = {}
     with connect(metadata) as direct:
-        for way, stat in (("library", direct.stat), ("native client", filesystem.stat)):
+        ways: dict[str, Callable[[str], object]] = {
+            "library": direct.stat,
+            "native client": filesystem.stat,
+            "hdfs client": _hdfs(namenode).get_file_info,
+        }
+        for way, stat in ways.items():
             rates: list[list[float]] = [[], []]
             for round_number in range(1 + STAT_ROUNDS):
                 for paths, measured in zip(samples, rates, strict=True):
@@ -238,7 +250,7 @@ def measure(metadata: str, files: int, entries: int, tree: int) -> dict[str, Any
     found["start_seconds"] = starts
     with running(metadata) as (namenode, filesystem, _):
         found["first_entry"] = first_entries(metadata, namenode, filesystem)
-        found["stat_per_second"] = stat_rates(metadata, filesystem, files)
+        found["stat_per_second"] = stat_rates(metadata, namenode, filesystem, files)
         places = (TREE, TREE + "-moved")
         moves = times_ms(MOVES, lambda n: filesystem.rename(places[n % 2], places[(n + 1) % 2]))
         found["move"] = moves
