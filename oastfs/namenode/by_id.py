@@ -8,21 +8,21 @@ from __future__ import annotations
 import stat as _stat
 from typing import Final
 
-from oastfs.core.errors import NotFound, StaleHandle
+from oastfs.core.errors import StaleHandle
 from oastfs.core.limits import NAME_BYTES_MAX
 from oastfs.core.path import by_id, check_name
 from oastfs.core.types import SUPERUSER, FileStatus, Flag, Opened
 from oastfs.namenode import tree
+from oastfs.namenode.hints import ENTRIES_MAX
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.ops.open import content_of
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import INODE, RECLAIM_ID, Place
+from oastfs.store.schema import DIRECTORY, INODE, RECLAIM_ID, Place
 from oastfs.store.transaction import Transaction
 
 _TYPE: Final = 0o170000
 _DIRECTORY: Final = _stat.S_IFDIR
 _BLOCKS: Final = int(Flag.BLOCKS)
-_LINKED: Final = int(Flag.LINKED)
 _SURELY_SHORT: Final = NAME_BYTES_MAX // 4
 """Of so many characters a name is not too long, whatever they are."""
 
@@ -79,24 +79,32 @@ class EntryReads:
         self._namespace = namespace
         self._read = namespace.store.read
         self._context = namespace.context(SUPERUSER)
+        self._directories: dict[tuple[int, str], int] = {}
+        """Ids of directories that were found at these entries: what to ask for with the entry next time."""
 
     def lookup(self, parent_id: int, name: str) -> FileStatus | None:
         """Attributes of an entry of a directory; None if there is none. Raises NameTooLong."""
         if len(name) > _SURELY_SHORT:
             check_name(name)
-        key = (parent_id, name)
-        entry = self._read(lambda tx: tx.get(INODE, key))
-        if entry is None:
+        entry = parent_id, name
+        return self._read(lambda tx: self._entry(tx, entry))
+
+    def _entry(self, tx: Transaction, entry: tuple[int, str]) -> FileStatus | None:
+        guess = self._directories.get(entry)
+        if guess is not None:
+            tx.prefetch({INODE: [entry], DIRECTORY: [(guess,)]})
+        inode = tx.get(INODE, entry)
+        if inode is None:
             return None
-        if entry.mode & _TYPE == _DIRECTORY or entry.flags & _LINKED:
-            try:
-                return self._namespace.stat(SUPERUSER, by_id(parent_id, name), False)
-            except NotFound:
-                return None
+        parent_id, name = entry
+        if inode.mode & _TYPE == _DIRECTORY and guess != inode.id:
+            if len(self._directories) >= ENTRIES_MAX:
+                self._directories.clear()
+            self._directories[entry] = inode.id
         hints = self._context.environment.hints
         if hints is not None:
-            hints.note_place(entry.id, Place(parent_id, name))
-        return tree.file_status(self._context, parent_id, name, entry)
+            hints.note_place(inode.id, Place(parent_id, name))
+        return tree.status_of(tx, self._context, Node(parent_id, name, tree.attributes_of(tx, inode)))
 
     def stat(self, inode_id: int) -> FileStatus:
         """Attributes of an inode. Raises StaleHandle."""

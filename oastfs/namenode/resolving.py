@@ -109,8 +109,8 @@ def find(tx: Transaction, context: Context, path: str, follow: bool = True) -> N
     if entry is None:
         return None
     if entry.mode & _TYPE == _SYMLINK and follow:
-        return _walk_link(tx, context, path, (directory_id, _attributes(tx, entry)), [], follow, links)
-    node = Node(directory_id, name, _attributes(tx, entry) if entry.flags & _LINKED else entry)
+        return _walk_link(tx, context, path, (directory_id, attributes_of(tx, entry)), [], follow, links)
+    node = Node(directory_id, name, attributes_of(tx, entry) if entry.flags & _LINKED else entry)
     if entry.mode & _TYPE == _DIRECTORY and not links:
         _remember(tx, context, f"{path}/", node)
     return node
@@ -219,7 +219,7 @@ def slot_in(
     entry = tx.get(INODE, (parent.id, name), Lock.EXCLUSIVE if writing else Lock.NONE)
     if entry is None:
         return Slot(parent, name, None)
-    return Slot(parent, name, Node(parent.id, name, _attributes(tx, entry)))
+    return Slot(parent, name, Node(parent.id, name, attributes_of(tx, entry)))
 
 
 def resolve_id(tx: Transaction, inode_id: int, path: str = "") -> Node:
@@ -230,7 +230,7 @@ def resolve_id(tx: Transaction, inode_id: int, path: str = "") -> Node:
     entry = None if place is None else tx.get(INODE, (place.parent_id, place.name))
     if place is None or entry is None or entry.id != inode_id:
         raise StaleHandle(path=path or str(inode_id))
-    return Node(place.parent_id, place.name, _attributes(tx, entry))
+    return Node(place.parent_id, place.name, attributes_of(tx, entry))
 
 
 def root(tx: Transaction) -> Inode:
@@ -241,7 +241,8 @@ def root(tx: Transaction) -> Inode:
     return inode
 
 
-def _attributes(tx: Transaction, entry: Inode) -> Inode:
+def attributes_of(tx: Transaction, entry: Inode) -> Inode:
+    """The attributes of an entry: of a file with several names they are elsewhere."""
     if not entry.flags & _LINKED:
         return entry
     inode = tx.get(LINKED_INODE, (entry.id,))
@@ -288,13 +289,13 @@ def _walk(
         if hints is not None:
             hints.note(parent_id, name, entry.id)
         if entry.mode & _TYPE == _SYMLINK and (follow or position != last):
-            link = (parent_id, _attributes(tx, entry))
+            link = (parent_id, attributes_of(tx, entry))
             return _walk_link(
                 tx, context, path, link, parts[position + 1 :], follow, [] if links is None else links
             )
         inode = entry
     if inode.flags & _LINKED:
-        inode = _attributes(tx, inode)
+        inode = attributes_of(tx, inode)
     return Node(parent_id, name, inode)
 
 

@@ -55,6 +55,10 @@ def test_a_mount_finds_an_entry_with_one_trip(namespace: Namespace) -> None:
     assert trips(namespace, lambda: reads.stat(file.inode_id)) == 1
     assert trips(namespace, lambda: reads.open(file.inode_id)) == 1
     assert reads.lookup(directory, "file1") == reads.stat(file.inode_id) == file
+    above = namespace.stat(ROOT, "/a/b/c").inode_id
+    assert trips(namespace, lambda: reads.lookup(above, "d")) == 2
+    assert trips(namespace, lambda: reads.lookup(above, "d")) == 1, "which directory it was is known"
+    assert reads.lookup(above, "d") == namespace.stat(ROOT, DEEP)
 
 
 TRIPS = {
