@@ -8,24 +8,30 @@ change is refused (``EntryChanged``) and the mount looks.
 
 from __future__ import annotations
 
+from typing import Final
+
 from oastfs.core.types import FileStatus
 
-REMEMBERED_MAX = 16_384
-"""About 400 bytes each."""
+REMEMBERED_MAX: Final = 16_384
+"""About 400 bytes each: where looking takes a trip, also for who lists a directory before he empties it."""
+REMEMBERED_BRIEFLY_MAX: Final = 64
+"""Where looking takes microseconds, what was looked up just now is enough, and does not drive everything else
+out of the processor's caches."""
 
 
 class Entries:
     """Entries by the inode id of their directory and their name; None: there was nothing."""
 
-    __slots__ = ("_linked", "_seen")
+    __slots__ = ("_linked", "_max", "_seen")
 
-    def __init__(self) -> None:
+    def __init__(self, remembered_max: int) -> None:
+        self._max = remembered_max
         self._seen: dict[tuple[int, str], FileStatus | None] = {}
         self._linked: set[int] = set()
 
     def note(self, parent_id: int, name: str, status: FileStatus | None) -> None:
         """This is what is there; when there is too much, all that was before is forgotten."""
-        if len(self._seen) >= REMEMBERED_MAX:
+        if len(self._seen) >= self._max:
             self._seen.clear()
         self._seen[parent_id, name] = status
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator
 from typing import Final
 
 from msgspec import structs
@@ -38,25 +37,26 @@ class Names:
         """
         if self._shared.asks_later:
             return self._lookup_later(parent_id, name)
-        return self._found(parent_id, name, self._reads.lookup(parent_id, name))
-
-    def _lookup_later(self, parent_id: int, name: str) -> Operation[FileStatus | None]:
-        try:
-            status = yield Change("stat", SUPERUSER, by_id(parent_id, name), False)
-        except NotFound:
-            status = None
-        found = self._found(parent_id, name, status)
-        return (yield from found) if isinstance(found, Generator) else found
-
-    def _found(
-        self, parent_id: int, name: str, status: FileStatus | None
-    ) -> FileStatus | Operation[FileStatus] | None:
+        status = self._reads.lookup(parent_id, name)
         self._entries.note(parent_id, name, status)
         if status is None:
             return None
         opened = self._handles.open.get(status.inode_id)
         if opened is not None and opened.dirty:
             return self._settled(status)
+        return self._shared.told(status)
+
+    def _lookup_later(self, parent_id: int, name: str) -> Operation[FileStatus | None]:
+        try:
+            status = yield Change("stat", SUPERUSER, by_id(parent_id, name), False)
+        except NotFound:
+            status = None
+        self._entries.note(parent_id, name, status)
+        if status is None:
+            return None
+        opened = self._handles.open.get(status.inode_id)
+        if opened is not None and opened.dirty:
+            return (yield from self._settled(status))
         return self._shared.told(status)
 
     def _settled(self, status: FileStatus) -> Operation[FileStatus]:

@@ -12,7 +12,7 @@ from oastfs.core.errors import NotPermitted, StaleHandle
 from oastfs.core.path import by_id
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.fuse.effects import Change, Operation
-from oastfs.fuse.entries import Entries
+from oastfs.fuse.entries import REMEMBERED_BRIEFLY_MAX, REMEMBERED_MAX, Entries
 from oastfs.fuse.handles import UNSURE, Handles, version_of
 from oastfs.fuse.options import MountConfig
 from oastfs.fuse.parents import Parents
@@ -43,7 +43,6 @@ class Shared:
         self.info = filesystem.info
         self.config = config
         self.handles = Handles()
-        self.entries = Entries()
         self.parents: Parents | None = None
         self.holder = filesystem.session.take_holder()
         self.reads: Reads = VerbReads(self.metadata)
@@ -51,6 +50,7 @@ class Shared:
         if isinstance(self.metadata, Namespace):
             self.reads_inline = self.metadata.store.reads_inline
             self.reads = InodeReads(self.metadata) if self.reads_inline else EntryReads(self.metadata)
+        self.entries = Entries(REMEMBERED_BRIEFLY_MAX if self.reads_inline else REMEMBERED_MAX)
         if not self.reads_inline:
             self.parents = Parents(config.attribute_seconds)
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None

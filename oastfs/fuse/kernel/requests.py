@@ -260,7 +260,7 @@ class Requests:
         handle, offset, size, _, _, _, _ = p.READ_IN.unpack_from(body)
         answer = bytearray()
         is_open, pack_entry, told, note = self._handles.open, self._entry, self._told, self._note
-        directory_id = self._directories.inode_of(handle)
+        directory_id, remembering = self._directories.inode_of(handle), self._parents is not None
         for position, status in self._entries(handle, offset):
             name = status.name.encode()
             length = p.PLUS_NAME_BYTES + len(name) + 7 & ~7
@@ -272,7 +272,8 @@ class Requests:
                 answer += _NO_ATTRIBUTES
             else:
                 answer += pack_entry(told(status))
-                note(directory_id, status.name, status)
+                if remembering:
+                    note(directory_id, status.name, status)
             answer += p.DIRECTORY_ENTRY.pack(inode_id, position + 1, len(name), status.mode >> 12)
             answer += name.ljust(length - p.PLUS_NAME_BYTES, b"\0")
         return bytes(answer)
