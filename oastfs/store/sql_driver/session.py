@@ -49,7 +49,6 @@ class Session:
         self.made_at = time.monotonic()
         self.left_at = 0.0
         """When a transaction was left open; 0: none is."""
-        self._connection = connection
         self._trip: Trip = trip_of(connection)
         self._database = database
         self._traffic = traffic
@@ -238,7 +237,7 @@ class Session:
         return self._failure(error, committing)
 
     def _failure(self, error: Exception, committing: bool) -> Exception:
-        self.lost = bool(self._connection.closed)
+        self.lost = self._trip.is_broken()
         failure = translate(error, lost=self.lost, committing=committing, database=self._database)
         if isinstance(failure, Conflict):
             self.conflict = failure

@@ -34,6 +34,9 @@ class Trip(Protocol):
     def rows(self) -> list[tuple[Any, ...]]:
         """Of the last statement."""
 
+    def is_broken(self) -> bool:
+        """After a failure: whether nothing more can be sent."""
+
     def take_notices(self) -> None:
         """Have the notices that came with the answer in the connection's list."""
 
@@ -79,6 +82,14 @@ class _Polling:
                 self._wait_writable()
             state = self._poll()
 
+    def is_broken(self) -> bool:
+        # A server that resets the connection leaves it open for the driver, with a query under way for ever.
+        connection = self._connection
+        try:
+            return bool(connection.closed or connection.info.status or connection.isexecuting())
+        except Exception:
+            return True
+
     def take_notices(self) -> None:
         # Those behind the first statement's result are put there when the driver is asked once more.
         self._poll()
@@ -107,6 +118,7 @@ class _Blocking:
     """psycopg 3."""
 
     def __init__(self, connection: Any) -> None:
+        self._connection = connection
         self._cursor = connection.cursor()
         self._waiting: tuple[str, Sequence[Any]] = "", ()
 
@@ -120,6 +132,9 @@ class _Blocking:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return self._cursor.fetchall()  # type: ignore[no-any-return]
+
+    def is_broken(self) -> bool:
+        return bool(self._connection.closed)
 
     def take_notices(self) -> None:
         return
