@@ -1,7 +1,8 @@
 """Runs ClientProtocol's calls for the connections of a namenode's port.
 
-Like the native protocol's handler: short reads on the event loop, long ones on threads, writes through the
-store's group commit, answers of at-most-once calls kept in the same transaction as their effect.
+Like the native protocol's handler: short reads on the event loop (on databases as tasks of it), long ones on
+threads, writes through the store's group commit, answers of at-most-once calls kept in the transaction of
+their effect.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class ClientProtocolHandler(Handler):
         self._audit = audit
         self._long_weight = long_weight
         self._reads_inline = namespace.store.reads_inline
+        self._reads_awaitable = namespace.store.reads_awaitable
         threads = threads or read_threads(self._reads_inline)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hdfs-read")
         self._stalls = StallWatch()
@@ -103,6 +105,11 @@ class ClientProtocolHandler(Handler):
         message = decode(method, request.body)
         if not method.reads:
             self._submit(method, call, message, self._defer(method, request, connection, message, started_ns))
+            return None
+        if self._reads_awaitable and not method.long:
+            self._submit_read(
+                method, call, message, self._defer(method, request, connection, message, started_ns)
+            )
             return None
         if method.long or not self._reads_inline:
             later = self._defer(method, request, connection, message, started_ns)
@@ -168,6 +175,14 @@ class ClientProtocolHandler(Handler):
             later.done(None, error)
         else:
             later.done(answer, None)
+
+    def _submit_read(self, method: Method, call: Call, message: Message, later: Deferred) -> None:
+        later.begin()
+        try:
+            self._namespace.store.submit_read(lambda tx: carry_out(method, tx, call, message), later.done)
+        except BaseException:
+            later.cancel()
+            raise
 
     def _submit(self, method: Method, call: Call, message: Message, later: Deferred) -> None:
         request = later.request
