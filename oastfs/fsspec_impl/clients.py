@@ -11,7 +11,7 @@ import os
 import pwd
 import threading
 import weakref
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from oastfs.client import Filesystem, connect
 from oastfs.core.types import Caller
@@ -33,9 +33,21 @@ class SharedClient:
 
     def __init__(self, options: Options) -> None:
         self.filesystem = _connect(options)
-        weakref.finalize(self, self.filesystem.close)
+        weakref.finalize(self, _close, self.filesystem)
 
 
+def _close(filesystem: Filesystem) -> None:
+    if _process == os.getpid():
+        filesystem.close()
+    else:
+        # A child that was just forked: fsspec forgets its objects before clients know whose they are.
+        _left_behind.append(filesystem)
+
+
+_process = os.getpid()
+"""The process that clients are used in, as far as they know."""
+_left_behind: Final[list[Filesystem]] = []
+"""Kept, so that nothing of the parent's is freed."""
 _lock = threading.Lock()
 _clients: weakref.WeakValueDictionary[Options, SharedClient] = weakref.WeakValueDictionary()
 
@@ -72,10 +84,11 @@ def caller_named(user: str, filesystem: Filesystem) -> Caller:
     return Caller(user, entry.pw_uid, tuple(dict.fromkeys(groups)))
 
 
-def _forget_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
+def _after_fork() -> None:
+    """The clients themselves know how to go on."""
+    global _lock, _process
+    _lock = threading.Lock()  # a thread of the parent may have held it
+    _process = os.getpid()
 
 
-# A thread of the parent may have held it; the clients themselves know how to go on after a fork.
-os.register_at_fork(after_in_child=_forget_lock)
+os.register_at_fork(after_in_child=_after_fork)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
@@ -89,6 +91,29 @@ def test_fork_in_the_middle(fs: OastFileSystem, fs_path: str) -> None:
         process.join(60)
         assert process.exitcode == 0 and file.read() == b"0123456789"
     assert fs.cat(f"{fs_path}/g") == b"of the child"
+
+
+FORKING = """
+import os, sys, time
+import fsspec
+fsspec.filesystem("oastfs", metadata=sys.argv[1]).pipe_file("/by-the-parent", b"1")
+for number in range(5):
+    child = os.fork()
+    if child == 0:
+        fs = fsspec.filesystem("oastfs", metadata=sys.argv[1])
+        fs.pipe_file(f"/by-child-{number}", fs.cat_file("/by-the-parent"))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+assert fsspec.filesystem("oastfs", metadata=sys.argv[1]).cat_file("/by-child-4") == b"1"
+"""
+
+
+def test_a_child_of_a_process_that_keeps_an_instance_in_the_cache_only(direct_url: str) -> None:
+    """fsspec empties its caches in the child, before clients hear of the fork if they were imported later."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, direct_url], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_many_threads(fs: OastFileSystem, fs_path: str) -> None:
