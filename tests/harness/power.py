@@ -222,7 +222,7 @@ def _observe(evidence: Evidence) -> None:
         # Called when the data file has been synced, by one process at a time.
         shutil.copyfile(self._path.parent / "data.mdb", evidence.directory / "image-new")
         (evidence.directory / "image-new").rename(evidence.image)
-        evidence.say("checkpoints", "begun")
+        evidence.say("checkpoints", "begun", checkpoint.meta.transaction, checkpoint.clean)
         write(self, checkpoint)
         evidence.say("checkpoints", "done")
 
@@ -254,9 +254,9 @@ def lose_power(path: Path, evidence: Evidence, chance: random.Random) -> None:
     """Make the files of a store that nobody has open what the disk may hold."""
     _lose_pages(path / "data.mdb", evidence.image, chance)
     _lose_log(path / "wal", evidence, chance)
-    said = [line[0] for line in evidence.lines("checkpoints")]
-    if said and said[-1] == "begun":
-        _lose_checkpoint(path / "wal" / "checkpoint", chance, first=said.count("done") == 0)
+    said = evidence.lines("checkpoints")
+    if said and said[-1][0] == "begun":
+        _lose_checkpoint(path / "wal" / "checkpoint", chance, said[-1][1:])
         evidence.say("checkpoints", "done")
 
 
@@ -301,18 +301,18 @@ def _lose_log(directory: Path, evidence: Evidence, chance: random.Random) -> Non
         path.write_bytes(data)
 
 
-def _lose_checkpoint(path: Path, chance: random.Random, first: bool) -> None:
-    if not path.exists() or chance.random() < 0.3:
-        return
-    if first:
-        path.unlink()
+def _lose_checkpoint(path: Path, chance: random.Random, begun: list[str]) -> None:
+    """Tear the slot of the checkpoint that was begun; it may have been written, or not yet."""
+    if chance.random() < 0.3:
         return
     file = CheckpointFile(os.open(path.parent, os.O_RDONLY), path.parent)
     assert file._open()
-    other = file._slots()[1]
+    newest, slot = file._slots()
+    if newest is not None and begun == [str(newest.meta.transaction), str(newest.clean)]:
+        slot = 1 - slot
     data = bytearray(path.read_bytes())
     torn = bytes(PAGE_BYTES) if chance.random() < 0.5 else chance.randbytes(PAGE_BYTES)
-    data[(1 - other) * PAGE_BYTES : (2 - other) * PAGE_BYTES] = torn
+    data[slot * PAGE_BYTES : (slot + 1) * PAGE_BYTES] = torn
     file.close()
     os.close(file._directory)
     path.write_bytes(data)
