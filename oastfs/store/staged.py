@@ -41,7 +41,7 @@ class StagedTransaction(Transaction):
     def __init__(self, base: Transaction, *, locking: bool = False) -> None:
         self.memo = {}
         self.unsettles = False
-        """Whether it changes or removes a row that others' memos may rest upon."""
+        """Whether it makes, changes or removes a row that memos may rest upon."""
         self._base = base
         self._locking = self.overlapped = locking
         self._get = base.get
@@ -132,7 +132,7 @@ class StagedTransaction(Transaction):
         known = self._known.get(table)
         if table.remembered is not None:
             before = _ABSENT if known is None else known.get(key, _ABSENT)
-            if before is _ABSENT or (before is not None and table.remembered(before)):
+            if before is _ABSENT or any(row is not None and table.remembered(row) for row in (before, value)):
                 self.unsettles = True
         if known is None:
             self._known[table] = {key: value}

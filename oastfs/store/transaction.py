@@ -38,8 +38,8 @@ class Transaction(ABC):
 
     memo: dict[Any, Any]
     """Room for what callers found out from its rows. Emptied whenever a row is put or deleted; transactions
-    that read the same snapshot may share it, in several threads, and later ones until a row that it may rest
-    upon (see ``Table.remembered``) is changed or removed. It may not rest upon a row's absence."""
+    that read the same snapshot may share it, in several threads, and so may those of snapshots between which
+    no row that it may rest upon (see ``Table.remembered``) was made, changed or removed."""
 
     overlapped: bool = False
     """Others may be under way that began earlier and do not see what this transaction sees. Who relies on it

@@ -76,7 +76,7 @@ class Environment:
         self.references = 0
         self._settled = (0, -1)
         """The first and the last of the newest snapshots that came of groups of ours, in a row, none of which
-        changed what memos may rest upon."""
+        changed what memos may rest upon: what is true of it in one of them is true in all."""
         self._due: str = ""
         self._next_reader_check = time.monotonic() + _READER_CHECK_SECONDS
         check_directory(path, create)

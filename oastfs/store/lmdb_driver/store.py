@@ -79,8 +79,7 @@ class LmdbStore(Store):
             shared = self._memo
             if shared[1] != snapshot or shared[0] is not tables:
                 holds = shared[0] is tables and environment.holds(shared[1], snapshot)
-                # A copy: who reads the older snapshot may yet add to that one's.
-                shared = self._memo = tables, snapshot, shared[2].copy() if holds else {}
+                shared = self._memo = tables, snapshot, shared[2] if holds else {}
             tx = ReadTransaction(tables, txn, shared[2])
             try:
                 return operation(tx)

@@ -46,9 +46,9 @@ def test_changes_of_files_leave_what_is_known_of_directories(namespace: Namespac
     namespace.write_file(ROOT, "/a/b/other", b"content")
     namespace.rename(ROOT, "/a/b/other", "/a/b/renamed")
     namespace.delete(ROOT, "/a/b/renamed")
-    namespace.mkdirs(ROOT, "/a/b/new", 0o755)
     assert "/a/b/" in remembered(namespace)
     for change in (
+        lambda: namespace.mkdirs(ROOT, "/a/b/new", 0o755),
         lambda: namespace.chmod(ROOT, "/a/b", 0o700),
         lambda: namespace.rename(ROOT, "/a/b/new", "/a/moved"),
         lambda: namespace.rmdir(ROOT, "/a/moved"),
