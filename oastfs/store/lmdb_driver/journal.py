@@ -182,8 +182,11 @@ class Journal:
         """A group changed nothing because of what others wrote: the next ``sync`` is to cover that."""
         row = txn.get(_POSITION)
         if row != self._known:
+            try:
+                self._segments.distrust(Position.from_bytes(row).segment)
+            except OSError as error:  # the segment before could not be synced
+                raise self._fail("the log could not be synced", error) from error
             self._known = row
-            self._segments.distrust(Position.from_bytes(row).segment)
 
     def sync(self) -> None:
         """Make durable what was appended before. For any thread."""

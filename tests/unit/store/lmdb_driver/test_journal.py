@@ -382,6 +382,25 @@ def test_what_changes_nothing_waits_until_what_it_saw_is_durable(
     store.close()
 
 
+def test_a_sync_that_fails_as_another_process_has_gone_on_to_a_new_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written to the segment before is synced as it is closed; who only looks hears of it."""
+    store = opened(tmp_path)
+    store.write(increment)
+    disk = Disk(monkeypatch)
+    large = "store.write(lambda tx: tx.put(CONTENT, (1,), Content(bytes(1 << 20))))"
+    with ThreadPoolExecutor(2) as threads, disk.held(error=errno.EIO):
+        write = threads.submit(store.write, increment)
+        wait_until(lambda: value(store) == 2, "the change to be committed")
+        in_another_process(tmp_path, f"from oastfs.store.schema import CONTENT, Content\n{large}")
+        look = threads.submit(store.write, lambda tx: None)
+    for waiting in (write, look):
+        with pytest.raises(StoreError, match="could not be synced"):
+            waiting.result(30)
+    store.close()
+
+
 def in_another_process(path: Path, statements: str, status: int = 0) -> int:
     """Run statements on the open ``store``; the number they print."""
     program = f"""
