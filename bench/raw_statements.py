@@ -203,11 +203,11 @@ def _recorded() -> Iterator[list[tuple[list[Statement], Command]]]:
             sent.append((list(used.values()), command))
         start(session, used, text, arguments, committing)
 
-    Session._start = note  # type: ignore[method-assign]
+    Session._start = note  # type: ignore[method-assign]  # to record what is sent
     try:
         yield sent
     finally:
-        Session._start = start  # type: ignore[method-assign]
+        Session._start = start  # type: ignore[method-assign]  # as it was
 
 
 # --- callers --------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class Callers:
         return len(self._pipes)
 
     def _answers(self) -> float:
-        return sum(pipe.recv() for pipe in self._pipes)
+        return float(sum(pipe.recv() for pipe in self._pipes))
 
     def stop(self) -> None:
         for pipe in self._pipes:

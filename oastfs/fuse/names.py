@@ -192,7 +192,8 @@ class Names:
 
     def _existing(self, path: str) -> Operation[FileStatus | None]:
         try:
-            return (yield from self._shared.ask("stat", path, False))  # type: ignore[no-any-return]
+            found: FileStatus = yield from self._shared.ask("stat", path, False)
+            return found
         except OastError as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -201,7 +202,8 @@ class Names:
     def _existing_now(self, path: str) -> Operation[FileStatus | None]:
         """After a change, where nothing may be read."""
         try:
-            return (yield Wait(lambda: self._metadata.stat(SUPERUSER, path, False)))  # type: ignore[no-any-return]
+            waited: FileStatus = yield Wait(lambda: self._metadata.stat(SUPERUSER, path, False))
+            return waited
         except OastError as error:
             if error.errno == errno.ENOENT:
                 return None

@@ -80,7 +80,8 @@ class Shared:
     def stat_later(self, inode_id: int) -> Operation[FileStatus]:
         """``stat``, not waiting for the answer."""
         try:
-            return (yield Change("stat", SUPERUSER, by_id(inode_id), False))  # type: ignore[no-any-return]
+            status: FileStatus = yield Change("stat", SUPERUSER, by_id(inode_id), False)
+            return status
         except StaleHandle:
             removed = self.handles.removed.get(inode_id)
             if removed is None:

@@ -226,6 +226,7 @@ def _observe(evidence: Evidence) -> None:
         write(self, checkpoint)
         evidence.say("checkpoints", "done")
 
+    # The methods are replaced on purpose.
     Journal.append, Journal.sync, CheckpointFile.write = appended, synced, wrote  # type: ignore[method-assign]
 
 

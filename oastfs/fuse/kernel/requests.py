@@ -106,7 +106,7 @@ class Requests:
         found = self._names.lookup(node, _name(body[:-1]))
         if found is None:
             return self._negative
-        return self._entry(found) if type(found) is FileStatus else self._found(found)  # type: ignore[arg-type]
+        return self._entry(found) if isinstance(found, FileStatus) else self._found(found)
 
     def _found(self, operation: Operation[FileStatus | None]) -> Operation[Answer]:
         status = yield from operation
@@ -168,7 +168,7 @@ class Requests:
         if self._parents is not None and (known := self._parents.get(node)) is not None:
             return self._attr(known[0], *divmod(known[1], SECOND_NS))
         found = self._attributes.getattr(node)
-        return self._attr(found) if type(found) is FileStatus else self._attr_of(found)  # type: ignore[arg-type]
+        return self._attr(found) if isinstance(found, FileStatus) else self._attr_of(found)
 
     def setattr(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
         return self._attr_of(self._attributes.setattr(node, _wanted(body), self._caller(*who)))

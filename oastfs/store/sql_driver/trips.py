@@ -131,7 +131,7 @@ class _Blocking:
             pass
 
     def rows(self) -> list[tuple[Any, ...]]:
-        return self._cursor.fetchall()  # type: ignore[no-any-return]
+        return self._cursor.fetchall()  # type: ignore[no-any-return]  # drivers have no types
 
     def is_broken(self) -> bool:
         return bool(self._connection.closed)

@@ -114,8 +114,10 @@ class Committer:
                 failure = failure or error
             except BaseException as error:
                 interruption = interruption or error  # what was sent to others is awaited all the same
-        if interruption or failure:
-            raise interruption or failure  # type: ignore[misc]
+        if interruption is not None:
+            raise interruption
+        if failure is not None:
+            raise failure
 
     def _was_decided(self, branch: Branch, unknown: InDoubt) -> bool:
         """The connection was lost as the coordinator committed: it knows. Raises InDoubt if it stays away."""
