@@ -11,6 +11,7 @@ import pytest
 
 from oastfs.datanode.config import DatanodeConfig
 from oastfs.datanode.http import WebPart
+from tests.harness.waiting import wait_until
 from tests.unit.datanode.home import Home
 from tests.unit.datanode.namenode import RecordingNamenode
 from tests.unit.datanode.running import Running
@@ -56,3 +57,18 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
             return running
 
         yield start
+
+
+@pytest.fixture
+def start(
+    request: pytest.FixtureRequest, namenode: RecordingNamenode, run: Callable[..., Running]
+) -> Callable[..., Running]:
+    """Datanodes that are registered with a namenode that keeps files of up to the module's LIMIT bytes."""
+    namenode.inline_limit = request.module.LIMIT
+
+    def started(**options: Any) -> Running:
+        running = run(namenode, **options)
+        wait_until(lambda: running.datanode.small_blocks.may_be_inline(1), "the registration")
+        return running
+
+    return started

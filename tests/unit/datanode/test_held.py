@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -36,18 +35,6 @@ Run = Callable[..., Running]
 def ask_often_and_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_blocks, "SETTLE_SECONDS", 0.05)
     monkeypatch.setattr(pipelines, "GATHER_SECONDS", 0.5)  # however busy the machine is
-
-
-@pytest.fixture
-def start(namenode: RecordingNamenode, run: Run) -> Run:
-    namenode.inline_limit = LIMIT
-
-    def started(**options: Any) -> Running:
-        running = run(namenode, **options)
-        wait_until(lambda: running.datanode.small_blocks.may_be_inline(1), "the registration")
-        return running
-
-    return started
 
 
 def files(node: Running) -> list[str]:

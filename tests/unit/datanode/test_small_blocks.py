@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -30,19 +29,6 @@ Run = Callable[..., Running]
 @pytest.fixture(autouse=True)
 def ask_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_blocks, "SETTLE_SECONDS", 0.05)
-
-
-@pytest.fixture
-def start(namenode: RecordingNamenode, run: Run) -> Run:
-    """Datanodes that are registered with a namenode that keeps files of up to LIMIT bytes."""
-    namenode.inline_limit = LIMIT
-
-    def started(**options: Any) -> Running:
-        running = run(namenode, **options)
-        wait_until(lambda: running.datanode.small_blocks.may_be_inline(1), "the registration")
-        return running
-
-    return started
 
 
 def offers(node: Running) -> dict[str, int]:
