@@ -12,6 +12,7 @@ happens in a short time.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
@@ -234,14 +235,14 @@ def _arm(point: str, hits: int) -> None:
     """Have the process kill itself when it has come to a point so many times."""
     owner, name, before = KILL_POINTS[point]
     function = getattr(owner, name)
-    count = [0]
+    counter = itertools.count(1)  # several threads may come to the point at once
 
     def armed(*arguments: Any, **named: Any) -> Any:
-        count[0] += 1
-        if before and count[0] == hits:
+        mine = next(counter)
+        if before and mine == hits:
             os.kill(os.getpid(), signal.SIGKILL)
         result = function(*arguments, **named)
-        if count[0] == hits:
+        if mine == hits:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
