@@ -19,23 +19,32 @@ _random = random.Random(os.urandom(8))
 _share: list[range] = []
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, and that no process has given out that runs tests now."""
+def free_port(*offsets: int) -> int:
+    """A port that nobody listens on, and that no process has given out that runs tests now.
+
+    So are the ports ``offsets`` above it (below it, if negative), for servers that take those as well.
+    """
     if not _share:
         _share.append(_take_share())
+    if len(_given) > len(_share[0]) // 2:
+        _given.clear()  # most are free again
     while True:
         port = _random.choice(_share[0])
-        if port in _given:
-            if len(_given) == len(_share[0]):
-                _given.clear()  # most are free again
+        ports = {port, *(port + offset for offset in offsets)}
+        if not _given.isdisjoint(ports) or not ports.issubset(_share[0]):
             continue
-        _given.add(port)
-        with socket.socket() as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-        return port
+        if all(map(_is_free, ports)):
+            _given.update(ports)
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _take_share() -> range:

@@ -7,11 +7,18 @@ import subprocess
 from itertools import count
 from pathlib import Path
 
+from oastfs.cli.plan import CONTROL_PORT_DISTANCE, DATANODE_PORT_DISTANCE
 from tests.harness.logs import tail, unexpected
 from tests.harness.ports import free_port
 from tests.harness.process import OASTFS, Server
 
 HOST = "127.0.0.1"
+# What `oastfs up` takes besides the ports it is given, for two namenodes and three datanodes.
+NAMENODE_OFFSETS = (1, CONTROL_PORT_DISTANCE, 1 + CONTROL_PORT_DISTANCE)
+HTTP_OFFSETS = (1,)
+DATANODE_OFFSETS = tuple(
+    number * DATANODE_PORT_DISTANCE + offset for number in range(3) for offset in (-2, 0)
+)
 
 
 class Up(Server):
@@ -23,7 +30,8 @@ class Up(Server):
         directory.mkdir(parents=True, exist_ok=True)
         self.store = directory / "store"
         self.mount = directory / "mnt"
-        self.port, self.http_port, self.datanode_port = free_port(), free_port(), free_port()
+        self.port, self.http_port = free_port(*NAMENODE_OFFSETS), free_port(*HTTP_OFFSETS)
+        self.datanode_port = free_port(*DATANODE_OFFSETS)
         arguments = [*prefix, OASTFS, "up", str(self.store), "--host", HOST, "--port", str(self.port)]
         arguments += ["--http-port", str(self.http_port), "--datanode-port", str(self.datanode_port)]
         arguments += ["--mount", str(self.mount)] if mount else []
