@@ -13,11 +13,12 @@ block only if all of it would fit (HDFS addBlock).
 from __future__ import annotations
 
 import stat as _stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from oastfs.core.errors import NameQuotaExceeded, SpaceQuotaExceeded
 from oastfs.core.types import Flag
+from oastfs.store.run import First
 from oastfs.store.schema import (
     BLOCK,
     INODE,
@@ -63,11 +64,12 @@ def is_counted(row: Quota) -> bool:
     return row.names >= 0
 
 
-def announce(tx: Transaction, directory_id: int) -> None:
-    """A directory's tree is about to be counted: who changes it from now on charges it."""
-    if tx.get(QUOTA, (directory_id,), Lock.EXCLUSIVE) is None:
-        _count(tx, 1)
-        tx.put(QUOTA, (directory_id,), Quota(-1, -1, UNCOUNTED, 0))
+def announce(tx: Transaction, *directory_ids: int) -> None:
+    """The trees of directories are about to be counted: who changes them from now on charges them."""
+    for directory_id in directory_ids:
+        if tx.get(QUOTA, (directory_id,), Lock.EXCLUSIVE) is None:
+            _count(tx, 1)
+            tx.put(QUOTA, (directory_id,), Quota(-1, -1, UNCOUNTED, 0))
 
 
 def space_of(inode: Inode, default_replication: int) -> int:
@@ -129,6 +131,7 @@ def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]]) -> None:
     if not active(tx):
         return
     charges = _Charges(tx)
+    uncharged = []
     for old_parent_id, inode, new_parent_id in moves:
         if old_parent_id == new_parent_id:
             continue
@@ -138,7 +141,26 @@ def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]]) -> None:
             usage = usage_of(tx, inode)
             charges.add(away, Usage(-usage.names, -usage.space))
             charges.add(there, usage)
-    charges.apply()
+            if not away and inode.mode & _TYPE == _stat.S_IFDIR:
+                uncharged.append(inode.id)
+    charges.check()
+    _meet_changes_below(tx, uncharged)
+    charges.apply(enforce=False)
+
+
+def _meet_changes_below(tx: Transaction, directory_ids: Sequence[int]) -> None:
+    """Have whoever changes the trees of these directories meanwhile in conflict with this transaction.
+
+    Those who change a tree without a quota above it write no row that its counting could conflict with. So
+    it is announced first, as for a quota of its own: then they charge it.
+    """
+    rows = {one: tx.get(QUOTA, (one,), Lock.EXCLUSIVE) for one in directory_ids}
+    unknown = [one for one, row in rows.items() if row is None or not is_counted(row)]
+    if unknown and tx.overlapped:
+        raise First(lambda tx: announce(tx, *unknown))
+    for one in unknown:
+        if rows[one] is not None:
+            _drop(tx, (one,))
 
 
 def require_room(tx: Transaction, inode: Inode, block_size: int) -> None:

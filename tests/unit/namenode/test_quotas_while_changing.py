@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oastfs.core.errors import OastError
+from oastfs.core.errors import NotFound, OastError
 from oastfs.core.types import SUPERUSER, RenameMode
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
@@ -95,6 +96,58 @@ def test_a_change_that_began_before(name: str, namenodes: tuple[Namespace, Names
     assert usage.names == summary.file_count + summary.directory_count
     assert usage.space == summary.space_consumed
     assert usage.name_quota == 100
+
+
+MOVES: dict[str, tuple[Any, ...]] = {
+    "into a quota": ("rename", "/t", "/limited/t", RenameMode.POSIX, ""),
+    "out of a quota": ("rename", "/limited/u", "/u", RenameMode.POSIX, ""),
+    "away": ("delete", "/limited/u", True),
+}
+
+
+@pytest.mark.parametrize("which_first", ["change", "move"])
+@pytest.mark.parametrize("name", ["a new file", "a longer file", "a tree less"])
+@pytest.mark.parametrize("move", sorted(MOVES))
+def test_a_change_below_what_moves(
+    move: str, name: str, which_first: str, namenodes: tuple[Namespace, Namespace]
+) -> None:
+    """One is worked out and waits to be committed while the other is carried out."""
+    first, second = namenodes
+    for path in ("/limited", "/limited/u/d"):
+        first.mkdirs(ROOT, path, 0o755)
+    first.write_file(ROOT, "/limited/u/d/file", b"content")
+    first.set_quota(ROOT, "/limited", 100, 1 << 20)
+    top = "/t" if move.startswith("into") else "/limited/u"
+    change = tuple(
+        value.replace("/t/", f"{top}/") if isinstance(value, str) else value for value in CHANGES[name]
+    )
+    slow, quick = (change, MOVES[move]) if which_first == "change" else (MOVES[move], change)
+    begun, done = threading.Event(), threading.Event()
+    attempts = itertools.count()
+
+    def carry_out_slowly(tx: Transaction) -> None:
+        operation(slow[0])(tx, first.context(ROOT), *slow[1:])
+        if next(attempts) == 0:
+            begun.set()
+            done.wait(0.5)
+
+    def carry_out() -> None:
+        assert begun.wait(WAIT_SECONDS)
+        gone_to_elsewhere(
+            lambda: second.store.write(lambda tx: operation(quick[0])(tx, second.context(ROOT), *quick[1:]))
+        )
+        done.set()
+
+    at_the_same_time(lambda: gone_to_elsewhere(lambda: first.store.write(carry_out_slowly)), carry_out)
+    usage, summary = second.quota_usage(ROOT, "/limited"), second.content_summary(ROOT, "/limited")
+    assert usage.names == summary.file_count + summary.directory_count
+    assert usage.space == summary.space_consumed
+
+
+def gone_to_elsewhere(body: Callable[[], Any]) -> None:
+    """What came second may find nothing at its path any more."""
+    with suppress(NotFound):
+        body()
 
 
 def test_many_changes(namenodes: tuple[Namespace, Namespace]) -> None:
