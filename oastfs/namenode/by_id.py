@@ -8,7 +8,7 @@ from __future__ import annotations
 import stat as _stat
 from typing import Final
 
-from oastfs.core.errors import StaleHandle
+from oastfs.core.errors import NotADirectory, StaleHandle
 from oastfs.core.limits import NAME_BYTES_MAX
 from oastfs.core.path import by_id, check_name
 from oastfs.core.types import SUPERUSER, FileStatus, Flag, Opened
@@ -23,6 +23,7 @@ from oastfs.store.transaction import Transaction
 _TYPE: Final = 0o170000
 _DIRECTORY: Final = _stat.S_IFDIR
 _BLOCKS: Final = int(Flag.BLOCKS)
+_LINKED: Final = int(Flag.LINKED)
 _SURELY_SHORT: Final = NAME_BYTES_MAX // 4
 """Of so many characters a name is not too long, whatever they are."""
 
@@ -44,9 +45,15 @@ class InodeReads:
             check_name(name)
 
         def find(tx: Transaction) -> FileStatus | None:
-            parent = _known(tx, parent_id).inode
-            node = tree.slot_in(tx, self._context, parent, name, name, writing=False).node
-            return None if node is None else tree.status_of(tx, self._context, node)
+            if _known(tx, parent_id).inode.mode & _TYPE != _DIRECTORY:
+                raise NotADirectory(path=name)
+            entry = tx.get(INODE, (parent_id, name))
+            if entry is None:
+                return None
+            if entry.mode & _TYPE == _DIRECTORY:
+                return tree.directory_status(Node(parent_id, name, entry), tx.get(DIRECTORY, (entry.id,)))
+            inode = tree.attributes_of(tx, entry) if entry.flags & _LINKED else entry
+            return tree.file_status(self._context, parent_id, name, inode)
 
         return self._read(find)
 
@@ -116,8 +123,17 @@ class EntryReads:
 
 
 def _known(tx: Transaction, inode_id: int) -> Node:
-    """What waits to be reclaimed counts as gone."""
+    """What waits to be reclaimed counts as gone.
+
+    Directories are remembered as long as walks of paths remember them: what their entries say changes with
+    these only.
+    """
+    known = tx.memo.get(inode_id)
+    if known is not None:
+        return known  # type: ignore[no-any-return]  # a memo holds what each of its users puts there
     node = tree.resolve_id(tx, inode_id)
     if node.parent_id == RECLAIM_ID:
         raise StaleHandle(path=str(inode_id))
+    if node.is_directory:
+        tree.remember(tx, inode_id, node)
     return node

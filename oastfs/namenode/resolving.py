@@ -171,10 +171,15 @@ def _is_plain(path: str, name: str) -> bool:
 
 
 def _remember(tx: Transaction, context: Context, path: str, directory: Node) -> None:
+    remember(tx, path, (context.caller, directory))
+
+
+def remember(tx: Transaction, key: str | int, found: object) -> None:
+    """Put what rests upon rows of directories only into the transaction's memo: of a path or an inode id."""
     memo = tx.memo
     if len(memo) >= _REMEMBERED_MAX:
         memo.clear()
-    memo[path] = context.caller, directory
+    memo[key] = found
 
 
 def _found(node: Node | None, path: str) -> Node:

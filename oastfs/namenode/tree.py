@@ -39,6 +39,7 @@ from oastfs.namenode.resolving import (
     link_target,
     parent_of,
     path_of,
+    remember,
     resolve,
     resolve_id,
     resolve_place,
@@ -61,8 +62,8 @@ from oastfs.store.table import PARTITION_MASK, Lock
 from oastfs.store.transaction import Transaction
 
 __all__ = [
-    "ROOT_KEY", "Node", "Slot", "attributes_of", "find", "link_target", "parent_of", "path_of", "resolve",
-    "resolve_id", "resolve_place", "resolve_slot", "root", "slot_in",
+    "ROOT_KEY", "Node", "Slot", "attributes_of", "find", "link_target", "parent_of", "path_of", "remember",
+    "resolve", "resolve_id", "resolve_place", "resolve_slot", "root", "slot_in",
 ]  # fmt: skip
 
 _TYPE: Final = 0o170000

@@ -38,8 +38,10 @@ class StagedTransaction(Transaction):
 
     __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo", "overlapped", "unsettles")
 
-    def __init__(self, base: Transaction, *, locking: bool = False) -> None:
-        self.memo = {}
+    def __init__(
+        self, base: Transaction, *, locking: bool = False, memo: dict[Any, Any] | None = None
+    ) -> None:
+        self.memo = {} if memo is None else memo
         self.unsettles = False
         """Whether it makes, changes or removes a row that memos may rest upon."""
         self._base = base
@@ -122,18 +124,22 @@ class StagedTransaction(Transaction):
     def _stage(self, table: Table[Any], key: Key, value: Any) -> None:
         if self._base is ENDED:
             raise TransactionMisuse("the transaction has ended")
-        if self.memo:
-            self.memo.clear()
         rows = self._writes.get(table)
         if rows is None:
             self._writes[table] = {key: value}
         else:
             rows[key] = value
         known = self._known.get(table)
-        if table.remembered is not None:
+        remembered = table.remembered
+        if remembered is not None:
             before = _ABSENT if known is None else known.get(key, _ABSENT)
-            if before is _ABSENT or any(row is not None and table.remembered(row) for row in (before, value)):
+            if (
+                before is _ABSENT
+                or (before is not None and remembered(before))
+                or (value is not None and remembered(value))
+            ):
                 self.unsettles = True
+                self.memo.clear()
         if known is None:
             self._known[table] = {key: value}
         else:

@@ -37,9 +37,9 @@ class Transaction(ABC):
     __slots__ = ()
 
     memo: dict[Any, Any]
-    """Room for what callers found out from its rows. Emptied whenever a row is put or deleted; transactions
-    that read the same snapshot may share it, in several threads, and so may those of snapshots between which
-    no row that it may rest upon (see ``Table.remembered``) was made, changed or removed."""
+    """Room for what callers found out from rows on which a memo may rest (see ``Table.remembered``). Emptied
+    whenever one of these is put or deleted; transactions that read the same snapshot may share it, in several
+    threads, and so may those of snapshots between which none of these rows was made, changed or removed."""
 
     overlapped: bool = False
     """Others may be under way that began earlier and do not see what this transaction sees. Who relies on it

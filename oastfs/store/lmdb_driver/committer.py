@@ -33,6 +33,7 @@ import lmdb
 from oastfs.core.errors import StoreError, StoreFull
 from oastfs.store.lmdb_driver.environment import Environment, State
 from oastfs.store.lmdb_driver.records import Changes
+from oastfs.store.lmdb_driver.tables import OpenTables
 from oastfs.store.lmdb_driver.transaction import Change, ReadTransaction, apply_changes, encode_writes
 from oastfs.store.run import run
 from oastfs.store.staged import StagedTransaction
@@ -86,6 +87,8 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._unsettles = False
+        self._memo: tuple[OpenTables, int, dict[Any, Any]] = {}, 0, {}
+        """What operations found out from the last snapshot, of those on it and on later ones of ours."""
         self.running: set[int] = set()
         """The threads that are running an operation or callbacks."""
         environment.journal.start(self._nudge)
@@ -305,7 +308,7 @@ class Committer:
             journal.establish()
         self._unsettles = False
         txn = environment.begin_write()
-        base = ReadTransaction(environment.tables, txn)
+        base = ReadTransaction(environment.tables, txn, self._take_memo(txn.id() - 1))
         logged: Changes = {}
         failure: lmdb.Error | StoreError
         try:
@@ -318,7 +321,8 @@ class Committer:
                     raise StoreError("an operation may not fork: its transaction is the parent's")
                 if changes:
                     apply_changes(txn, changes, logged)
-            self._finish(txn, logged)
+            snapshot = self._finish(txn, logged)
+            self._memo = environment.tables, snapshot, base.memo
             return
         except (lmdb.Error, StoreError) as error:
             failure = error.with_traceback(None)
@@ -341,13 +345,22 @@ class Committer:
         for job in more:
             yield job, True
 
-    def _finish(self, txn: Any, logged: Changes) -> None:
-        """Log a group's changes and make them visible."""
+    def _take_memo(self, snapshot: int) -> dict[Any, Any]:
+        """The memo of a group that begins at a snapshot. What other processes change is not known.
+
+        It is ours until it is put back: a group that fails has perhaps noted what never came to be.
+        """
+        tables, noted_at, memo = self._memo
+        self._memo = {}, 0, {}
+        return memo if noted_at == snapshot and tables is self._environment.tables else {}
+
+    def _finish(self, txn: Any, logged: Changes) -> int:
+        """Log a group's changes and make them visible; the snapshot that shows them."""
         journal = self._environment.journal
+        snapshot = int(txn.id())
         if not logged:
             journal.depend(txn)
-            return
-        snapshot = txn.id()
+            return snapshot - 1
         journal.append(txn, logged)
         try:
             txn.commit()
@@ -355,6 +368,7 @@ class Committer:
             journal.retract()
             raise
         self._environment.committed(snapshot, self._unsettles)
+        return snapshot
 
     @staticmethod
     def _undo(unfinished: weakref.ref[Any]) -> None:
@@ -370,7 +384,7 @@ class Committer:
 
     def _run(self, job: _Job, base: ReadTransaction) -> list[Change]:
         """Run one operation; what it changes. One that raises changes nothing."""
-        tx = StagedTransaction(base)
+        tx = StagedTransaction(base, memo=base.memo)
         job.error = None
         thread = threading.get_ident()
         self.running.add(thread)
@@ -385,6 +399,8 @@ class Committer:
             job.error = error
             return []
         finally:
+            if tx.unsettles:
+                base.memo.clear()  # it may have noted what it then made undone
             self.running.discard(thread)
 
 

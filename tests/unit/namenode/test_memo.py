@@ -1,22 +1,26 @@
-"""What readers remember of directories outlives changes that it does not rest upon, and no others."""
+"""What is remembered of directories outlives changes that it does not rest upon, and no others."""
 
 from __future__ import annotations
 
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from oastfs.core.errors import OastError
-from oastfs.core.types import Caller, FileStatus
+from oastfs.core.types import Caller, FileStatus, RenameMode
+from oastfs.namenode.context import Context
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
 from oastfs.store.lmdb_driver import LmdbStore
 from oastfs.store.lmdb_driver.environment import Options
+from oastfs.store.transaction import Transaction
 from tests.unit.namenode.conftest import ROOT, finish
 
 USER = Caller("user", 1000, (1000,))
@@ -71,7 +75,8 @@ with connect("lmdb://{tmp_path}/store") as fs:
     fs.rename("/a", "/moved")
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-    namespace.write_file(ROOT, "/other", b"content")
+    with pytest.raises(OastError):
+        namespace.write_file(ROOT, "/a/b/more", b"content")
     with pytest.raises(OastError):
         namespace.stat(ROOT, "/a/b/file")
     assert namespace.stat(ROOT, "/moved/b/file").length == 7
@@ -94,6 +99,97 @@ def test_it_is_true_after_any_changes(namespace: Namespace, seed: int) -> None:
                 store._memo = {}, 0, {}
                 assert answer(namespace, caller, path) == answer(fresh, caller, path), path
     store.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_changes_with_a_memory_are_those_without(tmp_path: Path, seed: int) -> None:
+    """Of two stores that are changed alike, in groups, one forgets all before each operation."""
+    spaces = []
+    for name in ("remembering", "forgetting"):
+        store = open_store(f"lmdb://{tmp_path}/{name}", create=True)
+        format_store(store, FormatOptions())
+        spaces.append(Namespace(store, randomness=random.Random(seed)))
+    remembering, forgetting = spaces
+    forgetful = _forgetting_first(forgetting)
+    chance, outcomes_seen = random.Random(seed), set()
+    for _ in range(60):
+        group = [some_call(chance) for _ in range(chance.randint(1, 6))]
+        outcomes = _together(remembering, group)
+        assert outcomes == _together(forgetful, group), group
+        outcomes_seen.update(outcomes)
+        assert _tree(remembering) == _tree(forgetting), group
+    assert None in outcomes_seen and len(outcomes_seen) > 3, "nothing was tried"
+    for space in spaces:
+        finish(space.store)
+        space.store.close()
+
+
+Call = tuple[str, Caller, tuple[Any, ...]]
+
+
+def some_call(chance: random.Random) -> Call:
+    path, other, caller = some_path(chance), some_path(chance), chance.choice((ROOT, USER))
+    arguments: dict[str, tuple[Any, ...]] = {
+        "mkdirs": (path, 0o755, True, True, -1),
+        "write_file": (path, b"content", 0o644, True, False),
+        "rename": (path, other, RenameMode.POSIX, ""),
+        "chmod": (path, chance.choice((0o700, 0o755, 0o777)), True),
+        "delete": (path, chance.random() < 0.3),
+        "symlink": (path, other, False),
+        "chown": (path, chance.choice((0, 1000)), 0, True),
+    }
+    verb = chance.choice(["mkdirs", "mkdirs", *arguments])
+    return verb, caller, arguments[verb]
+
+
+def _together(space: Namespace, group: list[Call]) -> list[type[BaseException] | None]:
+    """Have them committed in one group; what went wrong with each."""
+    outcomes: dict[int, type[BaseException] | None] = {}
+    answered = threading.Semaphore(0)
+
+    def taker(number: int) -> Callable[[Any, BaseException | None], None]:
+        def done(result: Any, error: BaseException | None) -> None:
+            outcomes[number] = None if error is None else type(error)
+            answered.release()
+
+        return done
+
+    space.submit_together([(*call, taker(number)) for number, call in enumerate(group)])
+    for _ in group:
+        assert answered.acquire(timeout=60), "a change was not answered"
+    assert not any(kind is not None and not issubclass(kind, OastError) for kind in outcomes.values())
+    return [outcomes[number] for number in range(len(group))]
+
+
+def _forgetting_first(space: Namespace) -> Namespace:
+    """The same namespace, each of whose operations begins with an empty memo."""
+    load = space._load
+
+    def loading(verb: str) -> Callable[..., Any]:
+        function = load(verb)
+
+        def forgetting(tx: Transaction, context: Context, *arguments: Any) -> Any:
+            tx.memo.clear()
+            return function(tx, context, *arguments)
+
+        space._operations[verb] = forgetting
+        return forgetting
+
+    space._load = loading  # type: ignore[method-assign]  # where every operation comes from
+    return space
+
+
+def _tree(space: Namespace) -> list[tuple[str, int, int]]:
+    found: list[tuple[str, int, int]] = []
+    pending = ["/"]
+    while pending:
+        above = pending.pop()
+        for status in space.listdir(ROOT, above).entries:
+            path = f"{above.rstrip('/')}/{status.name}"
+            found.append((path, status.mode, status.uid))
+            if status.is_directory:
+                pending.append(path)
+    return sorted(found)
 
 
 def some_path(chance: random.Random) -> str:
