@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import structs
@@ -112,18 +113,13 @@ class Names:
         if seen is None:
             seen = yield from self._shared.ask("stat", path, False)
             assert seen is not None
-        for attempt in range(ATTEMPTS_MAX):
-            if attempt:
-                seen = yield Wait(lambda: self._metadata.stat(SUPERUSER, path, False))
-            removing, keep_for = self._keep(seen)
-            try:
-                status = yield Change("unlink", caller, path, keep_for, seen.inode_id)
-                break
-            except EntryChanged:
-                if attempt == ATTEMPTS_MAX - 1:
-                    raise
-            finally:
-                self._handles.removing.discard(removing)
+
+        def change(seen: FileStatus | None, keep_for: str) -> Change:
+            if seen is None:
+                raise NotFound(path=path)
+            return Change("unlink", caller, path, keep_for, seen.inode_id)
+
+        _, status = yield from self._take_away(path, seen, change)
         self._entries.note(parent_id, name, None)
         self._shared.entry_changed(parent_id, status.ctime_ns)
         if status.nlink == 0:
@@ -154,19 +150,12 @@ class Names:
             replaced = self._entries.sole_name(new_parent_id, new_name)
             if replaced is None:
                 replaced = yield from self._existing(target)
-        for attempt in range(ATTEMPTS_MAX):
-            if attempt:
-                replaced = yield from self._existing_now(target)
-            removing, keep_for = self._keep(replaced)
+
+        def change(replaced: FileStatus | None, keep_for: str) -> Change:
             expected = -1 if mode is not RenameMode.POSIX else 0 if replaced is None else replaced.inode_id
-            try:
-                moved = yield Change("rename", caller, source, target, mode, keep_for, expected)
-                break
-            except EntryChanged:
-                if attempt == ATTEMPTS_MAX - 1:
-                    raise
-            finally:
-                self._handles.removing.discard(removing)
+            return Change("rename", caller, source, target, mode, keep_for, expected)
+
+        replaced, moved = yield from self._take_away(target, replaced, change)
         self._note_moved((parent_id, name), (new_parent_id, new_name), mode, moved)
         if replaced is None or replaced.inode_id == moved.inode_id:
             return
@@ -208,6 +197,31 @@ class Names:
             if error.errno == errno.ENOENT:
                 return None
             raise
+
+    def _take_away(
+        self,
+        path: str,
+        seen: FileStatus | None,
+        change: Callable[[FileStatus | None, str], Change],
+    ) -> Operation[tuple[FileStatus | None, FileStatus]]:
+        """Make a change that may take a name away; what had the name, and the change's answer.
+
+        ``seen`` is taken for what is there. Is it something else by then, it is looked at, and tried again.
+        ``change`` is given that, and the holder to keep it for.
+        """
+        attempts = 0
+        while True:
+            removing, keep_for = self._keep(seen)
+            try:
+                status: FileStatus = yield change(seen, keep_for)
+                return seen, status
+            except EntryChanged:
+                attempts += 1
+                if attempts == ATTEMPTS_MAX:
+                    raise
+            finally:
+                self._handles.removing.discard(removing)
+            seen = yield from self._existing_now(path)
 
     def _keep(self, status: FileStatus | None) -> tuple[int, str]:
         """Prepare for an inode to lose a name: (inode not to be opened meanwhile, holder to keep it for)."""
