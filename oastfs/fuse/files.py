@@ -297,7 +297,10 @@ class Files:
         dirty = entry.dirty and not entry.kept
         if entry.handles == 1 and dirty:
             # Pages of a mapping come after flush. Others may open it meanwhile: it stays known until sent.
-            yield from flushed(self._shared, entry)
+            try:
+                yield from flushed(self._shared, entry)
+            except OSError:
+                pass  # closing tries again, and the handle ends whatever comes of that
         with self._handles.lock:
             entry.handles -= 1
             if entry.handles:
@@ -306,19 +309,23 @@ class Files:
             waits = dirty or (entry.writable and not entry.small)
             if waits:
                 closed = self._handles.closing[inode_id] = threading.Event()
-        if waits:
-            try:
-                yield Wait(entry.file.close)
-            finally:
-                closed.set()
-                if (
-                    self._handles.closing.get(inode_id) is closed
-                ):  # who opened it just before may be closing, too
-                    del self._handles.closing[inode_id]
-        else:
-            entry.end()  # nothing to send
-        if entry.kept:
-            yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
+        try:
+            if waits:
+                yield from self._close(entry, closed)
+            else:
+                entry.end()  # nothing to send
+        finally:
+            if entry.kept:
+                yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
+
+    def _close(self, entry: OpenInode, closed: threading.Event) -> Operation[None]:
+        try:
+            yield Wait(entry.file.close)
+        finally:
+            closed.set()
+            # Who opened it just before may be closing it, too.
+            if self._handles.closing.get(entry.inode_id) is closed:
+                del self._handles.closing[entry.inode_id]
 
     # --- space ----------------------------------------------------------------------------------
 

@@ -44,13 +44,16 @@ def flushed(shared: Shared, entry: OpenInode, sync: bool = False) -> Operation[F
 
 
 def settled(shared: Shared, entry: OpenInode) -> Operation[FileStatus]:
-    """``flushed`` for who asks for attributes: if the file was closed meanwhile, that has sent it."""
+    """``flushed`` for who asks for attributes: if the file was closed meanwhile, that has sent it.
+
+    That it cannot be sent is told to its writer, who syncs or closes it, and to nobody else.
+    """
     try:
         return (yield from flushed(shared, entry))
     except OastError:
-        if shared.handles.open.get(entry.inode_id) is entry:
-            raise
         status: FileStatus = yield Wait(lambda: shared.stat(entry.inode_id))
+        if shared.handles.open.get(entry.inode_id) is entry:
+            return shared.with_unsent(status)
         return shared.told(status)
 
 

@@ -61,6 +61,7 @@ class Requests:
         self.tells_kill = True
         """Whether the kernel says who may keep set-id bits as they write; if not, only root may."""
         self._negative = _negative_entry(config.negative_seconds)
+        # Not FSYNCDIR: names are durable when they are made, and who is refused it once asks no more.
         self.table: dict[int, Handler] = {
             Opcode.LOOKUP: self.lookup,
             Opcode.FORGET: self.forget,
@@ -88,7 +89,6 @@ class Requests:
             Opcode.READDIR: self.readdir,
             Opcode.READDIRPLUS: self.readdirplus,
             Opcode.RELEASEDIR: self.releasedir,
-            Opcode.FSYNCDIR: _nothing_to_do,
             Opcode.STATFS: self.statfs,
             Opcode.GETXATTR: self.getxattr,
             Opcode.LISTXATTR: self.listxattr,
@@ -171,7 +171,10 @@ class Requests:
         return self._attr(found) if isinstance(found, FileStatus) else self._attr_of(found)
 
     def setattr(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
-        return self._attr_of(self._attributes.setattr(node, _wanted(body), self._caller(*who)))
+        status = yield from self._attributes.setattr(node, _wanted(body), self._caller(*who))
+        opened = self._handles.open.get(node)
+        # What is not sent yet has times that will be others: the kernel is to ask for them.
+        return self._attr(status, 0, 0) if opened is not None and opened.dirty else self._attr(status)
 
     def access(self, node: int, body: bytes, who: Who) -> Answer:
         mask, _ = p.ACCESS_IN.unpack_from(body)

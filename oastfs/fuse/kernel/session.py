@@ -71,7 +71,7 @@ _NOT_WAITING: Final = frozenset(
         Opcode.LOOKUP, Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.GETATTR, Opcode.SYMLINK, Opcode.MKNOD,
         Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK, Opcode.OPEN,
         Opcode.CREATE, Opcode.READ, Opcode.WRITE, Opcode.FLUSH, Opcode.FSYNC, Opcode.RELEASE, Opcode.OPENDIR,
-        Opcode.RELEASEDIR, Opcode.FSYNCDIR, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY, Opcode.DESTROY,
+        Opcode.RELEASEDIR, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY, Opcode.DESTROY,
     }
 )  # fmt: skip
 """Handlers that never wait but by their effects, if ``Shared.asks_later``."""

@@ -136,6 +136,30 @@ def test_times_seen_before_closing_stay(directory: Path, size: int) -> None:
     assert (seen.st_mtime_ns, seen.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
 
 
+def test_times_after_a_truncation_are_those_that_stay(directory: Path) -> None:
+    """Also for who asks at once, and within the time for which the kernel believes attributes."""
+    path = directory / "file"
+    path.write_bytes(b"content")
+    before = path.stat().st_ctime_ns
+    descriptor = os.open(path, os.O_RDWR)
+    os.ftruncate(descriptor, 3)
+    os.close(descriptor)
+    assert path.stat().st_ctime_ns > before
+
+
+def test_directories_can_be_synced(directory: Path) -> None:
+    """By each who asks: the kernel is told once that it need not ask."""
+    for name in ("first", "second"):
+        (directory / name).mkdir()
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    assert sorted(path.name for path in directory.iterdir()) == ["first", "second"]
+
+
 def test_writing_changes_times(directory: Path) -> None:
     path = directory / "file"
     path.write_bytes(b"x")

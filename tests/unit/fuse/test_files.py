@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oastfs.client.filesystem import Filesystem
-from oastfs.core.errors import InvalidArgument, NotFound, StaleHandle, Unsupported
+from oastfs.core.errors import InvalidArgument, NotFound, SafeMode, StaleHandle, Unsupported
 from oastfs.fuse.attributes import NOW, SetAttributes
 from oastfs.fuse.effects import Change
 from oastfs.fuse.filesystem import InodeFilesystem
@@ -73,6 +73,27 @@ def test_stat_of_what_is_being_written_sends_it_first(
     assert filesystem.stat("/file") == status
     do(mounted.files.release(file))
     assert filesystem.stat("/file").mtime_ns == status.mtime_ns
+
+
+def test_what_cannot_be_sent_is_lost_with_its_last_handle_and_holds_up_nobody_else(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, file: int
+) -> None:
+    """Its writer is told."""
+    mounted.files.write(file, 0, b"content", False)
+    filesystem.metadata.safe_mode(ROOT, "enter")
+    with pytest.raises(SafeMode):
+        do(mounted.files.flush(file))
+    for looking in (mounted.names.lookup(ROOT_ID, "file"), mounted.attributes.getattr(file)):
+        assert do(looking).length == 7
+    with pytest.raises(SafeMode):
+        do(mounted.files.release(file))
+    filesystem.metadata.safe_mode(ROOT, "leave")
+    assert not mounted.handles.open
+    assert not mounted.handles.closing
+    assert do(mounted.names.lookup(ROOT_ID, "file")).length == 0
+    do(mounted.names.unlink(ROOT_ID, "file", ROOT))
+    with pytest.raises(NotFound):
+        filesystem.stat("/file")
 
 
 def test_times_set_while_dirty_stay(
