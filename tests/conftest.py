@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oastfs.client import Filesystem
     from oastfs.namenode.namespace import Namespace
     from oastfs.store.transaction import Store
+    from tests.harness.citus import CitusCluster
     from tests.harness.postgresql import PostgresServer, ShardServers
 
 
@@ -79,6 +80,26 @@ def database(postgresql: PostgresServer) -> Iterator[str]:
     """The address of a database with an empty store in it."""
     with postgresql.empty_store() as name:
         yield postgresql.url(name)
+
+
+@pytest.fixture(scope="session")
+def citus_cluster() -> Iterator[CitusCluster]:
+    """A coordinator with two workers for the whole run, if the machine has Citus."""
+    from tests.harness.citus import MISSING, CitusCluster, is_installed
+
+    if not is_installed():
+        pytest.skip(MISSING)
+    cluster = CitusCluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def citus_database(citus_cluster: CitusCluster) -> Iterator[str]:
+    """The address of a store on Citus, with nothing in it. Nothing is left in doubt at the end."""
+    with citus_cluster.empty_store() as name:
+        yield citus_cluster.url(name)
+        assert citus_cluster.settled(name), citus_cluster.prepared(name)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The stores that every contract test runs on, each empty: embedded, on PostgreSQL, and on three shards."""
+"""The stores that every contract test runs on, each empty: embedded, PostgreSQL, three shards, Citus."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tests.harness.postgresql import PostgresServer
 DRIVERS = ("lmdb", "postgresql", "shards")
 VARIANTS = ("psycopg3", "partitioned", "shards of psycopg3")
 """Of the SQL driver, for tests of what may differ: psycopg 3, and the layout for engines that shard."""
+
+CITUS = pytest.param("citus", marks=pytest.mark.long)
 
 
 class StoreFactory:
@@ -37,7 +39,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Everything runs on every driver; rows and scans on their variants, too."""
     if "store_url" in metafunc.fixturenames:
         deep = metafunc.module.__name__.endswith(("test_rows", "test_scan"))
-        metafunc.parametrize("store_url", DRIVERS + VARIANTS if deep else DRIVERS, indirect=True)
+        cases = [*(DRIVERS + VARIANTS if deep else DRIVERS), CITUS]
+        metafunc.parametrize("store_url", cases, indirect=True)
 
 
 @pytest.fixture
@@ -48,6 +51,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | list[str]
         return [url.replace("+psycopg2", "+psycopg") for url in urls] if "3" in request.param else urls
     if request.param == "lmdb":
         return f"lmdb://{tmp_path}/store"
+    if request.param == "citus":
+        return str(request.getfixturevalue("citus_database"))
     if request.param == "partitioned":
         return str(request.getfixturevalue("partitioned_database"))
     url = str(request.getfixturevalue("database"))

@@ -22,7 +22,7 @@ from tests.harness.logs import tail
 from tests.harness.ports import free_port
 from tests.harness.waiting import wait_until
 
-_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -40,9 +40,9 @@ class PostgresServer:
 
     def __init__(self, settings: dict[str, str] | None = None) -> None:
         self._settings = {**_SETTINGS, **(settings or {})}
-        if not _BINARIES:
+        if not BINARIES:
             raise AssertionError("PostgreSQL is missing: run scripts/setup_debian.sh test")
-        self._binaries = _BINARIES[-1]
+        self._binaries = BINARIES[-1]
         # Not below pytest's directory, which is closed to the user that the server runs as.
         self._directory = Path(tempfile.mkdtemp(prefix="oastfs-postgresql-", dir=_place()))
         self._user = _user()

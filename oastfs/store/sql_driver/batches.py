@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from oastfs.store.sql_driver.layout import Layout
-from oastfs.store.sql_driver.statements import Statement
+from oastfs.store.sql_driver.statements import Statement, pruning
 from oastfs.store.table import Table
 
 _FIRST_VALUE = 2
@@ -46,6 +46,9 @@ class Batch:
         parameters = f"({', '.join(types)})"
         marks = ", ".join(["%s"] * len(types))
         body = " UNION ALL ".join(parts)
+        if any(layout.partitioned for layout in layouts.values()):
+            # It goes to the shards as a whole if the partition is a column of each part, at the same place.
+            body = f"SELECT {', '.join(_names(len(slots)))} FROM ({body}) AS u"
         self.statement = Statement(
             name, f"PREPARE {name}{parameters} AS {body}; ", f"EXECUTE {name}({marks})"
         )
@@ -69,11 +72,21 @@ def array(column: Sequence[Any]) -> str:
 def _part(layout: Layout, part: int, arguments_before: int, columns: list[str]) -> str:
     names = ", ".join(layout.quoted_key)
     arrays = ", ".join(f"${arguments_before + number}" for number in range(1, len(layout.key) + 1))
-    selected = ", ".join([str(part), "k.place", *columns])
+    selected = [str(part), "k.place", *columns]
+    pruned = ""
+    if layout.partitioned:
+        selected = [f"{one} AS {name}" for one, name in zip(selected, _names(len(columns)), strict=True)]
+        selected.append(f"t.{layout.quoted_key[-1]}")
+        pruned = pruning(layout, f"${arguments_before + len(layout.key)}")
     return (
-        f"SELECT {selected} FROM unnest({arrays}) WITH ORDINALITY AS k ({names}, place) "
-        f"JOIN {layout.name} AS t USING ({names})"
+        f"SELECT {', '.join(selected)} FROM unnest({arrays}) WITH ORDINALITY AS k ({names}, place) "
+        f"JOIN {layout.name} AS t USING ({names}){pruned}"
     )
+
+
+def _names(values: int) -> list[str]:
+    """Of a part's columns."""
+    return ["part", "place", *(f"value_{number}" for number in range(values))]
 
 
 def _picker(positions: list[int]) -> Any:

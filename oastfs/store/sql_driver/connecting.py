@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 CONNECT_SECONDS: Final = 10
@@ -14,7 +15,7 @@ ARGUMENTS: Final[dict[str, Any]] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-SETTINGS: Final = {
+SETTINGS: Final[Mapping[str, str]] = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10min",
@@ -30,14 +31,16 @@ SETTINGS: Final = {
 }
 
 
-def open_connection(dialect: Any, url: Any) -> Any:
+def open_connection(dialect: Any, url: Any, settings: Mapping[str, str]) -> Any:
     """A connection for transactions, which are begun and ended by statements of ours.
+
+    ``settings`` are those of the session.
 
     Raises the driver's errors.
     """
     positional, named = dialect.create_connect_args(url)
     named = {**ARGUMENTS, **named}
-    named["options"] = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+    named["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
     driver = dialect.loaded_dbapi
     if dialect.driver == "psycopg":
         # Several statements in one trip want arguments that are put in here, as psycopg 2 does.

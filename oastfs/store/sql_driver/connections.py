@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool, QueuePool
 from oastfs.core.errors import InvalidArgument, StoreError
 from oastfs.store.run import run
 from oastfs.store.sql_driver import migrations
-from oastfs.store.sql_driver.connecting import ARGUMENTS, CONNECT_SECONDS, open_connection
+from oastfs.store.sql_driver.connecting import ARGUMENTS, CONNECT_SECONDS, SETTINGS, open_connection
 from oastfs.store.sql_driver.failures import cannot_connect, shown, translate
 from oastfs.store.sql_driver.session import LINGER_SECONDS, Session, Traffic
 from oastfs.store.sql_driver.statements import Statement
@@ -48,7 +48,8 @@ class Connections:
             raise InvalidArgument(f"not the URL of a database: {error}") from error
         except ModuleNotFoundError as error:
             raise InvalidArgument(f"{url.partition(':')[0]} needs the Python package {error.name}") from error
-        self._connect = partial(open_connection, self._asking.dialect, self._url)
+        self._settings = dict(SETTINGS)
+        self._connect = partial(open_connection, self._asking.dialect, self._url, self._settings)
         self._most = most
         self._pool: Pool = QueuePool(
             self._connect, pool_size=most, max_overflow=0, timeout=_POOL_SECONDS, reset_on_return=None
@@ -58,6 +59,10 @@ class Connections:
         self._begin_process()
         sa.event.listen(self._pool, "connect", self._note)
         sa.event.listen(self._asking, "connect", self._note)
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Have sessions made with these settings from now on, which differ from the common ones."""
+        self._settings.update(settings)
 
     @property
     def are_awaitable(self) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from oastfs.core.errors import WrongStore
 from oastfs.store.schema import SCHEMA_VERSION, TABLES
-from oastfs.store.sql_driver import citus
+from oastfs.store.sql_driver.citus import objects, tables
 from oastfs.store.sql_driver.layout import SCHEMA, Layout, _quote, define, value_column
 from oastfs.store.table import Table
 
@@ -91,7 +91,7 @@ def prepare(
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
     store = _find(connection, declared, database)  # somebody else may have been at it
     if store is None:
-        partitioned = partitioned or citus.is_there(connection)
+        partitioned = partitioned or tables.is_there(connection)
         _make(connection, declared, partitioned)
         if made is not None:
             made(connection)
@@ -173,7 +173,9 @@ def _make(connection: Any, declared: Declared, partitioned: bool) -> None:
     for table in declared.tables:
         define(metadata, Layout(table, partitioned))
     metadata.create_all(connection, checkfirst=False)
-    citus.distribute(connection, [Layout(table, partitioned) for table in declared.tables])
+    if partitioned and tables.is_there(connection):
+        tables.distribute(connection, [Layout(table, partitioned) for table in declared.tables])
+        objects.make(connection)
     _note(connection, declared.version, partitioned)
 
 
@@ -198,7 +200,8 @@ def _carry_out(connection: Any, step: Step, declared: Declared, partitioned: boo
     defined = define(sa.MetaData(), layout)
     if isinstance(step, AddTable):
         connection.execute(CreateTable(defined))
-        citus.distribute(connection, [layout])
+        if partitioned and tables.is_there(connection):
+            tables.distribute(connection, [layout])
     for index in defined.indexes:
         if isinstance(step, AddTable) or index.name == step.index:
             connection.execute(CreateIndex(index))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from oastfs.core.errors import InvalidArgument
-from oastfs.store.sql_driver.threaded import ThreadedStore
+from oastfs.store.sql_driver.citus import tables as citus
+from oastfs.store.sql_driver.migrations import Declared
+from oastfs.store.sql_driver.server import Server
+from oastfs.store.sql_driver.threaded import THREADS, ThreadedStore
 
 
 def open_postgresql(urls: list[str], *, create: bool = False, **options: Any) -> ThreadedStore:
@@ -19,9 +22,33 @@ def open_postgresql(urls: list[str], *, create: bool = False, **options: Any) ->
     if unknown:
         raise InvalidArgument(f"not options of a store on PostgreSQL: {', '.join(sorted(unknown))}")
     if len(urls) == 1:
-        from oastfs.store.sql_driver.store import SqlStore
-
-        return SqlStore(urls[0], create=create, **options)
+        return _open_one(urls[0], create, **options)
     from oastfs.store.sql_driver.shards.store import ShardedStore
 
     return ShardedStore(urls, create=create, **options)
+
+
+def _open_one(
+    url: str,
+    create: bool,
+    partition_column: bool = False,
+    threads: int = THREADS,
+    declared: Declared | None = None,
+) -> ThreadedStore:
+    """One PostgreSQL server, or one Citus."""
+    server = Server(url, 2 * threads)
+    known = declared or Declared()
+    try:
+        partitioned = server.connections.prepare(create, partition_column, known)
+        server.learn(partitioned, known)
+        if partitioned and server.ask(citus.is_there):
+            from oastfs.store.sql_driver.citus.store import CitusStore
+
+            server.connections.set(citus.SETTINGS)
+            return CitusStore(server, threads)
+    except BaseException:
+        server.connections.close()
+        raise
+    from oastfs.store.sql_driver.store import SqlStore
+
+    return SqlStore(server, threads)

@@ -35,6 +35,11 @@ def _numbered(names: list[str], first: int = 1, glue: str = " AND ") -> str:
     return glue.join(f"{name} = ${number}" for number, name in enumerate(names, first))
 
 
+def pruning(layout: Layout, partitions: str) -> str:
+    """Tells an engine that shards by itself which of its shards have the rows: it does not follow a join."""
+    return f" WHERE t.{layout.quoted_key[-1]} = ANY ({partitions})" if layout.partitioned else ""
+
+
 class Statements:
     """Of one table."""
 
@@ -83,7 +88,7 @@ class Statements:
         picked = ", ".join(f"t.{one}" for one in layout.quoted_values) or "1"
         body = (
             f"SELECT k.place, {picked} FROM unnest({arrays}) WITH ORDINALITY AS k ({names}, place) "
-            f"JOIN {layout.name} AS t USING ({names})"
+            f"JOIN {layout.name} AS t USING ({names}){pruning(layout, f'${len(layout.key)}')}"
         )
         return _statement(f"many_{layout.table.name}", [f"{one}[]" for one in layout.key_types], body)
 

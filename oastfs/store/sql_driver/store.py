@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 from oastfs.core.errors import StoreError
 from oastfs.store.run import Conflict
-from oastfs.store.sql_driver.migrations import Declared
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.session import READ, WRITE
-from oastfs.store.sql_driver.threaded import FREE_BYTES, THREADS, ThreadedStore
+from oastfs.store.sql_driver.threaded import FREE_BYTES, ThreadedStore
 from oastfs.store.sql_driver.transaction import SqlTransaction
 from oastfs.store.sql_driver.turns import Turn
 from oastfs.store.staged import StagedTransaction
@@ -24,24 +23,9 @@ T = TypeVar("T")
 class SqlStore(ThreadedStore):
     """A handle on a database, with its own connections."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        create: bool,
-        partition_column: bool = False,
-        threads: int = THREADS,
-        declared: Declared | None = None,
-    ) -> None:
+    def __init__(self, server: Server, threads: int) -> None:
         super().__init__(threads)
-        self._server = Server(url, 2 * threads)
-        known = declared or Declared()
-        try:
-            partitioned = self._server.connections.prepare(create, partition_column, known)
-        except BaseException:
-            self._server.connections.close()
-            raise
-        self._server.learn(partitioned, known)
+        self._server = server
         self._begin_process()
 
     def trips(self) -> int:

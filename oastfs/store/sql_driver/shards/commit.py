@@ -19,9 +19,10 @@ from oastfs.core.errors import StoreError
 from oastfs.store.failpoints import reach
 from oastfs.store.run import run
 from oastfs.store.sql_driver.failures import InDoubt, Lost, NoSuchTransaction
+from oastfs.store.sql_driver.freeze import SHARE_FREEZE
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.shards.branch import Branch
-from oastfs.store.sql_driver.shards.objects import DECIDE, SHARE_FREEZE, WAIT_BRIEFLY
+from oastfs.store.sql_driver.shards.objects import DECIDE, WAIT_BRIEFLY
 from oastfs.store.sql_driver.shards.recovery import DECIDE_SECONDS, Recovery, now_seconds
 
 _ASK_SECONDS: Final = 10.0

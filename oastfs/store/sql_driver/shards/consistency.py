@@ -11,23 +11,13 @@ are taken while all changes wait for a millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack
 
-from oastfs.store.sql_driver.session import READ, Session
+from oastfs.store.sql_driver.session import READ
 from oastfs.store.sql_driver.shards import objects
-from oastfs.store.sql_driver.shards.transaction import (
-    SCANNED_ROWS_MAX,
-    Scanned,
-    Settle,
-    ShardedTransaction,
-    ShardPart,
-)
+from oastfs.store.sql_driver.shards.transaction import Settle, ShardedTransaction, ShardPart
+from oastfs.store.sql_driver.watched import SCANNED_ROWS_MAX, Rows
 from oastfs.store.staged import Writes
-from oastfs.store.table import Key, Table
-
-Rows = dict[Table[Any], dict[Key, Any]]
 
 
 def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes] | None, settle: Settle) -> bool:
@@ -43,7 +33,7 @@ def is_consistent(tx: ShardedTransaction, by_shard: dict[int, Writes] | None, se
     for part in tx.parts.values():
         if part is youngest or not part.began_at:
             continue
-        rows = part.unprotected(writes.get(part.number, {}), by_shard is not None)
+        rows = part.looked_at(writes.get(part.number, {}), by_shard is not None)
         if part.scanned_rows > SCANNED_ROWS_MAX:
             return False
         if rows or part.scans:
@@ -61,19 +51,13 @@ class _Look:
         self._part = part
         self._rows = rows
         self._settle = settle
-        for scanned in part.scans:
-            known = rows.get(scanned.arguments[0], {})
-            for key, _ in scanned.rows:
-                known.pop(key, None)
 
     def __enter__(self) -> None:
         part = self._part
         self._session = part.server.connections.take(READ, objects.PENDING)
         self._now = ShardPart(part.server, part.number, self._session, False, self._settle)
         try:
-            self._finish = self._now.start_prefetch(
-                {table: list(some) for table, some in self._rows.items()}, 1
-            )
+            self._finish = self._now.start_second_look(self._rows)
         except BaseException:
             self.__exit__()
             raise
@@ -86,40 +70,4 @@ class _Look:
         """Whether all is now as it was."""
         if self._finish is not None:
             self._finish()
-        now = self._now
-        return all(
-            now.get(table, key) == value for table, some in self._rows.items() for key, value in some.items()
-        ) and all(_gives_the_same(now, scanned) for scanned in self._part.scans)
-
-
-def _gives_the_same(now: ShardPart, scanned: Scanned) -> bool:
-    table, prefix, after, limit, reverse, index = scanned.arguments
-    if not scanned.complete:
-        limit = len(scanned.rows)
-    return list(now.scan(table, prefix, after, limit, reverse, index)) == scanned.rows
-
-
-@contextmanager
-def frozen(open_sessions: Sequence[Callable[[], Session]]) -> Iterator[list[Session]]:
-    """Snapshots of all shards, between which nothing was committed anywhere."""
-    sessions: list[Session] = []
-    held: list[Session] = []
-    try:
-        for open_session in open_sessions:
-            session = open_session()
-            sessions.append(session)
-            session.command(objects.FREEZE)
-            held.append(session)
-            session.begin_again()
-        for session in sessions:
-            session.fetch(objects.LOOK, ())
-        while held:
-            held[-1].fetch(objects.THAW, ())
-            held.pop()
-        yield sessions
-    finally:
-        for session in held:
-            try:
-                session.command(objects.THAW_ALL)
-            except Exception:
-                session.lost = True  # the lock ends with the connection
+        return self._now.gives_the_same(self._rows, self._part.scans)

@@ -10,9 +10,6 @@ prepared now. One that was prepared then and is committed now would be missed; s
 lacks has committed since (microseconds ago), it asks for another snapshot. Lacking are those in progress
 for the snapshot and all from its end on, where those are that began last. The order matters: first the
 prepared ones, then what became of the others.
-
-The freeze is an advisory lock. Every change on a store of several shards shares it until it is committed;
-who holds it alone takes snapshots of all shards between which nothing happens.
 """
 
 from __future__ import annotations
@@ -26,25 +23,13 @@ from oastfs.store.sql_driver.layout import SCHEMA
 from oastfs.store.sql_driver.shards.branch import prefix
 from oastfs.store.sql_driver.statements import Statement
 
-FREEZE_LOCK: Final = 0x0A57F6
-"""Number of the advisory lock. Numbers count within a database."""
-
 PENDING: Final = Statement("pending", f"PREPARE pending AS SELECT {SCHEMA}.pending(); ", "EXECUTE pending")
-LOOK: Final = Statement("look", "PREPARE look AS SELECT 1; ", "EXECUTE look")
-SHARE_FREEZE: Final = Statement(
-    "share_freeze",
-    f"PREPARE share_freeze AS SELECT pg_advisory_xact_lock_shared({FREEZE_LOCK}); ",
-    "EXECUTE share_freeze",
-)
 WAIT_BRIEFLY: Final = Statement(
     "wait_briefly",
     "PREPARE wait_briefly AS SELECT set_config('lock_timeout', '250ms', true); ",
     "EXECUTE wait_briefly",
 )
 """For the rest of the transaction."""
-THAW: Final = Statement("thaw", f"PREPARE thaw AS SELECT pg_advisory_unlock({FREEZE_LOCK}); ", "EXECUTE thaw")
-FREEZE: Final = f"SET lock_timeout = '250ms'; SELECT pg_advisory_lock({FREEZE_LOCK}); RESET lock_timeout"
-THAW_ALL: Final = "SELECT pg_advisory_unlock_all()"
 DECIDE: Final = Statement(
     "decide",
     f"PREPARE decide(text, double precision) AS INSERT INTO {SCHEMA}.decision (key, committed) "

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from oastfs.core.errors import InvalidArgument, StoreError
-from oastfs.store.run import Conflict
+from oastfs.core.errors import InvalidArgument
+from oastfs.store.sql_driver.freeze import frozen
+from oastfs.store.sql_driver.looking import LookingStore, Torn
 from oastfs.store.sql_driver.migrations import Declared
 from oastfs.store.sql_driver.server import Server
-from oastfs.store.sql_driver.session import READ, WRITE, Session
+from oastfs.store.sql_driver.session import Session
 from oastfs.store.sql_driver.shards import consistency, identity, objects
 from oastfs.store.sql_driver.shards.commit import Committer, Participant
 from oastfs.store.sql_driver.shards.recovery import Recovery
-from oastfs.store.sql_driver.shards.transaction import SCANNED_ROWS_MAX, ShardedTransaction, ShardPart
-from oastfs.store.sql_driver.tasks import on_thread
-from oastfs.store.sql_driver.threaded import FREE_BYTES, THREADS, ThreadedStore
+from oastfs.store.sql_driver.shards.transaction import ShardedTransaction, ShardPart
+from oastfs.store.sql_driver.threaded import FREE_BYTES, THREADS
 from oastfs.store.sql_driver.turns import Turn
-from oastfs.store.staged import StagedTransaction, Writes
+from oastfs.store.sql_driver.watched import SCANNED_ROWS_MAX
+from oastfs.store.staged import Writes
 from oastfs.store.table import Key, Table, V
-from oastfs.store.transaction import Transaction
 
 T = TypeVar("T")
 
 SHARDS_MAX: Final = 256
-_TRIES_BEFORE_FREEZE: Final = 3
-"""So often a transaction may find that what it saw has changed, before others are made to wait for it."""
-_SLOT_SECONDS: Final = 30.0
 
 
-class ShardedStore(ThreadedStore):
+class ShardedStore(LookingStore[ShardedTransaction]):
     """A handle on the databases of one store, with its own connections to each."""
 
     def __init__(
@@ -46,11 +40,9 @@ class ShardedStore(ThreadedStore):
         threads: int = THREADS,
         declared: Declared | None = None,
     ) -> None:
-        super().__init__(threads)
+        super().__init__(threads, 2 * threads)
         if len(urls) > SHARDS_MAX:
             raise InvalidArgument(f"a store has at most {SHARDS_MAX} shards")
-        # Each transaction has one connection to a shard, and perhaps another one to look at it again.
-        self._slots_max = 2 * threads
         self.servers: list[Server] = []
         known = declared or Declared()
         try:
@@ -68,7 +60,6 @@ class ShardedStore(ThreadedStore):
 
     def _begin_process(self) -> None:
         super()._begin_process()
-        self._slots = threading.BoundedSemaphore(self._slots_max)
         self.recovery.begin_process()
         self._committer.begin_process()
         if not self._closed:
@@ -104,54 +95,7 @@ class ShardedStore(ThreadedStore):
 
     # --- transactions -----------------------------------------------------------------------------------
 
-    def _reader(self, operation: Callable[[Transaction], T]) -> Callable[[], T]:
-        torn = _Torn()
-
-        def attempt() -> T:
-            with self._transaction(READ, torn, recording=False) as tx:
-                result = self._run(operation, tx, tx, torn)
-                self._require_consistent(tx, None, torn)
-                return result
-
-        return attempt
-
-    def _writer(self, operation: Callable[[Transaction], T], turn: Turn, deadline: float) -> Callable[[], T]:
-        torn = _Torn()
-
-        def attempt() -> T:
-            with self._transaction(WRITE, torn, recording=True) as base:
-                tx = StagedTransaction(base, locking=True)
-                try:
-                    result = self._run(operation, tx, base, torn)
-                    writes = tx.finish()
-                finally:
-                    tx.finish()
-                if self._commit(base, writes, turn, torn):
-                    return result
-            # The connections are given back before the wait: whoever has the turn may need some.
-            if not turn.wait(max(0.0, deadline - time.monotonic())):
-                raise StoreError("waited too long for others who change the same rows")
-            raise Conflict("another transaction of this process changed the same rows", at_once=True)
-
-        return attempt
-
-    def _run(
-        self, operation: Callable[[Transaction], T], tx: Transaction, base: ShardedTransaction, torn: _Torn
-    ) -> T:
-        """The operation's result; if it fails, it does so over what was really there."""
-        try:
-            result = operation(tx)
-            base.require_no_conflict()
-            return result
-        except Conflict:
-            raise
-        except Exception:
-            base.require_no_conflict()
-            self._require_consistent(base, None, torn)
-            raise
-
-    def _commit(self, base: ShardedTransaction, writes: Writes, turn: Turn, torn: _Torn) -> bool:
-        """Commit what was staged. False: another transaction of this process is to come first."""
+    def _commit(self, base: ShardedTransaction, writes: Writes, turn: Turn, torn: Torn) -> bool:
         by_shard = base.split(writes) if writes else {}
         base.see_removals(by_shard)
         calls = base.calls(by_shard) if writes else {}
@@ -170,18 +114,17 @@ class ShardedStore(ThreadedStore):
         return True
 
     def _require_consistent(
-        self, tx: ShardedTransaction, by_shard: dict[int, Writes] | None, torn: _Torn
+        self, tx: ShardedTransaction, by_shard: dict[int, Writes] | None, torn: Torn
     ) -> None:
         if torn.frozen or consistency.is_consistent(tx, by_shard, self.recovery.settle_if_decided):
             return
-        torn.times += 1
-        too_much = any(part.scanned_rows > SCANNED_ROWS_MAX for part in tx.parts.values())
-        if too_much or torn.times >= _TRIES_BEFORE_FREEZE:
-            torn.frozen = True
-        raise Conflict("what was read on several shards has changed meanwhile", at_once=True)
+        raise torn.again(any(part.scanned_rows > SCANNED_ROWS_MAX for part in tx.parts.values()))
+
+    def _require_read_consistent(self, tx: ShardedTransaction, torn: Torn) -> None:
+        self._require_consistent(tx, None, torn)
 
     @contextmanager
-    def _transaction(self, how: str, torn: _Torn, recording: bool) -> Iterator[ShardedTransaction]:
+    def _transaction(self, how: str, torn: Torn, recording: bool) -> Iterator[ShardedTransaction]:
         with self._slot(), ExitStack() as stack:
 
             def open_session(number: int) -> Session:
@@ -198,28 +141,12 @@ class ShardedStore(ThreadedStore):
             if torn.frozen:
                 every = range(len(self.servers))
                 openers = [partial(open_session, number) for number in every]
-                snapshots = stack.enter_context(consistency.frozen(openers))
+                snapshots = stack.enter_context(frozen(openers))
             tx = ShardedTransaction(len(self.servers), open_part)
             try:
                 yield tx
             finally:
                 tx.end()
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """So few at once that each gets all the connections that it needs: nobody waits who holds some."""
-        if _in_slot.get():
-            yield  # a read inside of another one
-            return
-        slots = self._slots
-        if not slots.acquire(blocking=False) and not on_thread(lambda: slots.acquire(timeout=_SLOT_SECONDS)):
-            raise StoreError("all connections to the database are in use")
-        before = _in_slot.set(True)
-        try:
-            yield
-        finally:
-            _in_slot.reset(before)
-            slots.release()
 
     # --- closing ----------------------------------------------------------------------------------------
 
@@ -241,20 +168,6 @@ class ShardedStore(ThreadedStore):
     def _disown(self) -> None:
         for server in self.servers:
             server.connections.after_fork_in_child()
-
-
-_in_slot: Final[ContextVar[bool]] = ContextVar("in_slot", default=False)
-
-
-class _Torn:
-    """How one call has fared over all its attempts."""
-
-    __slots__ = ("frozen", "times")
-
-    def __init__(self) -> None:
-        self.times = 0
-        self.frozen = False
-        """From now on, snapshots of all shards are taken in a freeze."""
 
 
 def _partitions(writes: Writes) -> frozenset[int]:

@@ -10,7 +10,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
@@ -18,32 +18,16 @@ from oastfs.store.run import Conflict
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.shards.branch import Branch, parse
-from oastfs.store.sql_driver.transaction import SqlTransaction
+from oastfs.store.sql_driver.watched import WatchedTransaction
 from oastfs.store.staged import Writes
 from oastfs.store.table import Index, Key, Lock, Table, V
 from oastfs.store.transaction import Transaction, Wanted
-
-SCANNED_ROWS_MAX: Final = 4096
-"""A transaction that has seen more of one shard does not look at it all again."""
 
 Settle = Callable[[Branch], bool]
 """Finish a branch if it was decided that it is committed; whether it was."""
 
 
-class Scanned:
-    """A scan of one shard and what it has given."""
-
-    __slots__ = ("arguments", "complete", "rows")
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-        """As those of ``scan``."""
-        self.rows: list[tuple[Key, Any]] = []
-        self.complete = False
-        """It came to its end by itself."""
-
-
-class ShardPart(SqlTransaction):
+class ShardPart(WatchedTransaction):
     """The rows of one shard, in its own snapshot."""
 
     def __init__(
@@ -56,78 +40,14 @@ class ShardPart(SqlTransaction):
         """When its snapshot was asked for; 0: there is none."""
         self.there_at = 0
         """When it was there at the latest."""
-        self.scans: list[Scanned] = []
-        self.scanned_rows = 0
         self._settle = settle
         self._undecided: set[str] = set()
-
-    @property
-    def session(self) -> Session:
-        """The connection."""
-        assert self._session is not None
-        return self._session
 
     def _begin(self) -> None:
         self.began_at = self.began_at or time.monotonic_ns()
 
     def _answered(self) -> None:
         self.there_at = self.there_at or time.monotonic_ns()
-
-    def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
-        self._begin()
-        value = super().get(table, key, lock)
-        self._answered()
-        self._look((table.partition(key),))
-        return value
-
-    def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
-        self._begin()
-        values = super().get_many(table, keys, lock)
-        self._answered()
-        self._look(map(table.partition, keys))
-        return values
-
-    def start_prefetch(self, wanted: Wanted, fewest: int = 2) -> Callable[[], None] | None:
-        self._begin()
-        await_answer = super().start_prefetch(wanted, fewest)
-        if await_answer is None:
-            return None
-
-        def finish() -> None:
-            await_answer()
-            self._answered()
-            self._look(table.partition(key) for table, keys in wanted.items() for key in keys)
-
-        return finish
-
-    def scan(
-        self,
-        table: Table[V],
-        prefix: Key = (),
-        after: Key | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-        index: Index | None = None,
-    ) -> Iterator[tuple[Key, V]]:
-        self._begin()
-        rows = super().scan(table, prefix, after, limit, reverse, index)
-        partitions = (table.partition(prefix),) if prefix and index is None else None
-        return self._recorded(Scanned(table, prefix, after, limit, reverse, index), rows, partitions)
-
-    def _recorded(
-        self, scanned: Scanned, rows: Iterator[tuple[Key, Any]], partitions: tuple[int, ...] | None
-    ) -> Iterator[tuple[Key, Any]]:
-        self.scans.append(scanned)
-        for row in rows:
-            self._answered()
-            self.scanned_rows += 1
-            if self.scanned_rows <= SCANNED_ROWS_MAX:
-                scanned.rows.append(row)
-            self._look(partitions)
-            yield row
-        self._answered()
-        scanned.complete = True
-        self._look(partitions)
 
     def _look(self, partitions: Iterable[int] | None) -> None:
         """Settle what is pending in these partitions and was decided: this snapshot is too old then."""
@@ -155,35 +75,9 @@ class ShardPart(SqlTransaction):
             self.session.conflict = conflict
             raise
 
-    def unseen_removals(self, writes: Writes) -> dict[Table[Any], list[Key]]:
-        """The rows that are removed and were not looked at."""
-        found = {}
-        for table, rows in writes.items():
-            known = self._seen.get(table, {})
-            if left := [key for key, value in rows.items() if value is None and key not in known]:
-                found[table] = left
-        return found
-
     def require_settled(self, keys: dict[Table[Any], list[Key]]) -> None:
         """As if these had been read."""
         self._look(table.partition(key) for table, some in keys.items() for key in some)
-
-    def unprotected(self, writes: Writes, committing: bool) -> dict[Table[Any], dict[Key, Any]]:
-        """The rows that were read and that the commit, if there is one, does not hold to what they were."""
-        if not committing:
-            return {table: dict(rows) for table, rows in self._seen.items() if rows}
-        found: dict[Table[Any], dict[Key, Any]] = {}
-        for table, rows in self._seen.items():
-            written = writes.get(table, {})
-            left = {
-                key: value
-                for key, value in rows.items()
-                if not (key in written and (written[key] is not None or value is not None))
-                and not (value is not None and (table, key) in self._locks)
-            }
-            if left:
-                found[table] = left
-        return found
 
 
 class ShardedTransaction(Transaction):

@@ -18,7 +18,7 @@ from oastfs.namenode.jobs.reclaim import Reclaim
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
 from oastfs.store.schema import TABLES
-from oastfs.store.sql_driver import citus
+from oastfs.store.sql_driver.citus import tables as citus
 from oastfs.store.sql_driver.layout import layouts
 from oastfs.store.sql_driver.session import Session
 from tests.harness.postgresql import PostgresServer

@@ -7,11 +7,19 @@ workers are its own business: the driver commits plainly, as on one server.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from oastfs.store.sql_driver.layout import PARTITION, SCHEMA, Layout
+
+SETTINGS: Final = {
+    # It has to see the arguments of whatever may concern several shards; for other statements a plan is kept.
+    "plan_cache_mode": "auto",
+    # One connection to a worker, and so one snapshot, however many shards are asked at once.
+    "citus.max_adaptive_executor_pool_size": "1",
+}
+"""Of our sessions with its coordinator."""
 
 
 def is_there(connection: Any) -> bool:
@@ -21,9 +29,7 @@ def is_there(connection: Any) -> bool:
 
 
 def distribute(connection: Any, layouts: Sequence[Layout]) -> None:
-    """Spread new tables over the workers, if there are any."""
-    if not layouts or not layouts[0].partitioned or not is_there(connection):
-        return
+    """Spread new tables over the workers."""
     for statement in statements(layouts):
         connection.execute(sa.text(statement))
 

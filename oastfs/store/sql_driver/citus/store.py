@@ -1,0 +1,132 @@
+"""The Store on Citus: plain transactions, and care for what its snapshots are not.
+
+Citus has each transaction in one snapshot per worker, refuses changes of what was changed since, and commits
+on all workers or none; but not at one moment, and snapshots of two workers are not of one moment either. So a
+transaction that has read rows of one partition looks whether these are being committed; if there are more, it
+reads them again as well, after that look: if they are as they were, all was so at the moment of the look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from oastfs.store.sql_driver.citus import objects
+from oastfs.store.sql_driver.citus.transaction import CitusTransaction
+from oastfs.store.sql_driver.freeze import frozen
+from oastfs.store.sql_driver.looking import LookingStore, Torn
+from oastfs.store.sql_driver.server import Server
+from oastfs.store.sql_driver.session import READ, Session
+from oastfs.store.sql_driver.threaded import FREE_BYTES
+from oastfs.store.sql_driver.turns import Turn
+from oastfs.store.sql_driver.watched import SCANNED_ROWS_MAX
+from oastfs.store.staged import Writes
+from oastfs.store.table import Key, Table, V
+
+T = TypeVar("T")
+
+
+class CitusStore(LookingStore[CitusTransaction]):
+    """A handle on a database of a coordinator, with its own connections."""
+
+    def __init__(self, server: Server, threads: int) -> None:
+        super().__init__(threads, threads)
+        self._server = server
+        self._begin_process()
+
+    def trips(self) -> int:
+        return self._server.traffic.trips
+
+    def usage(self) -> tuple[int, int]:
+        self._enter()
+        try:
+            return self._server.size_bytes(), FREE_BYTES
+        finally:
+            self._leave()
+
+    def count(self, table: Table[Any]) -> int:
+        self._enter()
+        try:
+            return self._server.count(table)
+        finally:
+            self._leave()
+
+    def load(self, table: Table[V], rows: Sequence[tuple[Key, V]]) -> None:
+        self._enter()
+        try:
+            self._server.load(table, rows)
+        finally:
+            self._leave()
+
+    # --- transactions -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, how: str, torn: Torn, recording: bool) -> Iterator[CitusTransaction]:
+        with self._slot(), ExitStack() as stack:
+
+            def open_session() -> Session:
+                return stack.enter_context(self._server.connections.session(how))
+
+            if torn.frozen:
+                (session,) = stack.enter_context(frozen([open_session], objects.TOUCH))
+            else:
+                session = open_session()
+            tx = CitusTransaction(self._server, session, recording)
+            try:
+                yield tx
+            finally:
+                tx.end()
+
+    def _commit(self, base: CitusTransaction, writes: Writes, turn: Turn, torn: Torn) -> bool:
+        base.see_removals(writes)
+        calls = base.calls(writes) if writes else []
+        if not calls:
+            self._require_read_consistent(base, torn)
+            return True
+        if not turn.take(base.contended(writes)):
+            return False
+        if not torn.frozen and (base.scans or base.looked_at(writes, True)):
+            self._look_again(base, writes, True, torn)
+        changed = {table.partition(key) for table, rows in writes.items() for key in rows}
+        base.session.commit([*calls, objects.hold(changed)])
+        return True
+
+    def _require_read_consistent(self, tx: CitusTransaction, torn: Torn) -> None:
+        if tx.has_read and not torn.frozen:
+            self._look_again(tx, {}, False, torn)
+
+    def _look_again(self, tx: CitusTransaction, writes: Writes, committing: bool, torn: Torn) -> None:
+        """Raise a Conflict unless all was as it was seen when nobody was committing any of it."""
+        if tx.scanned_rows > SCANNED_ROWS_MAX:
+            raise torn.again(too_much=True)
+        within = tx.is_within_partition
+        rows = {} if within else tx.looked_at(writes, committing)
+        scans = [] if within else tx.scans
+        opening = objects.look(None if tx.is_everywhere else tx.partitions)
+        with self._server.connections.session(READ, opening) as session:
+            now = CitusTransaction(self._server, session, recording=False)
+            try:
+                finish = now.start_second_look(rows)
+                if finish is not None:
+                    finish()
+                elif not scans:
+                    session.fetch(objects.LOOKED, ())
+                if not now.gives_the_same(rows, scans):
+                    raise torn.again(too_much=False)
+            finally:
+                now.end()
+
+    # --- closing ----------------------------------------------------------------------------------------
+
+    def _may_wait_in_tasks(self) -> bool:
+        return self._server.connections.are_awaitable
+
+    def _await_end_of_older(self) -> None:
+        self._server.await_end_of_older()
+
+    def _disconnect(self) -> None:
+        self._server.connections.close()
+
+    def _disown(self) -> None:
+        self._server.connections.after_fork_in_child()
