@@ -1,4 +1,4 @@
-"""Random changes through three namenodes on three shards, while namenodes, clients and servers are killed -9.
+"""Random changes through three namenodes on three shards or Citus, while namenodes, clients and servers are killed.
 
 Every call happens once or not at all, in an order that explains what everybody was told; fsck is content, and
 nothing is left in doubt.
@@ -22,6 +22,7 @@ from oastfs.core.types import SUPERUSER
 from oastfs.store import open_store
 from oastfs.store.sql_driver.shards.store import ShardedStore
 from tests.harness import torture
+from tests.harness.citus import MISSING, CitusCluster, is_installed
 from tests.harness.cluster import Cluster
 from tests.harness.postgresql import PostgresServer, ShardServers
 from tests.harness.tree_history import explain
@@ -35,6 +36,16 @@ CLIENTS = 4
 def own_servers() -> Iterator[ShardServers]:
     """Three servers that may be killed."""
     servers = ShardServers([PostgresServer() for _ in range(3)])
+    yield servers
+    servers.remove()
+
+
+@pytest.fixture
+def own_citus() -> Iterator[CitusCluster]:
+    """A coordinator and two workers that may be killed."""
+    if not is_installed():
+        pytest.skip(MISSING)
+    servers = CitusCluster()
     yield servers
     servers.remove()
 
@@ -74,14 +85,14 @@ class Clients:
             assert process.exitcode in (0, -signal.SIGKILL), f"a client failed or hangs: {process.exitcode}"
 
 
-def disturb(cluster: Cluster, servers: ShardServers, clients: Clients, chance: random.Random) -> None:
+def disturb(cluster: Cluster, servers: list[PostgresServer], clients: Clients, chance: random.Random) -> None:
     """Kill something, and start it again after a moment."""
     what = chance.choice(["namenode", "namenode", "server", "client"])
     if what == "client":
         clients.kill_one(chance)
         return
     if what == "server":
-        server = chance.choice(servers.servers)
+        server = chance.choice(servers)
         server.crash()
         server.start()
         return
@@ -102,25 +113,56 @@ def test_torture(
     rounds: int,
     seconds: float,
 ) -> None:
-    seed = int.from_bytes(os.urandom(4), "big")
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = seeded()
     urls = own_servers.create_databases()
     cluster = make_cluster(namenodes=3, datanodes=0, metadata=urls)
+    torment(cluster, own_servers.servers, chance, (rounds, seconds), tmp_path)
+    require_nothing_in_doubt(urls)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_torture_on_citus(
+    own_citus: CitusCluster, make_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    chance = seeded()
+    name = own_citus.create_database()
+    cluster = make_cluster(namenodes=3, datanodes=0, metadata=[own_citus.url(name)])
+    torment(cluster, own_citus.servers, chance, (4, 25.0), tmp_path)
+    wait_until(lambda: not own_citus.prepared(name), "Citus to settle what the dead left in doubt", 30)
+
+
+def seeded() -> random.Random:
+    """Chance that can be had again."""
+    seed = int.from_bytes(os.urandom(4), "big")
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def torment(
+    cluster: Cluster,
+    servers: list[PostgresServer],
+    chance: random.Random,
+    rounds: tuple[int, float],
+    logs: Path,
+) -> None:
+    """So many rounds of so many seconds; after each, all that was told must have an order."""
     cluster.allow_in_logs(".*")  # what is killed is complained of
-    for number in range(rounds):
+    seed = chance.random()
+    count, seconds = rounds
+    for number in range(count):
         top = f"/round{number}"
         with connect(cluster.url) as fs:
             fs.metadata.mkdirs(SUPERUSER, top)
-            clients = Clients(cluster, top, f"{seed} {number}", seconds, tmp_path)
+            clients = Clients(cluster, top, f"{seed} {number}", seconds, logs)
             for _ in range(CLIENTS):
                 clients.start()
             while time.monotonic() < clients.until - 2:
                 time.sleep(0.5 + chance.random())
-                disturb(cluster, own_servers, clients, chance)
+                disturb(cluster, servers, clients, chance)
             clients.wait()
             cluster.wait_for_namenodes()
-            last = tmp_path / f"last-{number}"
+            last = logs / f"last-{number}"
             torture.look_at_all(fs.metadata, top, 900 * torture.CALLS_MAX, last)
         calls = torture.history([*clients.files, last])
         done = sum(call.answer != "refused" for call in calls)
@@ -128,7 +170,6 @@ def test_torture(
         print(f"round {number}: {len(calls)} calls, {done} not refused, {unknown} without an answer")
         assert done > 20
         assert explain(calls) is not None, "there is no order that explains what the clients were told"
-    require_nothing_in_doubt(urls)
 
 
 def require_nothing_in_doubt(urls: list[str]) -> None:

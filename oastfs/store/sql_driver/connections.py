@@ -55,6 +55,9 @@ class Connections:
             self._connect, pool_size=most, max_overflow=0, timeout=_POOL_SECONDS, reset_on_return=None
         )
         self._traffic = traffic
+        self.greeting = ""
+        """What the first connection of all is told, and the first one after others were lost."""
+        self._greeted_at = 0.0
         self._lost_at = 0.0
         self._begin_process()
         sa.event.listen(self._pool, "connect", self._note)
@@ -143,7 +146,19 @@ class Connections:
             if isinstance(error, self._asking.dialect.loaded_dbapi.Error):
                 raise cannot_connect(error, self.shown) from error
             raise
-        return Session(held, held.dbapi_connection, self.shown, self._traffic)
+        session = Session(held, held.dbapi_connection, self.shown, self._traffic)
+        if self.greeting and self._greeted_at <= self._lost_at:
+            self._greet(session)
+        return session
+
+    def _greet(self, session: Session) -> None:
+        began_at = time.monotonic()
+        try:
+            session.command(self.greeting)
+        except BaseException:
+            self._discard(session)
+            raise
+        self._greeted_at = began_at
 
     def _discard(self, session: Session) -> None:
         session.close()

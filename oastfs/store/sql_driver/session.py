@@ -172,6 +172,13 @@ class Session:
             arguments.extend(values)
         self._start(used, f"{'; '.join(parts)}; {end}", arguments, committing=committing)
 
+    def was_warned(self) -> bool:
+        """Whether the server has given a warning with the last answer."""
+        self._trip.take_notices()
+        warned = any(one.startswith("WARNING") for one in self._notices)
+        self._notices.clear()
+        return warned
+
     def end(self) -> None:
         """The transaction is over, and what it changed is committed or to be forgotten."""
         if self._started is not None:

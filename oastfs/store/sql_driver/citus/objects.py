@@ -65,6 +65,12 @@ def hold(partitions: Iterable[int]) -> Call:
     return _HOLD, (list(several) if len(several) > 1 else [],)
 
 
+def hold_text(partitions: Iterable[int]) -> str:
+    """As ``hold``, for all of these, as a command of its own."""
+    numbers = ",".join(map(str, sorted(partitions)))
+    return _HOLD.prepare.partition(" AS ")[2].rstrip("; ").replace("$1", f"'{{{numbers}}}'::integer[]")
+
+
 def look(partitions: Iterable[int] | None) -> Statement:
     """Refuse to go on while any of these (None: any at all) is held."""
     numbers = "NULL" if partitions is None else f"'{{{','.join(map(str, sorted(partitions)))}}}'"

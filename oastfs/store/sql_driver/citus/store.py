@@ -13,7 +13,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from oastfs.store.sql_driver.citus import objects
+from oastfs.store.sql_driver.citus.recovery import Recovery
 from oastfs.store.sql_driver.citus.transaction import CitusTransaction
+from oastfs.store.sql_driver.failures import Unsettled
 from oastfs.store.sql_driver.freeze import frozen
 from oastfs.store.sql_driver.looking import LookingStore, Torn
 from oastfs.store.sql_driver.server import Server
@@ -33,6 +35,8 @@ class CitusStore(LookingStore[CitusTransaction]):
     def __init__(self, server: Server, threads: int) -> None:
         super().__init__(threads, threads)
         self._server = server
+        server.connections.greeting = objects.RECOVER
+        self._recovery = Recovery(server.connections)
         self._begin_process()
 
     def trips(self) -> int:
@@ -90,6 +94,8 @@ class CitusStore(LookingStore[CitusTransaction]):
             self._look_again(base, writes, True, torn)
         changed = {table.partition(key) for table, rows in writes.items() for key in rows}
         base.session.commit([*calls, objects.hold(changed)])
+        if len(changed) > 1 and base.session.was_warned():
+            self._recovery.settle(changed)
         return True
 
     def _require_read_consistent(self, tx: CitusTransaction, torn: Torn) -> None:
@@ -114,6 +120,8 @@ class CitusStore(LookingStore[CitusTransaction]):
                     session.fetch(objects.LOOKED, ())
                 if not now.gives_the_same(rows, scans):
                     raise torn.again(too_much=False)
+            except Unsettled as error:
+                raise torn.again(too_much=False) from error
             finally:
                 now.end()
 
@@ -126,7 +134,9 @@ class CitusStore(LookingStore[CitusTransaction]):
         self._server.await_end_of_older()
 
     def _disconnect(self) -> None:
+        self._recovery.stop()
         self._server.connections.close()
 
     def _disown(self) -> None:
         self._server.connections.after_fork_in_child()
+        self._recovery.begin_process()
