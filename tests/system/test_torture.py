@@ -1,4 +1,4 @@
-"""Random changes through three namenodes on three shards or Citus, while namenodes, clients and servers are killed.
+"""Random changes by three namenodes on shards or Citus, while namenodes, clients and servers are killed -9.
 
 Every call happens once or not at all, in an order that explains what everybody was told; fsck is content, and
 nothing is left in doubt.
