@@ -53,7 +53,7 @@ bench-baseline: bench ## Measure the library, and keep the figures to compare wi
 	$(BIN)/python -m bench.baselines save $(BENCH_RESULTS) $(BASELINE)
 
 bench-compare: bench ## Measure the library, and compare with the kept figures
-	$(BIN)/python -m bench.baselines compare $(BASELINE) $(BENCH_RESULTS) $(if $(BENCH_LIMIT),--limit $(BENCH_LIMIT))
+	$(BIN)/python -m bench.baselines compare $(BASELINE) $(BENCH_RESULTS) --again $(if $(BENCH_LIMIT),--limit $(BENCH_LIMIT))
 
 protobuf: setup-test ## Make the protobuf code anew from the .proto files
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/generate_protobuf.sh

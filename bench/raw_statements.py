@@ -203,11 +203,11 @@ def _recorded() -> Iterator[list[tuple[list[Statement], Command]]]:
             sent.append((list(used.values()), command))
         start(session, used, text, arguments, committing)
 
-    Session._start = note  # type: ignore[method-assign]  # to record what is sent
+    setattr(Session, "_start", note)  # noqa: B010 - to record what is sent
     try:
         yield sent
     finally:
-        Session._start = start  # type: ignore[method-assign]  # as it was
+        setattr(Session, "_start", start)  # noqa: B010 - as it was
 
 
 # --- callers --------------------------------------------------------------------------------------

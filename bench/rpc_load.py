@@ -14,6 +14,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -112,7 +113,7 @@ async def measure(
     body = bodies(verb)
     running = []
     for number in range(connections):
-        _, protocol = await loop.create_connection(lambda n=number: LoadConnection(n, verb, body), host, port)
+        _, protocol = await loop.create_connection(partial(LoadConnection, number, verb, body), host, port)
         running.append(protocol)
     await asyncio.sleep(0.3)
     calls = sum(one.calls for one in running)

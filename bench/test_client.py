@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -62,7 +64,7 @@ def test_read_large(benchmark: BenchmarkFixture, way: Filesystem, piece_bytes: i
 
     def read() -> int:
         found = 0
-        with way.open("/large", "rb") as stream:
+        with cast("BufferedReader", way.open("/large", "rb")) as stream:
             while count := stream.readinto(buffer):
                 found += count
         return found

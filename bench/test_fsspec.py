@@ -29,8 +29,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(params=["direct", "namenode"])
 def fs(request: pytest.FixtureRequest, cluster: Cluster) -> OastFileSystem:
     if request.param == "direct":
-        return fsspec.filesystem("oastfs", metadata=cluster.metadata_url)
-    return fsspec.core.url_to_fs(cluster.url)[0]
+        filesystem = fsspec.filesystem("oastfs", metadata=cluster.metadata_url)
+    else:
+        filesystem, _ = fsspec.core.url_to_fs(cluster.url)
+    assert isinstance(filesystem, OastFileSystem)
+    return filesystem
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def paths(fs: OastFileSystem) -> list[str]:
 
 OPERATIONS: dict[str, Callable[[OastFileSystem, list[str]], Any]] = {
     "cat": lambda fs, paths: fs.cat(paths),
-    "cat_ranges": lambda fs, paths: fs.cat_ranges(paths, 10, 20),
+    "cat_ranges": lambda fs, paths: fs.cat_ranges([*paths], 10, 20),
     "info_many": lambda fs, paths: fs.info_many(paths),
     "ls": lambda fs, paths: fs.ls("/bench"),
     "glob": lambda fs, paths: fs.glob("/bench/*7"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 from google.protobuf.message import Message
@@ -37,10 +38,14 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
     store.close()
 
 
+def _is_missing(module: ModuleType, compiled: str) -> bool:
+    return getattr(module, compiled) is None
+
+
 @pytest.fixture(params=["compiled", "python"])
 def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "compiled":
-        if pages._pages is None or hadoop_rpc._calls is None:
+        if _is_missing(pages, "_pages") or _is_missing(hadoop_rpc, "_calls"):
             pytest.skip("nothing is compiled here")
         return
     monkeypatch.setattr(pages, "_pages", None)

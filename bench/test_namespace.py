@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -25,11 +26,12 @@ def path(namespace: Namespace) -> str:
 
 @pytest.mark.parametrize("verb", ["stat", "open", "access"])
 def test_read(benchmark: BenchmarkFixture, namespace: Namespace, path: str, verb: str) -> None:
-    call = {
+    calls: dict[str, Callable[[], object]] = {
         "stat": lambda: namespace.stat(USER, path),
         "open": lambda: namespace.open(USER, path),
         "access": lambda: namespace.access(USER, path, 4),
-    }[verb]
+    }
+    call = calls[verb]
 
     def operations() -> None:
         for _ in range(OPERATIONS):

@@ -64,6 +64,29 @@ def test_a_burst_of_the_disk_is_not_the_machine() -> None:
     assert [one.machine_ratio for one in baselines.compare(kept, new)] == [310 / 300] * 3
 
 
+def test_a_yardstick_that_was_disturbed_makes_nothing_slower() -> None:
+    kept = document(benchmark("a", "wakeup", 0.2, 100.0))
+    (one,) = baselines.compare(kept, document(benchmark("a", "wakeup", 0.2, 40.0)))
+    assert one.ratio == pytest.approx(2.5)
+    assert one.surely(same=True) == pytest.approx(1.0)
+    assert one.surely(same=False) == pytest.approx(2.5)
+
+
+def test_what_is_measured_again_counts_if_it_was_better() -> None:
+    kept = document(*(benchmark(name, "processor", 0.1, 10.0) for name in "abc"))
+    first = baselines.compare(kept, document(*(benchmark(name, "processor", 0.3, 10.0) for name in "abc")))
+    second = document(benchmark("a", "processor", 0.1, 10.0), benchmark("b", "processor", 0.4, 10.0))
+    ratios = [one.ratio for one in baselines.better(first, baselines.compare(kept, second))]
+    assert ratios == pytest.approx([1.0, 3.0, 3.0])
+
+
+def test_figures_are_added_to_those_that_are_kept() -> None:
+    kept = document(benchmark("a", "sync", 0.1, 10.0), benchmark("b", "sync", 0.1, 10.0))
+    new = document(benchmark("b", "sync", 0.2, 10.0), benchmark("c", "sync", 0.3, 10.0))
+    together = baselines.merged(kept, new)["benchmarks"]
+    assert [(one["name"], one["stats"]["median"]) for one in together] == [("a", 0.1), ("b", 0.2), ("c", 0.3)]
+
+
 def test_loads_of_a_fixed_time_are_compared_by_their_calls() -> None:
     kept = document(benchmark("a", "wakeup", 3.0, 10.0, calls_per_second=1000.0))
     new = document(benchmark("a", "wakeup", 3.0, 10.0, calls_per_second=500.0))
