@@ -53,7 +53,7 @@ def test_all_faces_of_a_filesystem_on_citus(
         for number in range(6):
             assert one.read_bytes(f"/d{number + 6}/moved/small") == SMALL + bytes([number])
             assert not one.exists(f"/d{number}/sub")
-        mounted = cluster.mount(cluster.url).path
+        mounted = cluster.mount(cluster.url)
         (mounted / "d8" / "by the mount").write_bytes(SMALL)
         (mounted / "d8" / "by the mount").rename(mounted / "d9" / "moved there")
         assert one.read_bytes("/d9/moved there") == SMALL

@@ -35,7 +35,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.fixture(params=["lmdb", "database", "shards"])
+@pytest.fixture(params=["lmdb", "database", "shards", pytest.param("citus_database", marks=pytest.mark.long)])
 def namenodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Namespace, Namespace]]:
     """Two on one store, with a tree."""
     urls = f"lmdb://{tmp_path}/store" if request.param == "lmdb" else request.getfixturevalue(request.param)

@@ -1,4 +1,4 @@
-"""Two namenodes on one database, or on three shards: pairs of changes come out as if made one by one.
+"""Two namenodes on one database, three shards, or Citus: pairs of changes come out as if made one by one.
 
 The first change is worked out on its snapshot; before it commits, the second one is made by another
 namenode and is committed. What is there in the end, and what both callers are told, must be what one of the
@@ -132,7 +132,7 @@ def call_around(first: Namespace, change: Change, top: str, between: Callable[[]
     return [outcome(lambda: first.store.write(attempt)), *told]
 
 
-@pytest.fixture(params=["database", "shards"])
+@pytest.fixture(params=["database", "shards", pytest.param("citus_database", marks=pytest.mark.long)])
 def namenodes(request: pytest.FixtureRequest) -> Iterator[tuple[Namespace, Namespace]]:
     urls = request.getfixturevalue(request.param)
     stores = [open_store(urls), open_store(urls)]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(params=["lmdb", "postgresql"])
+@pytest.fixture(params=["lmdb", "database", pytest.param("citus_database", marks=pytest.mark.long)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An embedded store, or a database."""
+    """An embedded store, a database, or one on Citus."""
     if request.param == "lmdb":
         return f"lmdb://{tmp_path}/store"
-    return str(request.getfixturevalue("database"))
+    return str(request.getfixturevalue(request.param))
