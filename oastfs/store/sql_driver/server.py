@@ -30,7 +30,7 @@ _OLDER: Final = sa.text(
 )
 """How many snapshots are as old as this transaction's number, and how many prepared transactions."""
 
-_EXACT_BYTES: Final = 8 << 20
+EXACT_BYTES: Final = 8 << 20
 """Tables up to this size are counted; of larger ones the server's statistics are believed."""
 _ASK_SECONDS: Final = 5.0
 """How long a figure is waited for when the database does not answer."""
@@ -95,7 +95,7 @@ class Server:
                 ),
                 {"name": name},
             ).one()
-            if size_bytes > _EXACT_BYTES:
+            if size_bytes > EXACT_BYTES:
                 return int(guess)
             return int(connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar())
 

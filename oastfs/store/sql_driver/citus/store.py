@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-from oastfs.store.sql_driver.citus import objects
+from oastfs.store.sql_driver.citus import figures, objects
 from oastfs.store.sql_driver.citus.recovery import Recovery
 from oastfs.store.sql_driver.citus.transaction import CitusTransaction
 from oastfs.store.sql_driver.failures import Unsettled
@@ -36,7 +36,7 @@ class CitusStore(LookingStore[CitusTransaction]):
         super().__init__(threads, threads)
         self._server = server
         server.connections.greeting = objects.RECOVER
-        self._recovery = Recovery(server.connections)
+        self.recovery = Recovery(server.connections)
         self._begin_process()
 
     def trips(self) -> int:
@@ -45,14 +45,15 @@ class CitusStore(LookingStore[CitusTransaction]):
     def usage(self) -> tuple[int, int]:
         self._enter()
         try:
-            return self._server.size_bytes(), FREE_BYTES
+            return self._server.ask(figures.size_bytes), FREE_BYTES
         finally:
             self._leave()
 
     def count(self, table: Table[Any]) -> int:
         self._enter()
         try:
-            return self._server.count(table)
+            name = self._server.tables[table].layout.name
+            return self._server.ask(lambda connection: figures.count(connection, name))
         finally:
             self._leave()
 
@@ -95,7 +96,7 @@ class CitusStore(LookingStore[CitusTransaction]):
         changed = {table.partition(key) for table, rows in writes.items() for key in rows}
         base.session.commit([*calls, objects.hold(changed)])
         if len(changed) > 1 and base.session.was_warned():
-            self._recovery.settle(changed)
+            self.recovery.settle(changed)
         return True
 
     def _require_read_consistent(self, tx: CitusTransaction, torn: Torn) -> None:
@@ -134,9 +135,9 @@ class CitusStore(LookingStore[CitusTransaction]):
         self._server.await_end_of_older()
 
     def _disconnect(self) -> None:
-        self._recovery.stop()
+        self.recovery.stop()
         self._server.connections.close()
 
     def _disown(self) -> None:
         self._server.connections.after_fork_in_child()
-        self._recovery.begin_process()
+        self.recovery.begin_process()

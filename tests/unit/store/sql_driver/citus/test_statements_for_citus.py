@@ -1,7 +1,7 @@
 """What is sent to a database whose tables have partitions in their keys: only what Citus takes.
 
-Citus is not at hand in the tests. So all statements are recorded on plain PostgreSQL, while the namespace
-does all sorts of things, and each is held to the rules that Citus has for distributed tables.
+Most machines that run tests have no Citus. So all statements are recorded on plain PostgreSQL, while the
+namespace does all sorts of things, and each is held to the rules that Citus has for distributed tables.
 """
 
 from __future__ import annotations

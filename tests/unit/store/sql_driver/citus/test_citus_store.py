@@ -1,0 +1,144 @@
+"""On a real Citus: what is being committed is not read by halves, and figures are of all workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from oastfs.core.errors import WrongStore
+from oastfs.store import open_store
+from oastfs.store.schema import COUNTER, Counter
+from oastfs.store.sql_driver import server
+from oastfs.store.sql_driver.citus import objects
+from oastfs.store.sql_driver.citus.store import CitusStore
+from oastfs.store.transaction import Transaction
+from tests.harness.citus import CitusCluster
+from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.long
+
+ROWS = 100
+
+
+@pytest.fixture
+def store(citus_database: str) -> Iterator[CitusStore]:
+    opened = open_store(citus_database)
+    assert isinstance(opened, CitusStore)
+    opened.write(fill)
+    yield opened
+    opened.close()
+
+
+def fill(tx: Transaction) -> None:
+    for number in range(ROWS):
+        tx.put(COUNTER, (str(number),), Counter(value=1))
+
+
+def name_of(store: CitusStore) -> str:
+    return str(store._server.connections.shown).rpartition("/")[2]
+
+
+def worker_of(cluster: CitusCluster, database: str, partition: int) -> int:
+    """The port of the worker that has a partition."""
+    found = cluster.coordinator.execute(
+        "SELECT nodeport FROM citus_shards WHERE shardid = "
+        f"get_shard_id_for_distribution_column('oastfs.counter', {partition})",
+        database,
+    )
+    return int(str(found[0][0]))
+
+
+def keys_on_two_workers(cluster: CitusCluster, store: CitusStore) -> tuple[str, str]:
+    """Keys whose rows are on the first worker and on the second."""
+    found: dict[int, str] = {}
+    for number in range(ROWS):
+        port = worker_of(cluster, name_of(store), COUNTER.partition((str(number),)))
+        found.setdefault(port, str(number))
+    first, second = (found[worker.port] for worker in cluster.workers)
+    return first, second
+
+
+class Reading(threading.Thread):
+    """Reads a row elsewhere."""
+
+    def __init__(self, store: CitusStore, key: str) -> None:
+        super().__init__(daemon=True)
+        self._store, self._key = store, key
+        self.told: list[Any] = []
+
+    def run(self) -> None:
+        self.told.append(self._store.read(lambda tx: tx.get(COUNTER, (self._key,))))
+
+
+def test_who_reads_waits_for_what_is_being_committed_on_several_workers(
+    store: CitusStore, citus_cluster: CitusCluster
+) -> None:
+    first, second = keys_on_two_workers(citus_cluster, store)
+    held, free = Reading(store, first), Reading(store, second)
+
+    def hold(connection: Any) -> None:
+        connection.exec_driver_sql(objects.hold_text({COUNTER.partition((first,)), 4095}))
+        held.start()
+        free.start()
+        free.join(30)
+        assert free.told == [Counter(value=1)], "what nobody commits is read"
+        held.join(0.3)
+        assert held.told == []
+
+    store._server.ask(hold)
+    held.join(30)
+    assert held.told == [Counter(value=1)]
+
+
+def test_a_dead_worker_in_the_middle_of_a_commit(store: CitusStore, citus_cluster: CitusCluster) -> None:
+    """What the commit changed on others is not read until the dead one is back."""
+    first, second = keys_on_two_workers(citus_cluster, store)
+    dead = citus_cluster.workers[1]
+    reading = Reading(store, first)
+    dead.crash()
+    try:
+        store.recovery.settle({COUNTER.partition((one,)) for one in (first, second)})
+        question = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+        wait_until(lambda: citus_cluster.coordinator.execute(question, name_of(store))[0][0], "the hold", 10)
+        reading.start()
+        reading.join(1)
+        assert reading.told == []
+    finally:
+        dead.start()
+    reading.join(30)
+    assert reading.told == [Counter(value=1)]
+    assert store.read(lambda tx: tx.get(COUNTER, (second,))) == Counter(value=1)
+
+
+def test_figures_are_of_all_workers(
+    store: CitusStore, citus_cluster: CitusCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.count(COUNTER) == ROWS
+    sizes = [
+        int(str(one.execute("SELECT pg_database_size(current_database())", name_of(store))[0][0]))
+        for one in citus_cluster.servers
+    ]
+    assert store.usage()[0] > sum(sizes) * 0.9 > max(sizes)
+    citus_cluster.coordinator.execute("ANALYZE oastfs.counter", name_of(store))
+    monkeypatch.setattr(server, "EXACT_BYTES", 0)
+    assert store.count(COUNTER) == ROWS, "by the workers' statistics"
+
+
+def test_a_large_scan_is_of_one_moment(store: CitusStore) -> None:
+    """More rows than are looked at twice: the snapshots are taken while nobody commits."""
+
+    def more(tx: Transaction) -> None:
+        for number in range(5000):
+            tx.put(COUNTER, (f"more {number}",), Counter(value=number))
+
+    store.write(more)
+    assert store.read(lambda tx: sum(1 for _ in tx.scan(COUNTER))) == 5000 + ROWS
+
+
+def test_a_database_without_a_store_is_refused(citus_cluster: CitusCluster) -> None:
+    name = citus_cluster.create_database()
+    with pytest.raises(WrongStore):
+        open_store(citus_cluster.url(name))
