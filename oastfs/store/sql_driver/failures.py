@@ -33,6 +33,11 @@ _PASSING: Final = (
 )  # fmt: skip
 _REFUSED: Final = ("password authentication failed", "no password supplied", "pg_hba.conf", "role ")
 
+_CITUS_HALF_COMMITTED: Final = "could not commit transaction for shard"
+"""Internal errors, as Citus has it. Of a commit in one phase on a worker that then went away."""
+_CITUS_NOT_COMMITTED: Final = "failure on connection marked as essential"
+"""A worker went away before."""
+
 
 class Lost(Conflict):
     """The connection is gone, and with it the transaction: nothing was changed."""
@@ -66,7 +71,8 @@ def one_line(error: BaseException) -> str:
 def translate(error: Exception, *, lost: bool, committing: bool, database: str) -> Exception:
     """What a statement's failure is to the caller. ``lost``: the connection is closed now."""
     state = sqlstate_of(error)
-    if lost or state in _GONE or state.startswith("08"):
+    gone = lost or state in _GONE or state.startswith("08")
+    if gone or (state == "XX000" and _CITUS_HALF_COMMITTED in str(error)):
         if committing:
             return InDoubt(
                 "the connection to the database was lost while committing: it is not known whether the change"
@@ -76,6 +82,8 @@ def translate(error: Exception, *, lost: bool, committing: bool, database: str) 
         return Lost(f"the connection to the database was lost: {one_line(error)}")
     if state == UNSETTLED:
         return Unsettled()
+    if state == "XX000" and _CITUS_NOT_COMMITTED in str(error):
+        return Conflict(f"a worker of the database was lost ({one_line(error)})")
     if state in _AGAIN:
         return Conflict(f"{_AGAIN[state]} ({one_line(error)})")
     if state == "53200" and "prepared transactions" in str(error):

@@ -211,12 +211,14 @@ def test_a_row_that_was_removed_meanwhile_does_not_come_back(database: str) -> N
 
 def test_what_errors_mean() -> None:
     class Refusal(Exception):
-        def __init__(self, code: str) -> None:
-            super().__init__("what the server says")
+        def __init__(self, code: str, text: str) -> None:
+            super().__init__(text)
             self.pgcode = code
 
-    def meaning(code: str, lost: bool = False, committing: bool = False) -> type[Exception]:
-        return type(translate(Refusal(code), lost=lost, committing=committing, database="db"))
+    def meaning(
+        code: str, lost: bool = False, committing: bool = False, text: str = "what the server says"
+    ) -> type[Exception]:
+        return type(translate(Refusal(code, text), lost=lost, committing=committing, database="db"))
 
     assert meaning("40001") is meaning("40P01") is meaning("23505") is meaning("55P03") is Conflict
     assert meaning("57P01") is meaning("", lost=True) is Lost
@@ -225,6 +227,10 @@ def test_what_errors_mean() -> None:
     assert meaning("22003") is meaning("") is TransactionMisuse
     assert meaning("42P01").__name__ == "WrongStore"
     assert meaning("57014") is meaning("XX000") is StoreError
+    half = "could not commit transaction for shard 102676 on at least one active node"
+    assert meaning("XX000", committing=True, text=half) is InDoubt
+    essential = "failure on connection marked as essential: 127.0.0.1:5432"
+    assert meaning("XX000", committing=True, text=essential) is Conflict
 
 
 @pytest.mark.parametrize("through", ["read", "write"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from oastfs.core.errors import WrongStore
+from oastfs.core.errors import OutcomeUnknown, WrongStore
 from oastfs.store import open_store
 from oastfs.store.schema import COUNTER, Counter
 from oastfs.store.sql_driver import server
@@ -93,24 +94,77 @@ def test_who_reads_waits_for_what_is_being_committed_on_several_workers(
     assert held.told == [Counter(value=1)]
 
 
-def test_a_dead_worker_in_the_middle_of_a_commit(store: CitusStore, citus_cluster: CitusCluster) -> None:
-    """What the commit changed on others is not read until the dead one is back."""
-    first, second = keys_on_two_workers(citus_cluster, store)
-    dead = citus_cluster.workers[1]
-    reading = Reading(store, first)
-    dead.crash()
+@contextmanager
+def at_commit(cluster: CitusCluster, database: str, key: str, what: str) -> Iterator[None]:
+    """The worker that has a row does something when a session that changed it is to commit or prepare."""
+    partition = COUNTER.partition((key,))
+    worker = next(one for one in cluster.workers if one.port == worker_of(cluster, database, partition))
+    shard = cluster.coordinator.execute(
+        f"SELECT get_shard_id_for_distribution_column('oastfs.counter', {partition})", database
+    )[0][0]
+    table = f"oastfs.counter_{shard}"
+    set_up = "SET citus.enable_ddl_propagation = off; SET citus.enable_manual_changes_to_shards = on; "
+    worker.execute(
+        f"{set_up} CREATE FUNCTION oastfs.at_commit() RETURNS trigger LANGUAGE plpgsql AS "
+        f"'BEGIN PERFORM {what}; RETURN NULL; END'; "
+        f"CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION oastfs.at_commit()",
+        database,
+    )
     try:
-        store.recovery.settle({COUNTER.partition((one,)) for one in (first, second)})
-        question = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
-        wait_until(lambda: citus_cluster.coordinator.execute(question, name_of(store))[0][0], "the hold", 10)
-        reading.start()
-        reading.join(1)
-        assert reading.told == []
+        yield
     finally:
-        dead.start()
+        worker.execute(
+            f"{set_up} DROP TRIGGER at_commit ON {table}; DROP FUNCTION oastfs.at_commit()", database
+        )
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["one worker", "two workers"])
+def test_a_worker_that_fails_as_it_commits(
+    store: CitusStore, citus_cluster: CitusCluster, count: int
+) -> None:
+    """Nobody is told that nothing was changed where that is not known."""
+    keys = keys_on_two_workers(citus_cluster, store)[:count]
+
+    def change(tx: Transaction) -> None:
+        for key in keys:
+            assert tx.get(COUNTER, (key,)) is not None
+            tx.put(COUNTER, (key,), Counter(value=7))
+
+    end = "pg_terminate_backend(pg_backend_pid())"
+    with at_commit(citus_cluster, name_of(store), keys[0], end), pytest.raises(OutcomeUnknown):
+        store.write(change)
+    found = store.read(lambda tx: {tx.get(COUNTER, (key,)) for key in keys})
+    assert len(found) == 1, "half of it"
+    store.write(change)
+    assert store.read(lambda tx: {tx.get(COUNTER, (key,)) for key in keys}) == {Counter(value=7)}
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_commit(store: CitusStore, citus_cluster: CitusCluster) -> None:
+    """Between its PREPARE and its COMMIT: nobody reads what others have committed until it is back."""
+    first, second = keys_on_two_workers(citus_cluster, store)
+    dying = citus_cluster.workers[0]
+
+    def change(tx: Transaction) -> None:
+        for key in (first, second):
+            assert tx.get(COUNTER, (key,)) is not None
+            tx.put(COUNTER, (key,), Counter(value=7))
+
+    writing = threading.Thread(target=store.write, args=(change,), daemon=True)
+    with at_commit(citus_cluster, name_of(store), second, "pg_sleep(2)"):
+        writing.start()
+        wait_until(lambda: citus_cluster.prepared(name_of(store)), "the first worker's PREPARE", 10)
+        dying.crash()
+        writing.join(30)
+    assert not writing.is_alive(), "the commit hangs"
+    reading = Reading(store, second)
+    reading.start()
+    reading.join(1)
+    assert reading.told == []
+    dying.start()
     reading.join(30)
-    assert reading.told == [Counter(value=1)]
-    assert store.read(lambda tx: tx.get(COUNTER, (second,))) == Counter(value=1)
+    assert reading.told == [Counter(value=7)]
+    assert store.read(lambda tx: tx.get(COUNTER, (first,))) == Counter(value=7)
 
 
 def test_figures_are_of_all_workers(
