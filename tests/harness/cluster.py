@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -172,7 +173,7 @@ class Cluster:
         """Until every namenode that runs answers."""
         for namenode in self.namenodes:
             if namenode.alive:
-                wait_until(lambda n=namenode: self._answers(n), f"an answer of {namenode.name}", 30)
+                wait_until(partial(self._answers, namenode), f"an answer of {namenode.name}", 30)
 
     def wait_for_datanodes(self, count: int, seconds: float = 60.0) -> None:
         """Until exactly this many datanodes are live."""
@@ -183,7 +184,7 @@ class Cluster:
                     if server.returncode not in (None, 0, -9, -15):
                         server.check_alive()
                 reports = fs.metadata.datanodes(fs.caller)
-                return sum(report.state == "live" for report in reports) == count
+                return bool(sum(report.state == "live" for report in reports) == count)
 
             wait_until(live, f"{count} live datanodes", seconds)
 

@@ -16,7 +16,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.harness.logs import tail
 from tests.harness.ports import free_port
@@ -156,7 +158,7 @@ class PostgresServer:
             self._process.wait(60)
             self._process = None
             for one in children:
-                wait_until(lambda one=one: not _lives(one), f"the end of PostgreSQL's process {one}", 30)
+                wait_until(partial(_ended, one), f"the end of PostgreSQL's process {one}", 30)
 
     @contextmanager
     def demanding_passwords(self, role: str) -> Iterator[None]:
@@ -202,7 +204,7 @@ class PostgresServer:
             **self._identity(),
         )
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         if self._user is None:
             return {}
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
@@ -258,12 +260,12 @@ class ShardServers:
             server.remove()
 
 
-def _lives(pid: str) -> bool:
-    """Whether a process is there, and more than its remains."""
+def _ended(pid: str) -> bool:
+    """Whether a process is gone, but perhaps for its remains."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
-        return False
+        return True
 
 
 def _emptying() -> str:

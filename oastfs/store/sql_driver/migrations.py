@@ -174,7 +174,8 @@ def _make(connection: Any, declared: Declared, partitioned: bool) -> None:
         define(metadata, Layout(table, partitioned))
     metadata.create_all(connection, checkfirst=False)
     if partitioned and tables.is_there(connection):
-        tables.distribute(connection, [Layout(table, partitioned) for table in declared.tables])
+        every = [Layout(table, partitioned) for table in declared.tables]
+        tables.distribute(connection, every, every[0].name)
         objects.make(connection)
     _note(connection, declared.version, partitioned)
 
@@ -201,7 +202,7 @@ def _carry_out(connection: Any, step: Step, declared: Declared, partitioned: boo
     if isinstance(step, AddTable):
         connection.execute(CreateTable(defined))
         if partitioned and tables.is_there(connection):
-            tables.distribute(connection, [layout])
+            tables.distribute(connection, [layout], Layout(declared.tables[0], partitioned).name)
     for index in defined.indexes:
         if isinstance(step, AddTable) or index.name == step.index:
             connection.execute(CreateIndex(index))

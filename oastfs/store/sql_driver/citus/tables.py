@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from oastfs.store.sql_driver.layout import PARTITION, SCHEMA, Layout
+from oastfs.store.sql_driver.layout import PARTITION, Layout
 
 SETTINGS: Final = {
     # It has to see the arguments of whatever may concern several shards; for other statements a plan is kept.
@@ -28,15 +28,14 @@ def is_there(connection: Any) -> bool:
     return connection.execute(question).first() is not None
 
 
-def distribute(connection: Any, layouts: Sequence[Layout]) -> None:
-    """Spread new tables over the workers."""
-    for statement in statements(layouts):
+def distribute(connection: Any, layouts: Sequence[Layout], first: str) -> None:
+    """Spread new tables over the workers. ``first``: the name of the store's first table."""
+    for statement in statements(layouts, first):
         connection.execute(sa.text(statement))
 
 
-def statements(layouts: Sequence[Layout]) -> list[str]:
-    """What distributes these tables."""
-    first = f"{SCHEMA}.inode"
+def statements(layouts: Sequence[Layout], first: str) -> list[str]:
+    """What distributes these tables: the first one by itself, all others as that one."""
     return [
         f"SELECT create_distributed_table('{layout.name}', '{PARTITION}', colocate_with => "
         f"'{'none' if layout.name == first else first}')"

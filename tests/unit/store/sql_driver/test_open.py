@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,6 +15,7 @@ from oastfs.store.sql_driver.migrations import AddField, AddIndex, AddTable, Dec
 from oastfs.store.table import Column, Index, Row, Table
 from oastfs.store.transaction import Store
 from tests.contract.rows import fill, names
+from tests.harness.citus import CitusCluster
 from tests.harness.ports import free_port
 from tests.harness.postgresql import PostgresServer
 
@@ -25,6 +26,23 @@ def empty(postgresql: PostgresServer) -> Iterator[str]:
     name = postgresql.create_database()
     yield name
     postgresql.drop_database(name)
+
+
+class Place(NamedTuple):
+    """An empty database, and how a store is laid out there."""
+
+    server: PostgresServer
+    name: str
+    partitioned: bool
+
+
+@pytest.fixture(params=["plain", "partitioned", pytest.param("citus", marks=pytest.mark.long)])
+def place(request: pytest.FixtureRequest) -> Place:
+    if request.param == "citus":
+        cluster: CitusCluster = request.getfixturevalue("citus_cluster")
+        return Place(cluster.coordinator, cluster.create_database(), True)
+    server, empty = request.getfixturevalue("postgresql"), request.getfixturevalue("empty")
+    return Place(server, empty, request.param == "partitioned")
 
 
 def refused(url: str, create: bool = True, **options: Any) -> str:
@@ -47,12 +65,10 @@ def test_made_then_opened(postgresql: PostgresServer, empty: str) -> None:
         again.close()
 
 
-def test_made_by_many_at_once(postgresql: PostgresServer, empty: str) -> None:
+def test_made_by_many_at_once(place: Place) -> None:
     stores: list[Store] = []
-    threads = [
-        threading.Thread(target=lambda: stores.append(open_store(postgresql.url(empty), create=True)))
-        for _ in range(6)
-    ]
+    url = place.server.url(place.name)
+    threads = [threading.Thread(target=lambda: stores.append(open_store(url, create=True))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -178,10 +194,8 @@ STEPS: dict[int, tuple[Step, ...]] = {
 }
 
 
-@pytest.mark.parametrize("partitioned", [False, True])
-def test_an_older_database_is_migrated_and_its_rows_stay(
-    postgresql: PostgresServer, empty: str, partitioned: bool
-) -> None:
+def test_an_older_database_is_migrated_and_its_rows_stay(place: Place) -> None:
+    postgresql, empty, partitioned = place
     url = postgresql.url(empty)
     older = Declared(1, (OLD,), {})
     newer = Declared(3, (NEW, ADDED), STEPS)

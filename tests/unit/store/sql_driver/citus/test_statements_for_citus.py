@@ -143,7 +143,7 @@ def test_no_key_is_updated(recorded: Recording) -> None:
 
 
 def test_all_tables_are_distributed_by_partition_and_co_located() -> None:
-    statements = citus.statements(list(layouts(partitioned=True).values()))
+    statements = citus.statements(list(layouts(partitioned=True).values()), "oastfs.inode")
     assert len(statements) == len(TABLES)
     assert "colocate_with => 'none'" in statements[0] and "oastfs.inode'" in statements[0]
     for statement in statements[1:]:
