@@ -165,10 +165,19 @@ class Namespace(Metadata):
         decode: Callable[[bytes], Any],
     ) -> None:
         """Any change as a transaction, as ``submit``; an answer is kept as what ``encode`` makes of it."""
-        if retry is None:
-            self.store.submit(operation, done)
-            return
+        self.store.submit(self.kept(context, operation, retry, encode, decode), done)
 
+    def kept(
+        self,
+        context: Context,
+        operation: Callable[[Transaction], Any],
+        retry: RetryKey | None,
+        encode: Callable[[Any], bytes],
+        decode: Callable[[bytes], Any],
+    ) -> Callable[[Transaction], Any]:
+        """An operation whose answer is kept, for ``submit_call``."""
+        if retry is None:
+            return operation
         begun = False
 
         def once(tx: Transaction) -> Any:
@@ -185,7 +194,7 @@ class Namespace(Metadata):
             tx.put(RETRY, (minute, retry.client_id, retry.call_id), kept)
             return result
 
-        self.store.submit(once, done)
+        return once
 
     def _load(self, verb: str) -> Callable[..., Any]:
         if verb.startswith("_") or verb in ("call", "close") or not callable(getattr(Metadata, verb, None)):

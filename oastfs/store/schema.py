@@ -308,9 +308,9 @@ def _is_directory(inode: Inode) -> bool:
     return stat.S_ISDIR(inode.mode)
 
 
-INODE: Final = Table("inode", (("parent_id", ID), ("name", TEXT)), Inode, remembered=_is_directory)
+INODE: Final = Table("inode", (("parent_id", ID), ("name", TEXT)), Inode, remembered=_is_directory, kept=True)
 LINKED_INODE: Final = Table("linked_inode", (("inode_id", ID),), Inode)
-DIRECTORY: Final = Table("directory", (("inode_id", ID),), Directory)
+DIRECTORY: Final = Table("directory", (("inode_id", ID),), Directory, kept=True)
 PLACE: Final = Table("place", (("inode_id", ID),), Place)
 LINK: Final = Table("link", (("inode_id", ID), ("parent_id", ID), ("name", TEXT)), Link)
 CONTENT: Final = Table("content", (("inode_id", ID),), Content)
@@ -323,14 +323,15 @@ REPLICA: Final = Table(
     indexes=(Index("replica_by_storage", ("storage_id", "block_id")),),
 )
 XATTR: Final = Table("xattr", (("inode_id", ID), ("name", TEXT)), Xattr)
-QUOTA: Final = Table("quota", (("inode_id", ID),), Quota)
+QUOTA: Final = Table("quota", (("inode_id", ID),), Quota, kept=True)
 OPEN_FILE: Final = Table(
     "open_file",
     (("inode_id", ID), ("holder", TEXT)),
     OpenFile,
     indexes=(Index("open_file_by_holder", ("holder", "inode_id")),),
+    kept=True,
 )
-LEASE: Final = Table("lease", (("holder", TEXT),), Lease)
+LEASE: Final = Table("lease", (("holder", TEXT),), Lease, kept=True)
 DATANODE: Final = Table("datanode", (("datanode_id", ID),), Datanode)
 NAMENODE: Final = Table("namenode", (("namenode_id", ID),), NamenodeRow)
 CLAIM: Final = Table("claim", (("name", TEXT),), Claim)
@@ -345,7 +346,7 @@ DATANODE_COMMAND: Final = Table(
 )
 RETRY: Final = Table("retry", (("expiry_minute", ID), ("client_id", TEXT), ("call_id", ID)), RetryEntry)
 COUNTER: Final = Table("counter", (("name", TEXT),), Counter)
-SETTING: Final = Table("setting", (("name", TEXT),), Setting)
+SETTING: Final = Table("setting", (("name", TEXT),), Setting, kept=True)
 PRINCIPAL_ID: Final = Table("principal_id", (("kind", TEXT), ("name", TEXT)), PrincipalId)
 PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), PrincipalName)
 

@@ -33,22 +33,28 @@ class StagedTransaction(Transaction):
     """A write transaction: reads come from ``base``, writes stay here until ``finish``.
 
     A row that was read once is remembered: operations are made of others, each of which walks the path.
-    ``locking``: the engine locks rows, so a read with a lock goes to it, and may find a newer row.
+    ``rows`` of some tables, and ``memo``, are known beforehand, and are added to. ``locking``: the engine
+    locks rows, so a read with a lock goes to it, and may find a newer row.
     """
 
     __slots__ = ("_base", "_get", "_known", "_locking", "_writes", "memo", "overlapped", "unsettles")
 
     def __init__(
-        self, base: Transaction, *, locking: bool = False, memo: dict[Any, Any] | None = None
+        self,
+        base: Transaction,
+        rows: dict[Table[Any], dict[Key, Any]] | None = None,
+        memo: dict[Any, Any] | None = None,
+        *,
+        locking: bool = False,
     ) -> None:
         self.memo = {} if memo is None else memo
         self.unsettles = False
-        """Whether it makes, changes or removes a row that memos may rest upon."""
+        """Whether it changes or removes a row that memos may rest upon."""
         self._base = base
         self._locking = self.overlapped = locking
         self._get = base.get
-        self._known: dict[Table[Any], dict[Key, Any]] = {}
-        """Rows that were read, or written here."""
+        self._known: dict[Table[Any], dict[Key, Any]] = {} if rows is None else rows.copy()
+        """Rows that were read."""
         self._writes: Writes = {}
 
     def finish(self) -> Writes:
@@ -66,12 +72,12 @@ class StagedTransaction(Transaction):
             known = self._known[table] = {}
         try:
             value = known.get(key, _ABSENT)
+            if self._writes and (written := self._writes.get(table)) is not None and key in written:
+                return written[key]  # type: ignore[no-any-return]
         except TypeError:
             check_key(table, key)  # says what is wrong with a key that has no hash
             raise
-        if value is not _ABSENT and (
-            lock is _NO_LOCK or not self._locking or key in self._writes.get(table, ())
-        ):
+        if value is not _ABSENT and (lock is _NO_LOCK or not self._locking):
             return value  # type: ignore[no-any-return]
         value = known[key] = self._get(table, key, lock)
         return value
@@ -126,24 +132,17 @@ class StagedTransaction(Transaction):
             raise TransactionMisuse("the transaction has ended")
         rows = self._writes.get(table)
         if rows is None:
-            self._writes[table] = {key: value}
-        else:
-            rows[key] = value
-        known = self._known.get(table)
-        remembered = table.remembered
-        if remembered is not None:
+            rows = self._writes[table] = {}
+        if (remembered := table.remembered) is not None:
+            known = self._known.get(table)
             before = _ABSENT if known is None else known.get(key, _ABSENT)
-            if (
-                before is _ABSENT
-                or (before is not None and remembered(before))
-                or (value is not None and remembered(value))
-            ):
+            if before is _ABSENT or (before is not None and remembered(before)):
                 self.unsettles = True
-                self.memo.clear()
-        if known is None:
-            self._known[table] = {key: value}
-        else:
-            known[key] = value
+                self.memo = {}
+            elif value is not None and remembered(value):
+                # It is new: nothing rests upon it yet, and what will is nobody else's before this is done.
+                self.memo = {}
+        rows[key] = value
 
 
 def keep_if_done(tx: Transaction, operation: Callable[[Transaction], T]) -> T:

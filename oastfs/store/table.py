@@ -79,6 +79,8 @@ class Table(Generic[V]):
     indexes: tuple[Index, ...] = ()
     remembered: Callable[[Any], bool] | None = None
     """Which rows (by their values) ``Transaction.memo`` may rest upon; without it none of the table's."""
+    kept: bool = False
+    """Whether its rows are small, and read by most changes: a driver may keep some of them in mind."""
     shape: tuple[Column, ...] = field(init=False)
     """Types of the key's columns; the same object for equal ones."""
 

@@ -37,9 +37,10 @@ class Transaction(ABC):
     __slots__ = ()
 
     memo: dict[Any, Any]
-    """Room for what callers found out from rows on which a memo may rest (see ``Table.remembered``). Emptied
-    whenever one of these is put or deleted; transactions that read the same snapshot may share it, in several
-    threads, and so may those of snapshots between which none of these rows was made, changed or removed."""
+    """Room for what callers found out from rows that are there and on which a memo may rest (see
+    ``Table.remembered``). Another one whenever one of these is put or deleted; transactions that read the
+    same snapshot may share it, in several threads, and so may those of snapshots between which none of these
+    rows was changed or removed."""
 
     overlapped: bool = False
     """Others may be under way that began earlier and do not see what this transaction sees. Who relies on it
@@ -169,6 +170,13 @@ class Store(ABC):
         """
         for operation, done in jobs:
             self.submit(operation, done)
+
+    def is_quick(self) -> bool:
+        """Whether ``submit_together`` is likely to return within a moment, at present.
+
+        A caller who has others to serve may then do the work of short operations itself.
+        """
+        return False
 
     @abstractmethod
     def close(self) -> None:

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 
 from oastfs.core.errors import InvalidArgument, LeaseConflict, NoSuchVerb, OastError, PermissionDenied
 from oastfs.core.types import Caller
+from oastfs.namenode import quotas
 from oastfs.namenode.hdfs import calls, safe_mode
 from oastfs.namenode.hdfs.call import Address, Call
 from oastfs.namenode.hdfs.errors import describe, worded
@@ -32,6 +33,7 @@ from oastfs.namenode.server.deferred import Audit, Deferred, read_threads
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.stalls import StallWatch
+from oastfs.namenode.server.turns import Turns
 from oastfs.store.transaction import Transaction
 from oastfs.wire.hadoop_rpc import Request
 
@@ -43,6 +45,7 @@ _PATIENCE_NS: Final = 1_000_000_000
 _PAUSE_SECONDS: Final = 0.01
 _MAKING: Final = ("create", "createSymlink", "mkdirs", "rename", "rename2")
 """Here HDFS refuses paths with doubled slashes."""
+_BRIEF: Final = frozenset({"addBlock", "complete", "create", "mkdirs"})
 _clock_ns = time.perf_counter_ns
 
 calls.load()
@@ -75,6 +78,7 @@ class ClientProtocolHandler(Handler):
         self._stalls.watch(asyncio.get_running_loop())
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
+        self._turns = Turns(self._loop, namespace.store)
         self.names = Names()
         self._servers: dict[tuple[str, int], Address] = {}
         """This server's addresses as clients reached it: a few."""
@@ -197,10 +201,23 @@ class ClientProtocolHandler(Handler):
         if method.name == "append":
             done = lambda result, error: self._try_again(submit, retry, later, result, error)  # noqa: E731
         try:
-            submit(done, retry, _same, _same)
+            if self._is_brief(method, message):
+                kept = self._namespace.kept(call.context, operation, retry, _same, _same)
+                self._turns.add(later.connection, kept, done)
+            else:
+                submit(done, retry, _same, _same)
         except BaseException:
             later.cancel()
             raise
+
+    def _is_brief(self, method: Method, message: Any) -> bool:
+        """Whether a change takes no longer than a read would, so that it may be made on the loop's thread."""
+        name = method.name
+        if not self._reads_inline:
+            return False
+        if name in ("rename", "rename2"):  # with quotas, trees that move are counted
+            return not self._read(quotas.active)
+        return name in _BRIEF or (name == "delete" and not message.recursive)
 
     def _try_again(
         self,

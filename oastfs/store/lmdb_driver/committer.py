@@ -32,10 +32,11 @@ import lmdb
 
 from oastfs.core.errors import StoreError, StoreFull
 from oastfs.store.lmdb_driver.environment import Environment, State
+from oastfs.store.lmdb_driver.recent import Recent
 from oastfs.store.lmdb_driver.records import Changes
-from oastfs.store.lmdb_driver.tables import OpenTables
 from oastfs.store.lmdb_driver.transaction import Change, ReadTransaction, apply_changes, encode_writes
 from oastfs.store.run import run
+from oastfs.store.schema import TABLES
 from oastfs.store.staged import StagedTransaction
 from oastfs.store.transaction import Transaction
 
@@ -87,8 +88,7 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._unsettles = False
-        self._memo: tuple[OpenTables, int, dict[Any, Any]] = {}, 0, {}
-        """What operations found out from the last snapshot, of those on it and on later ones of ours."""
+        self._recent = Recent(TABLES)
         self.running: set[int] = set()
         """The threads that are running an operation or callbacks."""
         environment.journal.start(self._nudge)
@@ -127,6 +127,10 @@ class Committer:
         self._sync(group)
         for job in group:
             self._tell(job)
+
+    def is_quick(self) -> bool:
+        """Whether a group is likely to take but a moment: no other process holds it up, nor the disk."""
+        return self._recent.alone and self._environment.journal.is_quick()
 
     def settle(self) -> None:
         """Put right what a reader found in need of it."""
@@ -308,9 +312,10 @@ class Committer:
             journal.establish()
         self._unsettles = False
         txn = environment.begin_write()
-        base = ReadTransaction(environment.tables, txn, self._take_memo(txn.id() - 1))
+        base = ReadTransaction(environment.tables, txn)
         logged: Changes = {}
         failure: lmdb.Error | StoreError
+        self._recent.begin(environment.tables, txn.id())
         try:
             journal.entered(txn)
             for job, is_new in self._jobs(group, more):
@@ -321,8 +326,7 @@ class Committer:
                     raise StoreError("an operation may not fork: its transaction is the parent's")
                 if changes:
                     apply_changes(txn, changes, logged)
-            snapshot = self._finish(txn, logged)
-            self._memo = environment.tables, snapshot, base.memo
+            self._finish(txn, logged)
             return
         except (lmdb.Error, StoreError) as error:
             failure = error.with_traceback(None)
@@ -345,30 +349,21 @@ class Committer:
         for job in more:
             yield job, True
 
-    def _take_memo(self, snapshot: int) -> dict[Any, Any]:
-        """The memo of a group that begins at a snapshot. What other processes change is not known.
-
-        It is ours until it is put back: a group that fails has perhaps noted what never came to be.
-        """
-        tables, noted_at, memo = self._memo
-        self._memo = {}, 0, {}
-        return memo if noted_at == snapshot and tables is self._environment.tables else {}
-
-    def _finish(self, txn: Any, logged: Changes) -> int:
-        """Log a group's changes and make them visible; the snapshot that shows them."""
-        journal = self._environment.journal
-        snapshot = int(txn.id())
+    def _finish(self, txn: Any, logged: Changes) -> None:
+        """Log a group's changes and make them visible."""
+        journal, snapshot = self._environment.journal, txn.id()
         if not logged:
             journal.depend(txn)
-            return snapshot - 1
+            self._recent.end(snapshot)
+            return
         journal.append(txn, logged)
         try:
             txn.commit()
         except BaseException:
             journal.retract()
             raise
+        self._recent.end(snapshot + 1)
         self._environment.committed(snapshot, self._unsettles)
-        return snapshot
 
     @staticmethod
     def _undo(unfinished: weakref.ref[Any]) -> None:
@@ -384,23 +379,24 @@ class Committer:
 
     def _run(self, job: _Job, base: ReadTransaction) -> list[Change]:
         """Run one operation; what it changes. One that raises changes nothing."""
-        tx = StagedTransaction(base, memo=base.memo)
+        recent = self._recent
+        tx = StagedTransaction(base, recent.rows, recent.memo)
         job.error = None
         thread = threading.get_ident()
         self.running.add(thread)
         try:
             job.result = job.operation(tx)
-            changes = encode_writes(self._environment.tables, tx.finish())
-            if changes and tx.unsettles:
-                self._unsettles = True
+            writes = tx.finish()
+            changes = encode_writes(self._environment.tables, writes)
+            if changes:
+                recent.absorb(writes, tx.unsettles)
+                self._unsettles = self._unsettles or tx.unsettles
             return changes
         except BaseException as error:
             tx.finish()
             job.error = error
             return []
         finally:
-            if tx.unsettles:
-                base.memo.clear()  # it may have noted what it then made undone
             self.running.discard(thread)
 
 

@@ -147,6 +147,11 @@ class Journal:
         """Whether a transaction may put rows. If not, ``establish`` first."""
         return self._pin is not None
 
+    def is_quick(self) -> bool:
+        """Whether a group is likely to be durable within a moment: no checkpoint is due before it, nor is one
+        written beside it, and the disk has been quick of late."""
+        return self._pin is not None and self._begun is None and self._segments.is_quick()
+
     def establish(self) -> None:
         """Take a pin, and make a checkpoint of its snapshot if there is none. No transaction is open."""
         self._check()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -37,6 +38,8 @@ _SPARE = "spare"
 _SUFFIX = ".log"
 _UNFINISHED = ("new-", "checkpoint-")
 _ZEROS = bytes(1 << 20)
+_QUICK_SECONDS = 0.002
+_QUICK_BYTES = 32 << 10
 
 
 class Segments:
@@ -46,10 +49,16 @@ class Segments:
         self._directory = directory
         self._number = -1
         self._file = -1
-        self._length = 0
+        self._length = self._end_of_log = 0
         self._syncing = threading.Lock()
         self._unsynced = False
         self._failure: OSError | None = None
+        self._sync_seconds = 0.0
+        """What syncs take at present: an average in which each counts for an eighth."""
+
+    def is_quick(self) -> bool:
+        """Whether writing and syncing a record is likely to be a matter of a moment."""
+        return self._sync_seconds < _QUICK_SECONDS and self._length - self._end_of_log > _QUICK_BYTES
 
     def place(self, position: Position, record: Record) -> tuple[int, int]:
         """Where a record goes: at the position, or, if it does not fit there, at the start of the next
@@ -68,6 +77,7 @@ class Segments:
                 self._end(position)
             self._begin(number, len(record.data))
         _write_all(self._file, record.data, offset)
+        self._end_of_log = offset + len(record.data)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -149,11 +159,13 @@ class Segments:
             raise self._failure
         if self._unsynced:
             self._unsynced = False
+            started = time.perf_counter()
             try:
                 os.fdatasync(self._file)
             except OSError as error:
                 self._failure = error
                 raise
+            self._sync_seconds += (time.perf_counter() - started - self._sync_seconds) / 8
 
     # --- files ----------------------------------------------------------------------------------------
 

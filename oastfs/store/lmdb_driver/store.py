@@ -121,6 +121,9 @@ class LmdbStore(Store):
             self.settle()
         self._committer.submit_together(jobs)
 
+    def is_quick(self) -> bool:
+        return self._environment.state is State.OPEN and self._committer.is_quick()
+
     def close(self) -> None:
         if get_ident() in self._committer.running:
             raise TransactionMisuse("a store may not be closed from inside an operation or a callback")

@@ -1,4 +1,4 @@
-"""What is remembered of directories outlives changes that it does not rest upon, and no others."""
+"""What is remembered of directories and rows outlives changes that it does not rest upon, and no others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 
-from oastfs.core.errors import OastError
+from oastfs.core.errors import InvalidArgument, NotFound, OastError, StoreFull
 from oastfs.core.types import Caller, FileStatus, RenameMode
 from oastfs.namenode.context import Context
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.ops.delete import delete
+from oastfs.namenode.ops.mkdirs import make_directory
+from oastfs.namenode.resolving import find
 from oastfs.store import open_store
 from oastfs.store.lmdb_driver import LmdbStore
 from oastfs.store.lmdb_driver.environment import Options
+from oastfs.store.staged import StagedTransaction
 from oastfs.store.transaction import Transaction
 from tests.unit.namenode.conftest import ROOT, finish
 
@@ -43,7 +47,7 @@ def remembered(namespace: Namespace) -> set[str]:
     return store.read(lambda tx: set(tx.memo))
 
 
-def test_changes_of_files_leave_what_is_known_of_directories(namespace: Namespace) -> None:
+def test_changes_of_files_and_what_is_new_leave_what_is_known_of_directories(namespace: Namespace) -> None:
     namespace.mkdirs(ROOT, "/a/b", 0o755, True, True)
     namespace.write_file(ROOT, "/a/b/file", b"content")
     namespace.stat(ROOT, "/a/b/file")
@@ -51,9 +55,9 @@ def test_changes_of_files_leave_what_is_known_of_directories(namespace: Namespac
     namespace.write_file(ROOT, "/a/b/other", b"content")
     namespace.rename(ROOT, "/a/b/other", "/a/b/renamed")
     namespace.delete(ROOT, "/a/b/renamed")
+    namespace.mkdirs(ROOT, "/a/b/new", 0o755)
     assert "/a/b/" in remembered(namespace)
     for change in (
-        lambda: namespace.mkdirs(ROOT, "/a/b/new", 0o755),
         lambda: namespace.chmod(ROOT, "/a/b", 0o700),
         lambda: namespace.rename(ROOT, "/a/b/new", "/a/moved"),
         lambda: namespace.rmdir(ROOT, "/a/moved"),
@@ -80,6 +84,44 @@ with connect("lmdb://{tmp_path}/store") as fs:
     with pytest.raises(OastError):
         namespace.stat(ROOT, "/a/b/file")
     assert namespace.stat(ROOT, "/moved/b/file").length == 7
+
+
+def test_what_a_change_did_before_it_failed_is_not_remembered(namespace: Namespace) -> None:
+    namespace.mkdirs(ROOT, "/a/b", 0o755, True, True)
+    namespace.write_file(ROOT, "/a/b/file", b"content")
+    context = namespace.context(ROOT)
+
+    def fail(tx: Transaction) -> None:
+        make_directory(tx, context, "/a/b/new", 0o755, False, False)
+        delete(tx, context, "/a/b/file", False)
+        assert find(tx, context, "/a/b/new") is not None
+        raise InvalidArgument("after all that")
+
+    with pytest.raises(InvalidArgument):
+        namespace.store.write(fail)
+    with pytest.raises(NotFound):
+        namespace.write_file(ROOT, "/a/b/new/file", b"content")
+    namespace.rename(ROOT, "/a/b/file", "/a/b/renamed")
+
+
+def test_what_a_group_did_that_was_not_committed_is_not_remembered(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace.mkdirs(ROOT, "/a", 0o755)
+    assert isinstance(namespace.store, LmdbStore)
+    journal = namespace.store.environment.journal
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append", fail_to_append)
+        with pytest.raises(StoreFull):
+            namespace.mkdirs(ROOT, "/a/b", 0o755)
+    with pytest.raises(NotFound):
+        namespace.write_file(ROOT, "/a/b/file", b"content")
+    namespace.mkdirs(ROOT, "/a/b", 0o755)
+    namespace.write_file(ROOT, "/a/b/file", b"content")
+
+
+def fail_to_append(*arguments: object) -> None:
+    raise StoreFull("no room")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -162,14 +204,16 @@ def _together(space: Namespace, group: list[Call]) -> list[type[BaseException] |
 
 
 def _forgetting_first(space: Namespace) -> Namespace:
-    """The same namespace, each of whose operations begins with an empty memo."""
+    """The same namespace, each of whose operations begins with an empty memo and knows no rows."""
     load = space._load
 
     def loading(verb: str) -> Callable[..., Any]:
         function = load(verb)
 
         def forgetting(tx: Transaction, context: Context, *arguments: Any) -> Any:
-            tx.memo.clear()
+            tx.memo = {}
+            if isinstance(tx, StagedTransaction):
+                tx._known = {}
             return function(tx, context, *arguments)
 
         space._operations[verb] = forgetting
