@@ -15,6 +15,7 @@ from tests.harness.postgresql import BINARIES, PostgresServer
 
 HOST = "127.0.0.1"
 _SETTINGS = {
+    "citus.shard_count": "8",
     "shared_preload_libraries": "citus",
     "max_prepared_transactions": "300",
     "max_worker_processes": "64",
