@@ -32,7 +32,12 @@ def start_again(server: Listening) -> None:
     """Start it, and wait until it listens."""
     server.start()
     address = "127.0.0.1", server.port
-    wait_until(lambda: socket.create_connection(address, 5).close() is None, server.name, START_SECONDS)
+
+    def listens() -> bool:
+        socket.create_connection(address, 5).close()
+        return True
+
+    wait_until(listens, server.name, START_SECONDS)
 
 
 class Disturbance:

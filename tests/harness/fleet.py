@@ -6,7 +6,8 @@ ledger of replicas (block id to stamp and length), changed as a datanode would c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from oastfs.core.types import SUPERUSER, BlockCommit, LocatedBlock
 from oastfs.namenode import block_report, membership
@@ -16,6 +17,8 @@ from oastfs.namenode.cluster import StorageView
 from oastfs.namenode.membership import Registration, StorageReport
 from oastfs.namenode.namespace import Namespace
 from oastfs.store.schema import DatanodeCommand
+
+T = TypeVar("T")
 
 GIB = 1 << 30
 
@@ -138,10 +141,10 @@ class Fleet:
     def by_storage(self, storage_id: int) -> Node:
         return next(node for node in self.nodes if node.storage_id == storage_id)
 
-    def write(self, operation: object, *arguments: object) -> object:  # type: ignore[explicit-any]
+    def write(self, operation: Callable[..., T], *arguments: object) -> T:
         """Run a function of (tx, context, ...) as a transaction."""
         context = self.namespace.context(SUPERUSER)
-        return self.namespace.store.write(lambda tx: operation(tx, context, *arguments))  # type: ignore[operator]
+        return self.namespace.store.write(lambda tx: operation(tx, context, *arguments))
 
     def beat_all(self) -> None:
         for node in self.running():

@@ -60,7 +60,7 @@ def find_order(
     operations: Sequence[Operation],
     initial: S,
     step: Callable[[S, Any], S | None],
-    key: Callable[[S], Hashable] = lambda state: state,  # type: ignore[assignment,return-value]
+    key: Callable[[S], Hashable] = lambda state: state,
 ) -> list[Operation] | None:
     """An order that explains all answers, or None if there is none.
 

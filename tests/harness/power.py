@@ -35,6 +35,7 @@ from oastfs.store.lmdb_driver import journal, recovery, segments
 from oastfs.store.lmdb_driver.checkpoint import CheckpointFile
 from oastfs.store.lmdb_driver.committer import Committer
 from oastfs.store.lmdb_driver.journal import Journal
+from oastfs.store.lmdb_driver.records import HEADER_BYTES
 from oastfs.store.lmdb_driver.segments import Segments
 from oastfs.store.schema import RETRY, RetryEntry
 from oastfs.store.transaction import Store, Transaction
@@ -211,7 +212,7 @@ def _observe(evidence: Evidence) -> None:
         append(self, txn, changes)
         number, offset = self._placed
         length = os.pread(self._segments._file, 4, offset + 16)
-        ends[self] = number, offset + segments.HEADER_BYTES + int.from_bytes(length, "little")
+        ends[self] = number, offset + HEADER_BYTES + int.from_bytes(length, "little")
 
     def synced(self: Journal) -> None:
         end = ends.get(self)

@@ -45,7 +45,7 @@ def act(url: str, top: str, seed: str, number: int, until: float, log: Path) -> 
         for at in range(CALLS_MAX):
             if time.monotonic() > until:
                 return
-            verb = chance.choices(list(VERBS), VERBS.values())[0]
+            verb = chance.choices(list(VERBS), list(VERBS.values()))[0]
             paths = [_path(chance) for _ in range({"rename": 2, "link": 2, "peek": 3}.get(verb, 1))]
             name = number * CALLS_MAX + at + 1
             _note(file, {"number": name, "verb": verb, "paths": paths})
