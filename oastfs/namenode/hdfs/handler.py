@@ -45,7 +45,10 @@ _PATIENCE_NS: Final = 1_000_000_000
 _PAUSE_SECONDS: Final = 0.01
 _MAKING: Final = ("create", "createSymlink", "mkdirs", "rename", "rename2")
 """Here HDFS refuses paths with doubled slashes."""
-_BRIEF: Final = frozenset({"addBlock", "complete", "create", "mkdirs"})
+_BRIEF: Final = frozenset(
+    {"addBlock", "complete", "create", "mkdirs", "renewLease", "setOwner", "setPermission", "setTimes"}
+)
+"""Changes that take no longer than a read, whatever they are of."""
 _clock_ns = time.perf_counter_ns
 
 calls.load()
@@ -211,7 +214,7 @@ class ClientProtocolHandler(Handler):
             raise
 
     def _is_brief(self, method: Method, message: Any) -> bool:
-        """Whether a change takes no longer than a read would, so that it may be made on the loop's thread."""
+        """Whether a change may be made on the loop's thread, which has others to serve."""
         name = method.name
         if not self._reads_inline:
             return False
