@@ -233,6 +233,9 @@ class Session:
             self._trip.finish()
         except Exception as error:
             raise self._failed(error, started.fresh, started.committing) from error
+        except BaseException:
+            self.lost = True  # interrupted: its answer will come when somebody else has the connection
+            raise
         if started.forgets:
             self._in_doubt = False
         if started.fresh:
