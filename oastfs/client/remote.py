@@ -45,6 +45,9 @@ CALL_AGAIN = (ServerStopping, StoreUnavailable, OutcomeUnknown)
 """Answers upon which a call is made again: it was not carried out, or the kept answer will tell."""
 _CALL_IDS = LAST_CALL_ID - FIRST_CALL_ID + 1
 _BACKOFF_SECONDS_FIRST, _BACKOFF_SECONDS_MAX = 0.05, 2.0
+FIRST_REACH_SECONDS = 5.0
+"""How long a client that has never reached a namenode goes on trying: one may just be starting, but whoever
+has mistyped an address wants to be told."""
 
 _clients: weakref.WeakSet[RemoteMetadata] = weakref.WeakSet()
 
@@ -54,8 +57,8 @@ class RemoteMetadata(Metadata):
 
     ``timeout_seconds`` bounds each call, retries and failovers included; one namenode is given that
     divided by the number of namenodes to answer, and if there are others, about two seconds if it answers
-    nobody. A client that has never reached a namenode tries each
-    once. Raises the verbs' own errors; DeadlineExceeded, Unreachable and ConnectionLost name an address.
+    nobody. A client that has never reached a namenode gives up after FIRST_REACH_SECONDS. Raises the verbs'
+    own errors; DeadlineExceeded, Unreachable and ConnectionLost name an address.
     """
 
     def __init__(
@@ -193,8 +196,8 @@ class RemoteMetadata(Metadata):
     def _wait_or_give_up(self, failure: OastError, failures: int, deadline: float) -> None:
         """Return when the call is worth another attempt; raise ``failure`` when it is not."""
         rounds, more = divmod(failures, len(self.addresses))
-        if rounds and not self._reached:
-            raise failure
+        if not self._reached:
+            deadline = min(deadline, deadline - self.timeout_seconds + FIRST_REACH_SECONDS)
         # Others are tried at once; after a round of them there is a pause.
         pause = 0.0
         if not more:

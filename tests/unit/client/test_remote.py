@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from oastfs.client import remote as remote_module
 from oastfs.client.connection import Connection
 from oastfs.client.remote import RemoteMetadata
 from oastfs.client.url import Address
@@ -240,6 +241,23 @@ def test_a_call_waits_for_a_namenode_that_comes_back(tmp_path: Path) -> None:
         remote.stat(ROOT, "/")
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(remote.stat, ROOT, "/")
+        assert not waiting.done()
+        with namenode_thread(config(tmp_path, port)):
+            assert waiting.result(30).is_directory
+    remote.close()
+
+
+@pytest.mark.parametrize("addresses", [1, 2])
+def test_a_first_call_waits_for_a_namenode_that_is_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, addresses: int
+) -> None:
+    monkeypatch.setattr(remote_module, "FIRST_REACH_SECONDS", 25.0)  # it may take long to start
+    port = free_port()
+    others = [(HOST, free_port()) for _ in range(addresses - 1)]
+    remote = RemoteMetadata([(HOST, port), *others], timeout_seconds=30)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(remote.stat, ROOT, "/")
+        time.sleep(2)
         assert not waiting.done()
         with namenode_thread(config(tmp_path, port)):
             assert waiting.result(30).is_directory
