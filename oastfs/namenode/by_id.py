@@ -98,8 +98,7 @@ class EntryReads:
 
     def _entry(self, tx: Transaction, entry: tuple[int, str]) -> FileStatus | None:
         guess = self._directories.get(entry)
-        if guess is not None:
-            tx.prefetch({INODE: [entry], DIRECTORY: [(guess,)]})
+        tx.prefetch({INODE: [entry]} if guess is None else {INODE: [entry], DIRECTORY: [(guess,)]})
         inode = tx.get(INODE, entry)
         if inode is None:
             return None
@@ -111,6 +110,7 @@ class EntryReads:
         hints = self._context.environment.hints
         if hints is not None:
             hints.note_place(inode.id, Place(parent_id, name))
+            hints.note(parent_id, name, inode)
         return tree.status_of(tx, self._context, Node(parent_id, name, tree.attributes_of(tx, inode)))
 
     def stat(self, inode_id: int) -> FileStatus:

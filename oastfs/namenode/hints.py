@@ -10,11 +10,13 @@ Only for stores whose reads cost a trip.
 
 from __future__ import annotations
 
+import stat as _stat
 from itertools import islice
 from typing import Any, Final
 
 from oastfs.core.errors import OastError
 from oastfs.core.path import split
+from oastfs.core.types import Flag
 from oastfs.store.keys import ID_MAX
 from oastfs.store.schema import (
     CONTENT,
@@ -28,6 +30,7 @@ from oastfs.store.schema import (
     ROOT_ID,
     SAFE_MODE,
     SETTING,
+    Inode,
     Place,
 )
 from oastfs.store.staged import StagedTransaction
@@ -37,6 +40,13 @@ from oastfs.store.transaction import Transaction
 ENTRIES_MAX: Final = 200_000
 """Names that are remembered; about 200 bytes each."""
 _FORGOTTEN_AT_ONCE: Final = 1000
+_TYPE: Final = 0o170000
+_DIRECTORY_TYPE: Final = _stat.S_IFDIR
+_BLOCKS: Final = int(Flag.BLOCKS)
+_IS_DIRECTORY: Final = 2
+_KIND_BITS: Final = 2
+_KIND: Final = _IS_DIRECTORY | _BLOCKS
+"""What is remembered of an inode beside its id: that it is a directory, or a file in blocks."""
 
 
 class Hints:
@@ -47,16 +57,18 @@ class Hints:
         """Walked so far; an addition may be lost between threads, here and below."""
         self.known = 0
         """Of these, how many lead over names that were all remembered."""
-        self._ids: dict[Key, int] = {}
+        self._seen: dict[Key, int] = {}
+        """Of each entry the inode's id, shifted, and what kind it is."""
         self._places: dict[int, Key] = {}
 
-    def note(self, parent_id: int, name: str, inode_id: int) -> None:
+    def note(self, parent_id: int, name: str, inode: Inode) -> None:
         """An entry was seen."""
         key = (parent_id, name)
-        if self._ids.get(key) == inode_id:
+        seen = inode.id << _KIND_BITS | (inode.mode & _TYPE == _DIRECTORY_TYPE) << 1 | inode.flags & _BLOCKS
+        if self._seen.get(key) == seen:
             return
-        _make_room(self._ids)
-        self._ids[key] = inode_id
+        _make_room(self._seen)
+        self._seen[key] = seen
 
     def note_place(self, inode_id: int, place: Place) -> None:
         """Where an inode's entry is was seen."""
@@ -65,54 +77,71 @@ class Hints:
             _make_room(self._places)
             self._places[inode_id] = key
 
-    def expect(self, tx: Transaction, *paths: str, content: bool = False) -> None:
+    def expect(
+        self,
+        tx: Transaction,
+        *paths: str,
+        content: bool = False,
+        blocks: bool = False,
+        entries: bool = False,
+    ) -> None:
         """Paths are about to be walked: read what they probably lead over, and what goes with their ends.
 
-        ``content``: the file at the end is about to be read. Two paths are those of a rename.
+        ``content``: the file at the end is about to be read, ``blocks``: where its blocks are, if it has any,
+        ``entries``: the directory. Two paths are those of a rename.
         """
-        wanted: dict[Table[Any], list[Key]] = {INODE: [], DIRECTORY: [], PLACE: [], CONTENT: []}
+        wanted: dict[Table[Any], list[Key]] = {INODE: []}
+        changing = type(tx) is StagedTransaction
+        more = entries
+        ids: list[int] = []
         for path in paths:
-            ids = self._expect_path(path, wanted)
-            if content:
-                wanted[CONTENT].append((ids[-1],))
+            ids, kind = self._expect_path(path, wanted)
+            if changing:
+                wanted.setdefault(DIRECTORY, []).extend([(one,) for one in ids[-2:]])
+            elif kind & _IS_DIRECTORY:
+                wanted.setdefault(DIRECTORY, []).append((ids[-1],))
+            if content and not kind & (_IS_DIRECTORY | _BLOCKS):
+                wanted[CONTENT] = [(ids[-1],)]
+            more = more or ((content or blocks) and bool(kind & _BLOCKS))
         if len(paths) == 2:
-            wanted[PLACE] += [(one,) for one in ids]
+            wanted.setdefault(PLACE, []).extend([(one,) for one in ids])
             wanted[COUNTER] = [RENAME_MUTEX]
-        if isinstance(tx, StagedTransaction):
+        if changing:
             wanted[QUOTA] = [(NO_INODE,)]
             wanted[SETTING] = [SAFE_MODE]
-        tx.prefetch(wanted)
+        tx.prefetch(wanted, more)
 
-    def _expect_path(self, path: str, wanted: dict[Table[Any], list[Key]]) -> list[int]:
-        """Add what a path probably leads over; the ids on its way, as far as they are known."""
-        inode_id = ROOT_ID
+    def _expect_path(self, path: str, wanted: dict[Table[Any], list[Key]]) -> tuple[list[int], int]:
+        """Add what a path probably leads over. The ids on its way, as far as they are known, and the bits of
+        what is at its end if it is known to the end."""
         try:
             parts = split(path)
         except OastError:
-            return [inode_id]  # the walk will say what is wrong with it
+            return [ROOT_ID], _IS_DIRECTORY  # the walk will say what is wrong with it
+        rows = wanted[INODE]
+        inode_id, seen = ROOT_ID, _IS_DIRECTORY
         if parts[:2] == [".reserved", ".inodes"] and len(parts) > 2 and parts[2].isdecimal():
-            inode_id = min(int(parts[2][:18]), ID_MAX)
-            parts = parts[3:]
-            wanted[PLACE].append((inode_id,))
-            place = self._places.get(inode_id)
-            if place is not None:
-                wanted[INODE].append(place)
+            inode_id, parts = min(int(parts[2][:18]), ID_MAX), parts[3:]
+            wanted.setdefault(PLACE, []).append((inode_id,))
+            if (place := self._places.get(inode_id)) is not None:
+                rows.append(place)
+                seen = self._seen.get(place, _IS_DIRECTORY)
         else:
-            wanted[INODE].append((NO_INODE, ""))
+            rows.append((NO_INODE, ""))
         ids = [inode_id]
         self.paths += 1
+        known = self._seen.get
         for name in parts:
             key = (inode_id, name)
-            wanted[INODE].append(key)
-            found = self._ids.get(key)
+            rows.append(key)
+            found = known(key)
             if found is None:
-                break
-            inode_id = found
-            ids.append(found)
-        else:
-            self.known += 1
-        wanted[DIRECTORY] += [(one,) for one in ids[-2:]]
-        return ids
+                return ids, _IS_DIRECTORY
+            seen = found
+            inode_id = found >> _KIND_BITS
+            ids.append(inode_id)
+        self.known += 1
+        return ids, seen & _KIND
 
 
 def _make_room(known: dict[Any, Any]) -> None:

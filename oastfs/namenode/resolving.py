@@ -292,7 +292,7 @@ def _walk(
                 return None
             raise NotFound(path=path)
         if hints is not None:
-            hints.note(parent_id, name, entry.id)
+            hints.note(parent_id, name, entry)
         if entry.mode & _TYPE == _SYMLINK and (follow or position != last):
             link = (parent_id, attributes_of(tx, entry))
             return _walk_link(
@@ -345,6 +345,7 @@ def _start_by_id(tx: Transaction, context: Context, path: str, parts: list[str])
     node = resolve_id(tx, _inode_number(parts[2], path), path)
     if context.environment.hints is not None:
         context.environment.hints.note_place(node.inode.id, Place(node.parent_id, node.name))
+        context.environment.hints.note(node.parent_id, node.name, node.inode)
     if node.parent_id == RECLAIM_ID:
         # Who changed it, or made something in it, would be told that it is kept, and then it would be gone.
         raise StaleHandle(path=path)

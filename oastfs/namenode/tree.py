@@ -201,7 +201,7 @@ def insert(tx: Transaction, context: Context, parent: Inode, name: str, inode: I
     tx.put(INODE, (parent.id, name), inode)
     tx.put(PLACE, (inode.id,), Place(parent.id, name))
     if context.environment.hints is not None:
-        context.environment.hints.note(parent.id, name, inode.id)
+        context.environment.hints.note(parent.id, name, inode)
     is_directory = inode.mode & _TYPE == _DIRECTORY
     if is_directory:
         tx.put(DIRECTORY, (inode.id,), Directory(inode.mtime_ns, inode.ctime_ns))

@@ -91,8 +91,8 @@ class StagedTransaction(Transaction):
         found = self._base.get_many(table, keys, lock)
         return [rows.get(key, value) for key, value in zip(keys, found, strict=True)]
 
-    def prefetch(self, wanted: Wanted) -> None:
-        self._base.prefetch(wanted)
+    def prefetch(self, wanted: Wanted, more: bool = False) -> None:
+        self._base.prefetch(wanted, more)
 
     def scan(
         self,

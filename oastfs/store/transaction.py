@@ -55,10 +55,11 @@ class Transaction(ABC):
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         """Rows in the order of ``keys``: one trip to a networked engine. The workhorse."""
 
-    def prefetch(self, wanted: Wanted) -> None:
+    def prefetch(self, wanted: Wanted, more: bool = False) -> None:
         """Rows of several tables that are likely to be asked for: one trip to a networked engine.
 
-        A hint, which changes no answer. Nothing is done where a read costs no trip.
+        A hint, which changes no answer. Nothing is done where a read costs no trip. Without ``more`` they are
+        likely to be all that is asked for.
         """
         return
 

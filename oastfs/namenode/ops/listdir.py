@@ -19,6 +19,8 @@ _LINKED = int(Flag.LINKED)
 
 def listdir(tx: Transaction, context: Context, path: str, after: str, limit: int) -> Listing:
     """Entries after a name, in name order: a range scan that starts where the last page ended."""
+    if context.environment.hints is not None:
+        context.environment.hints.expect(tx, path, entries=True)
     node = tree.resolve(tx, context, path)
     if not node.is_directory:
         check_limit(limit)
@@ -38,7 +40,7 @@ def page_of(
     nodes = [Node(directory_id, key[1], inode) for key, inode in islice(rows, limit)]  # type: ignore[arg-type]
     if (hints := context.environment.hints) is not None:
         for node in nodes:
-            hints.note(directory_id, node.name, node.inode.id)
+            hints.note(directory_id, node.name, node.inode)
     return nodes, next(rows, None) is not None
 
 

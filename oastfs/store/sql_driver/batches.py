@@ -16,15 +16,23 @@ from oastfs.store.sql_driver.layout import Layout
 from oastfs.store.sql_driver.statements import Statement, pruning
 from oastfs.store.table import Table
 
-_FIRST_VALUE = 2
-"""Behind the number of the table and the place of the key."""
+_PLACES = ("k.place",)
+_STAMPED = "k.place", "t.xmin::text::bigint"
+_HORIZON = "SELECT -1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, NULL::bigint"
 
 
 class Batch:
-    """The statement for some tables. Its arguments are an array for each key column of each of them."""
+    """The statement for some tables. Its arguments are an array for each key column of each of them.
 
-    def __init__(self, name: str, layouts: dict[Table[Any], Layout]) -> None:
+    A ``stamped`` one gives the number of the transaction that made each row as well, and in a row of its own,
+    as if of table -1, the number below which no transaction is under way.
+    """
+
+    def __init__(self, name: str, layouts: dict[Table[Any], Layout], stamped: bool) -> None:
         self.layouts = layouts
+        self.stamped = stamped
+        first = _STAMPED if stamped else _PLACES
+        first_value = 1 + len(first)
         most: Counter[str] = Counter()
         for layout in layouts.values():
             most |= Counter(layout.value_types)
@@ -40,15 +48,20 @@ class Batch:
                 picked[at[kind, used[kind]]] = f"t.{column}"
                 used[kind] += 1
             columns = [picked.get(position, f"NULL::{kind}") for position, (kind, _) in enumerate(slots)]
-            parts.append(_part(layout, part, len(types), columns))
+            parts.append(_part(layout, len(types), [str(part), *first, *columns]))
             types += [f"{kind}[]" for kind in layout.key_types]
-            self._decoders.append((table, _picker([_FIRST_VALUE + one for one in picked]), layout.decode))
+            self._decoders.append((table, _picker([first_value + one for one in picked]), layout.decode))
+        if stamped:
+            kinds = [kind for kind, _ in slots]
+            if any(layout.partitioned for layout in layouts.values()):
+                kinds.append("smallint")
+            parts.append(", ".join([_HORIZON, *(f"NULL::{kind}" for kind in kinds)]))
         parameters = f"({', '.join(types)})"
         marks = ", ".join(["%s"] * len(types))
         body = " UNION ALL ".join(parts)
         if any(layout.partitioned for layout in layouts.values()):
             # It goes to the shards as a whole if the partition is a column of each part, at the same place.
-            body = f"SELECT {', '.join(_names(len(slots)))} FROM ({body}) AS u"
+            body = f"SELECT {', '.join(_names(first_value + len(slots)))} FROM ({body}) AS u"
         self.statement = Statement(
             name, f"PREPARE {name}{parameters} AS {body}; ", f"EXECUTE {name}({marks})"
         )
@@ -69,13 +82,12 @@ def array(column: Sequence[Any]) -> str:
     return f'{{"{joined}"}}'
 
 
-def _part(layout: Layout, part: int, arguments_before: int, columns: list[str]) -> str:
+def _part(layout: Layout, arguments_before: int, selected: list[str]) -> str:
     names = ", ".join(layout.quoted_key)
     arrays = ", ".join(f"${arguments_before + number}" for number in range(1, len(layout.key) + 1))
-    selected = [str(part), "k.place", *columns]
     pruned = ""
     if layout.partitioned:
-        selected = [f"{one} AS {name}" for one, name in zip(selected, _names(len(columns)), strict=True)]
+        selected = [f"{one} AS {name}" for one, name in zip(selected, _names(len(selected)), strict=True)]
         selected.append(f"t.{layout.quoted_key[-1]}")
         pruned = pruning(layout, f"${arguments_before + len(layout.key)}")
     return (
@@ -84,9 +96,9 @@ def _part(layout: Layout, part: int, arguments_before: int, columns: list[str]) 
     )
 
 
-def _names(values: int) -> list[str]:
+def _names(columns: int) -> list[str]:
     """Of a part's columns."""
-    return ["part", "place", *(f"value_{number}" for number in range(values))]
+    return ["part", "place", *(f"value_{number}" for number in range(columns - 2))]
 
 
 def _picker(positions: list[int]) -> Any:
@@ -100,8 +112,9 @@ def _picker(positions: list[int]) -> Any:
 class Batches:
     """The batches that a store was asked for; there are as many as operations want different tables."""
 
-    def __init__(self, layouts: dict[Table[Any], Layout]) -> None:
+    def __init__(self, layouts: dict[Table[Any], Layout], stamped: bool = False) -> None:
         self._layouts = layouts
+        self._stamped = stamped
         self._numbers = itertools.count(1)
         self._made: dict[tuple[Table[Any], ...], Batch] = {}
 
@@ -110,5 +123,6 @@ class Batches:
         batch = self._made.get(tables)
         if batch is None:
             layouts = {table: self._layouts[table] for table in tables}
-            batch = self._made[tables] = Batch(f"batch_{next(self._numbers)}", layouts)
+            name = f"{'look' if self._stamped else 'batch'}_{next(self._numbers)}"
+            batch = self._made[tables] = Batch(name, layouts, self._stamped)
         return batch

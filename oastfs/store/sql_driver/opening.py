@@ -6,6 +6,7 @@ from typing import Any
 
 from oastfs.core.errors import InvalidArgument
 from oastfs.store.sql_driver.citus import tables as citus
+from oastfs.store.sql_driver.looks import UNDER_WAY_MAX
 from oastfs.store.sql_driver.migrations import Declared
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.threaded import THREADS, ThreadedStore
@@ -36,7 +37,7 @@ def _open_one(
     declared: Declared | None = None,
 ) -> ThreadedStore:
     """One PostgreSQL server, or one Citus."""
-    server = Server(url, 2 * threads)
+    server = Server(url, 2 * threads + UNDER_WAY_MAX)
     known = declared or Declared()
     try:
         partitioned = server.connections.prepare(create, partition_column, known)

@@ -12,9 +12,10 @@ from oastfs.store.sql_driver.batches import Batches
 from oastfs.store.sql_driver.bulk import copy_rows
 from oastfs.store.sql_driver.connections import Connections
 from oastfs.store.sql_driver.layout import layouts
+from oastfs.store.sql_driver.looks import Looks
 from oastfs.store.sql_driver.migrations import Declared
 from oastfs.store.sql_driver.session import Traffic
-from oastfs.store.sql_driver.statements import Statements
+from oastfs.store.sql_driver.statements import Statement, Statements
 from oastfs.store.sql_driver.tasks import sleep
 from oastfs.store.table import Key, Table, V
 
@@ -44,13 +45,22 @@ class Server:
         self.connections = Connections(url, connections_max, self.traffic)
         self.tables: dict[Table[Any], Statements] = {}
         self.batches = Batches({})
+        self.looks = Looks(self.connections, self.tables, self.batches)
 
-    def learn(self, partitioned: bool, declared: Declared) -> None:
-        """How its tables are laid out."""
+    def learn(self, partitioned: bool, declared: Declared, opening: Statement | None = None) -> None:
+        """How its tables are laid out; what is executed before looks at it, which are stamped then."""
         self.tables = {
             table: Statements(layout) for table, layout in layouts(partitioned, declared.tables).items()
         }
-        self.batches = Batches({table: one.layout for table, one in self.tables.items()})
+        known = {table: one.layout for table, one in self.tables.items()}
+        self.batches = Batches(known)
+        looks = self.batches if opening is None else Batches(known, stamped=True)
+        self.looks = Looks(self.connections, self.tables, looks, opening)
+
+    def after_fork_in_child(self) -> None:
+        """The parent's connections and tasks are not ours."""
+        self.connections.after_fork_in_child()
+        self.looks.begin_process()
 
     def ask(self, question: Callable[[Any], T]) -> T:
         """Put a question to it in SQLAlchemy's terms, with some patience."""

@@ -23,6 +23,8 @@ SNAPSHOTS_TRIED: Final = 20
 _FORGET: Final = "DEALLOCATE ALL; "
 READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 WRITE: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ; "
+ALONE: Final = ""
+"""For one statement that is a transaction by itself, with what opens it."""
 
 Call = tuple[Statement, tuple[Any, ...]]
 
@@ -115,6 +117,12 @@ class Session:
             return self._trip.rows()
         except Exception as error:
             raise self._failure(error, False) from error
+
+    def finish_look(self) -> list[tuple[Any, ...]]:
+        """As ``finish_fetch``, of a transaction that was this one statement (ALONE)."""
+        rows = self.finish_fetch()
+        self._open = False
+        return rows
 
     def _finish_opening(self) -> None:
         for attempt in range(1, SNAPSHOTS_TRIED + 1):

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from oastfs.core.errors import StoreError
 from oastfs.store.run import Conflict
+from oastfs.store.sql_driver.reading import LookingTransaction, OneServer
 from oastfs.store.sql_driver.server import Server
-from oastfs.store.sql_driver.session import READ, WRITE
+from oastfs.store.sql_driver.session import WRITE
 from oastfs.store.sql_driver.threaded import FREE_BYTES, ThreadedStore
 from oastfs.store.sql_driver.transaction import SqlTransaction
 from oastfs.store.sql_driver.turns import Turn
@@ -54,17 +55,22 @@ class SqlStore(ThreadedStore):
 
     def _reader(self, operation: Callable[[Transaction], T]) -> Callable[[], T]:
         server = self._server
+        runs = 0
 
         def attempt() -> T:
-            session = server.connections.take(READ)
-            tx = SqlTransaction(server.tables, server.batches, session, recording=False)
+            nonlocal runs
+            runs += 1
+            source = OneServer(server)
+            tx = LookingTransaction(server.tables, source, patient=runs > 1)
             try:
                 result = operation(tx)
                 tx.require_no_conflict()
+                if tx.base is not None:
+                    tx.base.require_no_conflict()
                 return result
             finally:
                 tx.end()
-                server.connections.give_back(session)
+                source.close()
 
         return attempt
 
@@ -105,4 +111,4 @@ class SqlStore(ThreadedStore):
         self._server.connections.close()
 
     def _disown(self) -> None:
-        self._server.connections.after_fork_in_child()
+        self._server.after_fork_in_child()

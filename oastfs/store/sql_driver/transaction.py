@@ -93,7 +93,7 @@ class SqlTransaction(Transaction):
                 seen[missing[row[0] - 1]] = value
         return [seen[key] for key in keys]
 
-    def prefetch(self, wanted: Wanted) -> None:
+    def prefetch(self, wanted: Wanted, more: bool = False) -> None:
         finish = self.start_prefetch(wanted)
         if finish is not None:
             finish()

@@ -74,6 +74,8 @@ def get_block_locations(
     tx: Transaction, call: Call, request: pb.GetBlockLocationsRequest
 ) -> pb.GetBlockLocationsResponse | bytes:
     """The blocks of a byte range."""
+    if (hints := call.context.environment.hints) is not None:
+        hints.expect(tx, request.src, blocks=True)
     try:
         node = located.resolve_for_reading(tx, call, request.src)
     except NotFound:
@@ -107,6 +109,8 @@ def _page(
     tx: Transaction, call: Call, path: str, start_after: bytes, need_location: bool, limit: int
 ) -> Page:
     context = call.context
+    if (hints := context.environment.hints) is not None:
+        hints.expect(tx, path, entries=True)
     node = tree.resolve(tx, context, path)
     if node.is_directory:
         require(context, node.inode, READ | EXECUTE, path)

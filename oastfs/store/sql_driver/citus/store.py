@@ -139,5 +139,5 @@ class CitusStore(LookingStore[CitusTransaction]):
         self._server.connections.close()
 
     def _disown(self) -> None:
-        self._server.connections.after_fork_in_child()
+        self._server.after_fork_in_child()
         self.recovery.begin_process()

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from oastfs.core.errors import InvalidArgument
+from oastfs.store.run import Conflict
 from oastfs.store.sql_driver.freeze import frozen
 from oastfs.store.sql_driver.looking import LookingStore, Torn
+from oastfs.store.sql_driver.looks import UNDER_WAY_MAX
 from oastfs.store.sql_driver.migrations import Declared
+from oastfs.store.sql_driver.reading import LookingTransaction
 from oastfs.store.sql_driver.server import Server
-from oastfs.store.sql_driver.session import Session
+from oastfs.store.sql_driver.session import READ, Session
 from oastfs.store.sql_driver.shards import consistency, identity, objects
 from oastfs.store.sql_driver.shards.commit import Committer, Participant
+from oastfs.store.sql_driver.shards.looking import SETTINGS, ShardLook
 from oastfs.store.sql_driver.shards.recovery import Recovery
 from oastfs.store.sql_driver.shards.transaction import ShardedTransaction, ShardPart
+from oastfs.store.sql_driver.tasks import current_hub
 from oastfs.store.sql_driver.threaded import FREE_BYTES, THREADS
 from oastfs.store.sql_driver.turns import Turn
 from oastfs.store.sql_driver.watched import SCANNED_ROWS_MAX
 from oastfs.store.staged import Writes
 from oastfs.store.table import Key, Table, V
+from oastfs.store.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -47,13 +53,14 @@ class ShardedStore(LookingStore[ShardedTransaction]):
         known = declared or Declared()
         try:
             for url in urls:
-                self.servers.append(Server(url, 2 * self._slots_max))
+                self.servers.append(Server(url, 2 * self._slots_max + UNDER_WAY_MAX))
             store_id, partitioned = identity.prepare(self.servers, create, partition_column, known)
         except BaseException:
             self._disconnect_servers()
             raise
         for server in self.servers:
-            server.learn(partitioned, known)
+            server.learn(partitioned, known, objects.PENDING)
+            server.connections.set(SETTINGS)
         self.recovery = Recovery(self.servers, store_id)
         self._committer = Committer(store_id, self.recovery)
         self._begin_process()
@@ -94,6 +101,54 @@ class ShardedStore(LookingStore[ShardedTransaction]):
             self._leave()
 
     # --- transactions -----------------------------------------------------------------------------------
+
+    def _reader(self, operation: Callable[[Transaction], T]) -> Callable[[], T]:
+        torn = Torn()
+        runs = 0
+
+        def attempt() -> T:
+            nonlocal runs
+            runs += 1
+            with ExitStack() as stack:
+                if current_hub() is None:
+                    stack.enter_context(self._slot())  # each look of a thread has connections of its own
+
+                def open_base() -> ShardedTransaction:
+                    return stack.enter_context(self._transaction(READ, torn, recording=False))
+
+                look = ShardLook(self.servers, self.recovery.settle_if_decided, open_base)
+                tx = LookingTransaction(self.servers[0].tables, look, patient=runs > 1)
+                stack.callback(tx.end)
+                return self._read(operation, tx, look, torn)
+
+        return attempt
+
+    def _read(
+        self,
+        operation: Callable[[Transaction], T],
+        tx: LookingTransaction[ShardedTransaction],
+        look: ShardLook,
+        torn: Torn,
+    ) -> T:
+        """The operation's result; if it fails, it does so over what was really there."""
+
+        def require_consistent() -> None:
+            tx.require_no_conflict()
+            if tx.base is None:
+                look.require_consistent(tx.used)
+            else:
+                tx.base.require_no_conflict()
+                self._require_read_consistent(tx.base, torn)
+
+        try:
+            result = operation(tx)
+        except Conflict:
+            raise
+        except Exception:
+            require_consistent()
+            raise
+        require_consistent()
+        return result
 
     def _commit(self, base: ShardedTransaction, writes: Writes, turn: Turn, torn: Torn) -> bool:
         by_shard = base.split(writes) if writes else {}
@@ -167,7 +222,7 @@ class ShardedStore(LookingStore[ShardedTransaction]):
 
     def _disown(self) -> None:
         for server in self.servers:
-            server.connections.after_fork_in_child()
+            server.after_fork_in_child()
 
 
 def _partitions(writes: Writes) -> frozenset[int]:

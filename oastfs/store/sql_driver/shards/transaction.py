@@ -134,7 +134,7 @@ class ShardedTransaction(Transaction):
             self.part(0).get_many(table, keys, lock)
         return [found[key] for key in keys]
 
-    def prefetch(self, wanted: Wanted) -> None:
+    def prefetch(self, wanted: Wanted, more: bool = False) -> None:
         by_shard: dict[int, dict[Table[Any], list[Key]]] = {}
         for table, keys in wanted.items():
             for key in keys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from tests.unit.store.sql_driver.shards.pairs import (
     Background,
     count_up,
     go_on,
+    looked,
     nothing_in_doubt,
     run_until,
     set_all,
@@ -51,8 +52,9 @@ def test_a_process_that_dies_between_two_steps(store: ShardedStore, shards: list
     committed = name not in BEFORE_DECISION
     wait_until(lambda: _server_noticed(store), "the servers to notice the death", 30)
     for keys in (KEYS, KEYS[::-1], *((key,) for key in KEYS)):
-        seen = store.read(lambda tx, keys=keys: values(tx, keys))  # type: ignore[misc]
-        assert seen == [8 if committed else 7] * len(keys)
+        for how in (looked, values):
+            seen = store.read(lambda tx, how=how, keys=keys: how(tx, keys))  # type: ignore[misc]
+            assert seen == [8 if committed else 7] * len(keys)
     store.recovery.settle_all(0)
     assert nothing_in_doubt(store)
     assert store.read(values) == [8 if committed else 7] * 3
@@ -101,8 +103,9 @@ def test_one_that_was_given_up_cannot_commit_any_more(
 
 def test_one_that_stands_still_after_its_decision(store: ShardedStore, shards: list[str]) -> None:
     store.write(lambda tx: set_all(tx, 7))
+    assert store.read(looked) == [7, 7, 7]
     assert run_until(shards, "two-phase.decided", "stop") is None
-    assert store.read(values) == [8, 8, 8]
+    assert store.read(looked) == store.read(values) == [8, 8, 8]
     assert store.write(count_up) == 9
     assert go_on() == 0
     assert store.read(values) == [9, 9, 9]
@@ -133,18 +136,19 @@ def test_rivals_on_several_shards_lose_no_update(store: ShardedStore, shards: li
     assert store.read(values) == [len(counted)] * 3
 
 
-def test_no_half_is_ever_seen(store: ShardedStore, shards: list[str]) -> None:
+@pytest.mark.parametrize("how", [values, looked])
+def test_no_half_is_ever_seen(store: ShardedStore, shards: list[str], how: Callable[..., list[int]]) -> None:
     """Readers in whichever order, singly or all at once, while others change; time never goes back."""
     other = sharded(shards)
     last = [0]
 
     def read(keys: tuple[Any, ...]) -> None:
-        seen = store.read(lambda tx: values(tx, keys))
+        seen = store.read(lambda tx: how(tx, keys))
         assert len(set(seen)) == 1, seen
 
     def read_one_by_one() -> None:
         for key in KEYS:
-            (value,) = store.read(lambda tx, key=key: values(tx, (key,)))  # type: ignore[misc]
+            (value,) = store.read(lambda tx, key=key: how(tx, (key,)))  # type: ignore[misc]
             assert value >= last[0], (key, value, last)
             last[0] = value
 

@@ -1,0 +1,184 @@
+"""Looks at several shards: what is old needs no second one, and what is not is never told in halves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from oastfs.store.schema import DIRECTORY, Directory
+from oastfs.store.sql_driver.looks import Asked, Keys, Seen
+from oastfs.store.sql_driver.shards import recovery as recovery_module
+from oastfs.store.sql_driver.shards.store import ShardedStore
+from oastfs.store.transaction import Transaction
+from tests.unit.store.sql_driver.shards.pairs import (
+    KEYS,
+    count_up,
+    looked,
+    nothing_in_doubt,
+    set_all,
+    sharded,
+)
+from tests.unit.store.sql_driver.test_tasks import submitted
+
+WAIT_SECONDS = 120.0
+
+
+@pytest.fixture
+def store(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ShardedStore]:
+    monkeypatch.setattr(recovery_module, "PERIOD_SECONDS", 3600.0)
+    store = sharded(shards)
+    store.write(lambda tx: set_all(tx, 1))
+    # A look at each shard: from now on it is known that what is there is old.
+    assert store.read(looked) == [1, 1, 1]
+    yield store
+    assert nothing_in_doubt(store)
+    store.close()
+
+
+@pytest.fixture
+def other(shards: list[str]) -> Iterator[ShardedStore]:
+    store = sharded(shards)
+    yield store
+    store.close()
+
+
+def trips(store: ShardedStore, operation: Callable[[Transaction], Any]) -> list[int]:
+    before = [server.traffic.trips for server in store.servers]
+    store.read(operation)
+    return [server.traffic.trips - one for server, one in zip(store.servers, before, strict=True)]
+
+
+def put(key: tuple[int], value: int) -> Callable[[Transaction], None]:
+    return lambda tx: tx.put(DIRECTORY, key, Directory(value, value))
+
+
+def test_old_rows_are_looked_at_once(store: ShardedStore) -> None:
+    assert trips(store, looked) == [1, 1, 1]
+    assert trips(store, lambda tx: looked(tx, KEYS[:1])) == [0, 1, 0]
+
+
+def test_young_rows_have_the_others_looked_at_again(store: ShardedStore, other: ShardedStore) -> None:
+    other.write(put(KEYS[1], 2))
+    assert trips(store, looked) == [2, 2, 1]
+    assert trips(store, looked) == [1, 1, 1], "by now they are old"
+    other.write(lambda tx: set_all(tx, 3))
+    assert trips(store, looked) == [2, 2, 2]
+    assert trips(store, looked) == [1, 1, 1]
+
+
+def test_what_is_not_there_has_the_others_looked_at_again(store: ShardedStore) -> None:
+    missing = ((4,), KEYS[1])
+    assert trips(store, lambda tx: looked(tx, missing)) == [0, 1, 2]
+    assert store.read(lambda tx: looked(tx, missing)) == [0, 1]
+
+
+def test_only_what_was_used_counts(store: ShardedStore) -> None:
+    def operation(tx: Transaction) -> None:
+        tx.prefetch({DIRECTORY: [*KEYS, (4,)]})
+        assert all(tx.get(DIRECTORY, key) for key in KEYS)
+
+    assert trips(store, operation) == [1, 1, 1]
+
+
+def test_a_server_that_has_forgotten_something(store: ShardedStore) -> None:
+    """As one that was restored: what was known of its transactions is worth nothing."""
+    for server in store.servers:
+        server.looks.horizon += 1_000_000
+    assert trips(store, looked) == [2, 2, 2]
+    assert trips(store, looked) == [1, 1, 1]
+
+
+class Interrupted:
+    """A shard's looks, with something done as a look is asked for, and each answered at once."""
+
+    def __init__(self, looks: Any, before: Callable[[], Any]) -> None:
+        self._looks = looks
+        self._before = before
+        self.batches, self.connections = looks.batches, looks.connections
+
+    @property
+    def horizon(self) -> int:
+        return int(self._looks.horizon)
+
+    def ask(self, wanted: Keys) -> Asked:
+        self._before()
+        return _Answered(self._looks.see(wanted))
+
+
+class _Answered:
+    is_sent = True
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def wait(self) -> Seen:
+        return self._seen
+
+    def close(self) -> None:
+        return
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_changes_between_the_looks(store: ShardedStore, other: ShardedStore, together: bool) -> None:
+    """Both rows are changed when one has been looked at: in one transaction, or in one after the other."""
+    changes = 0
+
+    def change() -> None:
+        nonlocal changes
+        changes += 1
+        if changes > 2:
+            return
+        if together:
+            other.write(count_up)
+        else:
+            for key in KEYS:
+                other.write(put(key, changes + 1))
+
+    runs: list[list[int]] = []
+
+    def operation(tx: Transaction) -> list[int]:
+        # The first key's shard is asked first.
+        runs.append(looked(tx))
+        return runs[-1]
+
+    for number in (2, 0):
+        store.servers[number].looks = Interrupted(  # type: ignore[assignment]
+            store.servers[number].looks, change if number == 2 else lambda: None
+        )
+    store.servers[1].looks = Interrupted(store.servers[1].looks, lambda: None)  # type: ignore[assignment]
+    seen = store.read(operation)
+    assert len(runs) > 1 and len(set(runs[0])) == 2, "the first attempt saw halves"
+    assert len(set(seen)) == 1 and seen[0] >= 2
+
+
+def test_many_readers_on_a_loop(store: ShardedStore, other: ShardedStore) -> None:
+    """They share looks, while somebody changes all rows; each sees all of a change, and none goes back."""
+
+    async def main() -> None:
+        store.attend(asyncio.get_running_loop())
+        over = False
+
+        async def read_on(keys: tuple[Any, ...]) -> int:
+            last = rounds = 0
+            while not over:
+                seen = await submitted(store.submit_read, lambda tx: looked(tx, keys))
+                assert len(set(seen)) == 1 and seen[0] >= last, (seen, last)
+                last = seen[0]
+                rounds += 1
+                await asyncio.sleep(0.001)
+            return rounds
+
+        readers = [asyncio.create_task(read_on(keys)) for keys in (KEYS, KEYS[::-1], KEYS[:2], KEYS[1:]) * 3]
+        for _ in range(25):
+            value = await asyncio.to_thread(other.write, count_up)
+            assert await submitted(store.submit_read, looked) == [value] * 3
+        over = True
+        assert all(await asyncio.gather(*readers))
+        await asyncio.to_thread(store.close)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), WAIT_SECONDS))
