@@ -28,7 +28,7 @@ Rows = dict[Table[Any], dict[Key, Any]]
 """What was looked for, None where there is nothing."""
 Keys = Mapping[Table[Any], Collection[Key]]
 
-UNDER_WAY_MAX: Final = 2
+UNDER_WAY_MAX: Final = 4
 """Looks of an event loop at one server at the same time."""
 _FEW: Final = 2
 """While so few share a look, nobody waits for others; when more do, one look at a time has most sharers."""
