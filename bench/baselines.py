@@ -30,6 +30,8 @@ import click
 
 from bench.calibration import FASTEST_COUNTS
 
+BUSY_PER_CORE = 2.0
+"""With so many threads waiting for each core the benchmarks are not alone: theirs are hardly ever more."""
 LIMIT_PERCENT, LIMIT_ELSEWHERE_PERCENT = 50.0, 100.0
 """How much slower than the kept figures is a failure: on the same machine, and on another."""
 _STATS = ("min", "max", "mean", "median", "stddev", "iqr", "rounds", "iterations", "ops")
@@ -201,6 +203,8 @@ def compare_command(kept: Path, new: Path, limit_percent: float | None, again: b
     missing = {one["fullname"] for one in now["benchmarks"]} - {one.name for one in comparisons}
     for name in sorted(missing):
         click.echo(f"No kept figures of {name}")
+    if (load := _load(now)) > BUSY_PER_CORE:
+        click.echo(f"The machine was busy with other work (load {load:.1f} for each core): measure again.")
     if slower:
         raise click.ClickException(f"{len(slower)} slower by more than {limit_percent:g} %")
 
@@ -214,6 +218,11 @@ def _measured_again(names: Sequence[str]) -> dict[str, Any]:
         subprocess.run([*command, f"--benchmark-json={results}"], check=True, stdout=subprocess.DEVNULL)
         document: dict[str, Any] = json.loads(results.read_text())
         return document
+
+
+def _load(document: dict[str, Any]) -> float:
+    """How many threads ran or waited for each core, typically; 0 if it was not noted."""
+    return statistics.median(one["extra_info"].get("waiting_per_core", 0.0) for one in document["benchmarks"])
 
 
 def _show(comparisons: Sequence[Comparison], limit: float, same: bool) -> None:

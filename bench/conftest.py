@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,3 +41,4 @@ def calibrated(request: pytest.FixtureRequest) -> None:
     measured = request.getfixturevalue("yardsticks").measure_us()
     info = request.getfixturevalue("benchmark").extra_info
     info["bound_by"], info["yardsticks_us"] = kind, measured
+    info["waiting_per_core"] = round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)

@@ -80,6 +80,16 @@ def test_what_is_measured_again_counts_if_it_was_better() -> None:
     assert ratios == pytest.approx([1.0, 3.0, 3.0])
 
 
+@pytest.mark.parametrize(("load", "told"), [(0.5, False), (8.0, True)])
+def test_a_busy_machine_is_told(tmp_path: Path, load: float, told: bool) -> None:
+    one = document(benchmark("a", "processor", 0.1, 10.0, waiting_per_core=load))
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    arguments = ["compare", str(tmp_path / "one.json"), str(tmp_path / "one.json")]
+    done = CliRunner().invoke(baselines.main, arguments)
+    assert done.exit_code == 0, done.output
+    assert ("busy with other work" in done.output) is told
+
+
 def test_figures_are_added_to_those_that_are_kept() -> None:
     kept = document(benchmark("a", "sync", 0.1, 10.0), benchmark("b", "sync", 0.1, 10.0))
     new = document(benchmark("b", "sync", 0.2, 10.0), benchmark("c", "sync", 0.3, 10.0))
