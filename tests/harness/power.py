@@ -12,6 +12,7 @@ happens in a short time.
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,17 @@ class Evidence:
         path = self.directory / name
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
+    def stacks(self) -> str:
+        """What the threads of all workers are at."""
+        told = []
+        for path in sorted(self.directory.glob("stacks-*")):
+            pid, _, _ = path.read_text().partition("\n")
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGUSR1)
+                time.sleep(1)
+            told.append(f"{path.name}: {path.read_text()}")
+        return "\n".join(told)
+
     @property
     def image(self) -> Path:
         """The data file as it was at its last sync."""
@@ -109,8 +122,14 @@ def wait_for_acknowledgements(evidence: Evidence, number: int, count: int) -> No
     start = len(evidence.lines(name))
     deadline = time.monotonic() + 60
     while len(evidence.lines(name)) < start + count:
-        assert time.monotonic() < deadline, f"worker {number} does not get on"
+        assert time.monotonic() < deadline, f"worker {number} does not get on\n{evidence.stacks()}"
         time.sleep(0.005)
+
+
+def _tell_stacks_on_demand(path: Path) -> None:
+    file = path.open("w")
+    print(os.getpid(), file=file, flush=True)
+    faulthandler.register(signal.SIGUSR1, file)
 
 
 def _work(path: Path, evidence: Evidence, number: int, point: str, hits: int, checkpoint_groups: int) -> None:
@@ -119,6 +138,7 @@ def _work(path: Path, evidence: Evidence, number: int, point: str, hits: int, ch
     journal.CHECKPOINT_LOG_BYTES = checkpoint_groups * 2560
     journal.CHECKPOINT_SECONDS = checkpoint_groups / 1000
     recovery._BATCH_ROWS = 40
+    _tell_stacks_on_demand(evidence.directory / f"stacks-{number}")
     _observe(evidence)
     if point:
         _arm(point, hits)
