@@ -38,7 +38,8 @@ _SPARE = "spare"
 _SUFFIX = ".log"
 _UNFINISHED = ("new-", "checkpoint-")
 _ZEROS = bytes(1 << 20)
-_QUICK_SECONDS = 0.002
+_QUICK_SECONDS = 0.0005
+"""A slower disk would have an event loop that waits for it stand still for longer than what that saves."""
 _QUICK_BYTES = 32 << 10
 
 
