@@ -17,7 +17,7 @@ from oastfs.store.sql_driver.citus.recovery import Recovery
 from oastfs.store.sql_driver.citus.transaction import CitusTransaction
 from oastfs.store.sql_driver.failures import Unsettled
 from oastfs.store.sql_driver.freeze import frozen
-from oastfs.store.sql_driver.looking import LookingStore, Torn
+from oastfs.store.sql_driver.rechecking import RecheckingStore, Torn
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.session import READ, Session
 from oastfs.store.sql_driver.threaded import FREE_BYTES
@@ -29,7 +29,7 @@ from oastfs.store.table import Key, Table, V
 T = TypeVar("T")
 
 
-class CitusStore(LookingStore[CitusTransaction]):
+class CitusStore(RecheckingStore[CitusTransaction]):
     """A handle on a database of a coordinator, with its own connections."""
 
     def __init__(self, server: Server, threads: int) -> None:

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar
 from oastfs.core.errors import InvalidArgument
 from oastfs.store.run import Conflict
 from oastfs.store.sql_driver.freeze import frozen
-from oastfs.store.sql_driver.looking import LookingStore, Torn
 from oastfs.store.sql_driver.looks import UNDER_WAY_MAX
 from oastfs.store.sql_driver.migrations import Declared
 from oastfs.store.sql_driver.reading import LookingTransaction
+from oastfs.store.sql_driver.rechecking import RecheckingStore, Torn
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.session import READ, Session
 from oastfs.store.sql_driver.shards import consistency, identity, objects
@@ -34,7 +34,7 @@ T = TypeVar("T")
 SHARDS_MAX: Final = 256
 
 
-class ShardedStore(LookingStore[ShardedTransaction]):
+class ShardedStore(RecheckingStore[ShardedTransaction]):
     """A handle on the databases of one store, with its own connections to each."""
 
     def __init__(

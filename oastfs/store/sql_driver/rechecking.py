@@ -50,7 +50,7 @@ class Torn:
         return Conflict("what was read on several servers has changed meanwhile", at_once=True)
 
 
-class LookingStore(ThreadedStore, Generic[B]):
+class RecheckingStore(ThreadedStore, Generic[B]):
     """What the stores on several servers have in common."""
 
     def __init__(self, threads: int, slots_max: int) -> None:
