@@ -66,6 +66,15 @@ class Blocked:
             return len(cursor.fetchall())
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt: a process that runs tests for another one ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", ["read", "write"])
 def test_an_interrupted_statement_is_not_left_to_the_next(store: Store, database: str, how: str) -> None:
     operation: Callable[[Transaction], Any] = value if how == "read" else change
