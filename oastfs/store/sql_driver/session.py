@@ -136,7 +136,7 @@ class Session:
                 assert self._asked is not None
                 self.start_fetch(*self._asked)
         self._opening = self._asked = None
-        self._trip.take_notices()
+        self._take_notices()
         if self._notices:
             self.notice = _told(self._notices)
             self._notices.clear()
@@ -181,8 +181,12 @@ class Session:
         self._start(used, f"{'; '.join(parts)}; {end}", arguments, committing=committing)
 
     def was_warned(self) -> bool:
-        """Whether the server has given a warning with the last answer."""
-        self._trip.take_notices()
+        """Whether the server has given a warning with the last answer, or may have, if its end has come."""
+        try:
+            self._trip.take_notices()
+        except Exception:
+            self.lost = True
+            return True
         warned = any(one.startswith("WARNING") for one in self._notices)
         self._notices.clear()
         return warned
@@ -248,6 +252,12 @@ class Session:
             self._in_doubt = False
         if started.fresh:
             self._prepared |= started.fresh
+
+    def _take_notices(self) -> None:
+        try:
+            self._trip.take_notices()
+        except Exception as error:  # the connection has ended meanwhile
+            raise self._failure(error, False) from error
 
     def _failed(self, error: Exception, fresh: Set[str], committing: bool) -> Exception:
         if fresh:

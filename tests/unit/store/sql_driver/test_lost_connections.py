@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from oastfs.store import open_store
 from oastfs.store.schema import COUNTER, Counter
+from oastfs.store.sql_driver.trips import _Polling
 from oastfs.store.transaction import Store, Transaction
 from tests.harness.waiting import wait_until
 
@@ -113,3 +116,28 @@ def test_a_connection_that_ends_under_a_statement(store: Store, database: str, h
     worker.join(WAIT_SECONDS)
     assert not worker.is_alive()
     assert store.read(value) == (1 if how == "read" else 2)
+
+
+def test_a_connection_that_ends_before_its_notices_are_taken(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard's server goes away when the driver has the rows and is asked once more."""
+    ends = iter([True])
+    take_notices = _Polling.take_notices
+
+    def take_after_the_end(trip: _Polling) -> None:
+        if next(ends, False):  # as if the server had been killed: there is no word of farewell
+            with socket.socket(fileno=os.dup(trip._connection.fileno())) as theirs:
+                theirs.shutdown(socket.SHUT_RDWR)
+        take_notices(trip)
+
+    store = open_store(shards)
+    try:
+        store.write(lambda tx: tx.put(COUNTER, ("one",), Counter(1)))
+        for begin in (value, lambda tx: tx.prefetch({COUNTER: [("one",)]}) or value(tx)):
+            ends = iter([True])
+            monkeypatch.setattr(_Polling, "take_notices", take_after_the_end)
+            assert store.read(begin) == 1
+            assert next(ends, None) is None, "no notices were taken"
+    finally:
+        store.close()
