@@ -11,9 +11,11 @@ A look is sent after all who share it have come, so each sees what was committed
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from greenlet import getcurrent, greenlet
 
@@ -28,6 +30,15 @@ Rows = dict[Table[Any], dict[Key, Any]]
 """What was looked for, None where there is nothing."""
 Keys = Mapping[Table[Any], Collection[Key]]
 
+
+class Horizon(NamedTuple):
+    """All transactions had ended that have a lower number, when this was asked for (a monotonic time)."""
+
+    number: int
+    asked_at: float
+
+
+NO_HORIZON: Final = Horizon(0, 0.0)
 UNDER_WAY_MAX: Final = 4
 """Looks of an event loop at one server at the same time."""
 _FEW: Final = 2
@@ -37,14 +48,15 @@ _FEW: Final = 2
 class Seen:
     """What a look has given, of what was asked for and perhaps of other rows: all as it was at one moment."""
 
-    __slots__ = ("horizon", "notice", "rows", "stamps")
+    __slots__ = ("connected_at", "horizon", "notice", "rows", "stamps")
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.stamps: dict[tuple[Table[Any], Key], int] = {}
         """Which transaction made each row: its number's low 32 bits. Of stamped looks only, as the rest."""
-        self.horizon = 0
-        """All transactions had ended that have a lower number."""
+        self.horizon = NO_HORIZON
+        self.connected_at = math.inf
+        """Since when, at the latest, the server has not been started anew."""
         self.notice = ""
         """What the opening statement has told."""
 
@@ -78,7 +90,7 @@ class Looks:
         self.opening = opening
         self.tables = tables
         self._orders: dict[frozenset[Table[Any]], tuple[Table[Any], ...]] = {}
-        self.horizon = 0
+        self.horizon = NO_HORIZON
         """Of the last look."""
         self.begin_process()
 
@@ -221,6 +233,7 @@ class _Rows:
         for table, some in self._places.items():
             arguments += map(array, zip(*map(batch.layouts[table].key_arguments, some), strict=True))
         self._session: Session | None = looks.connections.take(ALONE, looks.opening)
+        self._asked_at = time.monotonic()
         try:
             self._session.start_fetch(batch.statement, arguments)
         except BaseException:
@@ -234,10 +247,10 @@ class _Rows:
         rows: Rows = {table: dict.fromkeys(some) for table, some in places.items()}
         seen = Seen(rows)
         if batch.stamped:
-            seen.notice = session.notice
+            seen.notice, seen.connected_at = session.notice, session.made_at
         for row in found:
             if row[0] < 0:
-                seen.horizon = self._looks.horizon = row[1]
+                seen.horizon = self._looks.horizon = Horizon(row[1], self._asked_at)
                 continue
             table, place, value = batch.decode(row)
             key = places[table][place - 1]

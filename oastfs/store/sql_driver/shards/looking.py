@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from oastfs.store.run import Conflict
-from oastfs.store.sql_driver.looks import Seen
+from oastfs.store.sql_driver.looks import Horizon, Seen
 from oastfs.store.sql_driver.reading import ABSENT, NOWHERE, Used
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.shards.branch import parse
@@ -42,7 +42,7 @@ class ShardLook:
         self._servers = servers
         self._settle = settle
         self._seen: dict[int, Seen] = {}
-        self._horizons: list[int] = []
+        self._horizons: list[Horizon] = []
         """Of each shard, as they were known before it was asked."""
 
     def ask(self, wanted: Wanted) -> None:
@@ -81,13 +81,15 @@ class ShardLook:
     def _is_old(self, number: int, rows: Mapping[Table[Any], list[Key]]) -> bool:
         """Whether all these were there, as they are, when it was asked."""
         seen, horizon = self._seen[number], self._horizons[number]
-        if not 0 < horizon <= seen.horizon:
-            return False  # nothing is known yet, or a server that has forgotten something
+        if not 0 < horizon.number <= seen.horizon.number or horizon.asked_at < seen.connected_at:
+            # Nothing is known yet; or it is from before the server's last start, perhaps. That may have lost
+            # the numbers of transactions that came to nothing, and give them out again.
+            return False
         stamps = seen.stamps
         for table, keys in rows.items():
             for key in keys:
                 stamp = stamps.get((table, key))
-                if stamp is None or not 0 < (horizon - stamp) % _NUMBERS < _NUMBERS // 2:
+                if stamp is None or not 0 < (horizon.number - stamp) % _NUMBERS < _NUMBERS // 2:
                     return False
         return True
 
