@@ -73,12 +73,12 @@ class StagedTransaction(Transaction):
         try:
             value = known.get(key, _ABSENT)
             if self._writes and (written := self._writes.get(table)) is not None and key in written:
-                return written[key]  # type: ignore[no-any-return]
+                return written[key]  # type: ignore[no-any-return]  # of rows of all tables
         except TypeError:
             check_key(table, key)  # says what is wrong with a key that has no hash
             raise
         if value is not _ABSENT and (lock is _NO_LOCK or not self._locking):
-            return value  # type: ignore[no-any-return]
+            return value  # type: ignore[no-any-return]  # as above
         value = known[key] = self._get(table, key, lock)
         return value
 

@@ -111,7 +111,7 @@ class LookingTransaction(Transaction, Generic[Base]):
             self._check(table, (key,))
             return self._go_on({table: (key,)}).get(table, key)
         self.used[table, key] = value
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # a look holds rows of all tables
 
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         if self.base is not None:

@@ -119,7 +119,7 @@ class Interrupted:
 
     @property
     def horizon(self) -> Horizon:
-        return self._looks.horizon  # type: ignore[no-any-return]
+        return self._looks.horizon  # type: ignore[no-any-return]  # Looks, or one of these
 
     def ask(self, wanted: Keys) -> Asked:
         self._before()
@@ -163,10 +163,12 @@ def test_changes_between_the_looks(store: ShardedStore, other: ShardedStore, tog
         return runs[-1]
 
     for number in (2, 0):
-        store.servers[number].looks = Interrupted(  # type: ignore[assignment]
+        store.servers[number].looks = Interrupted(  # type: ignore[assignment]  # around the real ones
             store.servers[number].looks, change if number == 2 else lambda: None
         )
-    store.servers[1].looks = Interrupted(store.servers[1].looks, lambda: None)  # type: ignore[assignment]
+    store.servers[1].looks = Interrupted(  # type: ignore[assignment]  # around the real ones
+        store.servers[1].looks, lambda: None
+    )
     seen = store.read(operation)
     assert len(runs) > 1 and len(set(runs[0])) == 2, "the first attempt saw halves"
     assert len(set(seen)) == 1 and seen[0] >= 2

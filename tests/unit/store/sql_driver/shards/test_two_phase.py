@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_process_that_dies_between_two_steps(store: ShardedStore, shards: list
     wait_until(lambda: _server_noticed(store), "the servers to notice the death", 30)
     for keys in (KEYS, KEYS[::-1], *((key,) for key in KEYS)):
         for how in (looked, values):
-            seen = store.read(lambda tx, how=how, keys=keys: how(tx, keys))  # type: ignore[misc]
+            seen = store.read(partial(how, keys=keys))
             assert seen == [8 if committed else 7] * len(keys)
     store.recovery.settle_all(0)
     assert nothing_in_doubt(store)
@@ -148,7 +149,7 @@ def test_no_half_is_ever_seen(store: ShardedStore, shards: list[str], how: Calla
 
     def read_one_by_one() -> None:
         for key in KEYS:
-            (value,) = store.read(lambda tx, key=key: how(tx, (key,)))  # type: ignore[misc]
+            (value,) = store.read(partial(how, keys=(key,)))
             assert value >= last[0], (key, value, last)
             last[0] = value
 
