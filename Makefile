@@ -15,7 +15,7 @@ BENCH = $(BIN)/python -m pytest bench --ignore bench/test_scale.py --benchmark-o
 RESULTS := build/test-results.xml
 # Most tests wait for processes, not for processors.
 TEST_WORKERS ?= 3
-IN_C := $(shell find oastfs -name '*.c')
+IN_C := $(shell find oastfs -name '*.[ch]')
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long lint format bench bench-baseline bench-compare protobuf setup-run setup-test clean

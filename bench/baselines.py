@@ -102,8 +102,8 @@ def compare(kept: dict[str, Any], new: dict[str, Any]) -> list[Comparison]:
             continue
         kind = one["extra_info"]["bound_by"]
         yardsticks = [_yardstick_us(document, each) for document, each in ((kept, old), (new, one))]
-        seconds = [_seconds(each) for each in (old, one)]
-        found.append(Comparison(one["fullname"], kind, *seconds, yardsticks[1] / yardsticks[0]))
+        machine_ratio = yardsticks[1] / yardsticks[0]
+        found.append(Comparison(one["fullname"], kind, _seconds(old), _seconds(one), machine_ratio))
     return found
 
 
@@ -113,7 +113,7 @@ def _yardstick_us(document: dict[str, Any], one: dict[str, Any]) -> float:
     if kind in FASTEST_COUNTS:
         return float(one["extra_info"]["yardsticks_us"][kind])
     beside = [each for each in document["benchmarks"] if _file_of(each) == file]
-    return statistics.median(each["extra_info"]["yardsticks_us"][kind] for each in beside)
+    return statistics.median(float(each["extra_info"]["yardsticks_us"][kind]) for each in beside)
 
 
 def _file_of(one: dict[str, Any]) -> str:
@@ -222,7 +222,8 @@ def _measured_again(names: Sequence[str]) -> dict[str, Any]:
 
 def _load(document: dict[str, Any]) -> float:
     """How many threads ran or waited for each core, typically; 0 if it was not noted."""
-    return statistics.median(one["extra_info"].get("waiting_per_core", 0.0) for one in document["benchmarks"])
+    noted = (one["extra_info"].get("waiting_per_core", 0.0) for one in document["benchmarks"])
+    return statistics.median(float(each) for each in noted)
 
 
 def _show(comparisons: Sequence[Comparison], limit: float, same: bool) -> None:

@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from oastfs.core.types import SUPERUSER
 from oastfs.namenode.filesystem import FormatOptions, format_store
-from oastfs.namenode.hdfs import pages, status
+from oastfs.namenode.hdfs import pages, small_files, status
 from oastfs.namenode.hdfs.call import Address, Call
 from oastfs.namenode.hdfs.handler import PROTOCOL, carry_out, decode
 from oastfs.namenode.hdfs.methods import METHODS
@@ -50,6 +50,7 @@ def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         return
     monkeypatch.setattr(pages, "_pages", None)
     monkeypatch.setattr(status, "_encode", status._put_together)
+    monkeypatch.setattr(small_files, "_encode", small_files._put_together)
     monkeypatch.setattr(hadoop_rpc, "_calls", None)
 
 
@@ -63,8 +64,10 @@ def _answering(namespace: Namespace, method: str, request: Message) -> Callable[
     server = Address("127.0.0.1", 8020)
 
     def answer() -> bytes:
-        session.feed(frame)
-        call = session.next_request()
+        call = session.lone_call(frame)
+        if call is None:
+            session.feed(frame)
+            call = session.next_request()
         assert call is not None
         declared = METHODS[call.method]
         message = decode(declared, call.body)

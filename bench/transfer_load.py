@@ -25,6 +25,7 @@ from oastfs.wire.transfer.ops import REQUEST_PREFIX_BYTES, decode_message, decod
 
 DIRECTORY = "/bench/transfer/load"
 FILES = 64
+_STOP_SECONDS = 10.0
 VERDICT = encode_delimited(pb.ClientReadStatus(status=pb.CHECKSUM_OK))
 
 
@@ -57,10 +58,15 @@ class Reader(asyncio.Protocol):
         self._received = 0
         self.reads = 0
         self.stopped = False
+        self.unconnected = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._send()
+        self.unconnected.clear()
+        if self.stopped:
+            self._transport.abort()
+        else:
+            self._send()
 
     def _send(self) -> None:
         self._received = 0
@@ -80,6 +86,7 @@ class Reader(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.unconnected.set()
         if not self.stopped:
             self._load.connect(self)
 
@@ -121,9 +128,16 @@ class Load:
         reads = sum(reader.reads for reader in self.readers) - reads
         client_us = (time.process_time() - client) / reads * 1e6
         server_us = (processor_seconds(pid) - server) / reads * 1e6 if pid else 0.0
+        await asyncio.wait_for(self._stop(), _STOP_SECONDS)
+        return Result(reads / elapsed, server_us, client_us)
+
+    async def _stop(self) -> None:
+        """Leave no connection behind."""
         for reader in self.readers:
             reader.stop()
-        return Result(reads / elapsed, server_us, client_us)
+        await asyncio.gather(*self._connecting)
+        for reader in self.readers:
+            await reader.unconnected.wait()
 
 
 def run(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.harness import reaper
+from tests.harness.deadlines import LastDeadline
 from tests.harness.skips import SkipWatch
 
 if TYPE_CHECKING:
@@ -31,11 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
     Tests wait for syncs most of the time, and prove nothing by it: they kill processes, not machines.
     """
     config.pluginmanager.register(SkipWatch())
+    if config.pluginmanager.hasplugin("timeout"):
+        config.pluginmanager.register(LastDeadline())
     if config.option.basetemp or hasattr(config, "workerinput"):
         return
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES_MIN:
         return
     directory = Path(tempfile.mkdtemp(prefix="oastfs-tests-", dir=MEMORY))
+    reaper.remove_at_end(directory)
     config.option.basetemp = str(directory / "files")
     config.stash[MEMORY_KEY] = directory
 

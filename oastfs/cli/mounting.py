@@ -47,6 +47,8 @@ SECONDS = click.FloatRange(0, 86_400)
 @click.option("--allow-other/--no-allow-other", default=None, help="Other users as well (default: for root).")
 @click.option("--cache-seconds", default=1.0, type=SECONDS, help="How long the kernel trusts its cache (1).")
 @click.option("--binding", default="auto", help="How to speak to the kernel: auto, kernel or mfusepy.")
+@click.option("--locks", default="shared", help="Whether flock and fcntl hold between mounts: shared, local.")
+@click.option("--passthrough", is_flag=True, help="With --read-only: the kernel reads local replicas itself.")
 @click.option("--log", type=click.Path(path_type=Path), help="Log file of a mount in the background.")
 def mount_command(
     url: str,
@@ -56,6 +58,8 @@ def mount_command(
     allow_other: bool | None,
     cache_seconds: float,
     binding: str,
+    locks: str,
+    passthrough: bool,
     log: Path | None,
 ) -> None:
     """Mount a filesystem on a directory, which is made if it does not exist.
@@ -82,6 +86,8 @@ def mount_command(
             allow_other=allow_other,
             attribute_seconds=cache_seconds,
             entry_seconds=cache_seconds,
+            locks=locks,
+            passthrough=passthrough,
             on_ready=tell_ready,
         )
     )

@@ -84,7 +84,8 @@ def _from_port(address: str, seconds: float, rate: int, wall: bool) -> Stacks:
         with urllib.request.urlopen(url, timeout=seconds + SLACK_SECONDS) as answer:
             return unfolded(answer.read().decode())
     except urllib.error.HTTPError as error:
-        lines = error.read().decode(errors="replace").splitlines()
+        with error:
+            lines = error.read().decode(errors="replace").splitlines()
         raise Failure(f"{address}: {lines[0] if lines else error.reason}") from None
     except OSError as error:
         reason = getattr(error, "reason", error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,10 @@ def _run(plan: Plan, options: UpOptions) -> None:
         supervisor.run()
     finally:
         supervisor.stop()
+        for datanode in plan.datanodes:
+            with suppress(OSError):  # not there, or something else is in it
+                if _is_ours(datanode.socket.parent):
+                    datanode.socket.parent.rmdir()
     click.echo("stopped")
 
 
@@ -194,8 +200,23 @@ def _namenode(plan: Plan, namenode: NamenodePlan, options: UpOptions) -> Child:
     return Child(namenode.name, arguments, plan.logs / f"{namenode.name}.log")
 
 
+def _make_socket_directory(plan: Plan, directory: Path) -> None:
+    """Outside of the filesystem's own directory (``cli.plan.socket_path``) it may be there already, made by
+    somebody who would answer in the datanode's place. Raises Failure."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not directory.is_relative_to(plan.directory) and not _is_ours(directory):
+        raise Failure(
+            f"{directory} is not ours alone: remove it, or keep the filesystem where paths are shorter"
+        )
+
+
+def _is_ours(directory: Path) -> bool:
+    found = directory.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
 def _datanode(plan: Plan, datanode: DatanodePlan, options: UpOptions) -> Child:
-    datanode.socket.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_socket_directory(plan, datanode.socket.parent)
     arguments = ["datanode", *map(str, datanode.volumes), "--host", plan.host]
     if options.insecure and plan.public_host != plan.host:
         arguments += ["--advertise", plan.public_host]

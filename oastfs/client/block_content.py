@@ -51,6 +51,8 @@ class BlockContent:
         self._fresh = fresh
         self._reader = BlockReader(context)
         self._writers: dict[int, BlockWriter] = {}
+        self._written = 0
+        """Goes up with each write: what a datanode sent in advance before that is out of date."""
         self._homeless: list[tuple[int, list[memoryview]]] = []
         """What was written to blocks that are gone: (offset, pieces) to be written before anything else."""
 
@@ -79,10 +81,10 @@ class BlockContent:
         pause = PAUSE_SECONDS_FIRST
         while True:
             with self._lock:
-                segments = self._segments(offset, offset + len(target))
+                segments, written = self._segments(offset, offset + len(target)), self._written
             try:
                 for start, end, block in segments:
-                    self._read_segment(start, block, target[start - offset : end - offset])
+                    self._read_segment(start, block, target[start - offset : end - offset], written)
                 return
             except (BlockNotFound, CorruptBlock, ConnectionLost, DeadlineExceeded) as error:
                 limit = self._context.session.timeout_seconds
@@ -106,9 +108,9 @@ class BlockContent:
                 self._layout.pin(writer.located())
         return list(self._layout.segments(start, end))
 
-    def _read_segment(self, start: int, block: LocatedBlock | None, target: memoryview) -> None:
+    def _read_segment(self, start: int, block: LocatedBlock | None, target: memoryview, written: int) -> None:
         if block is not None:
-            self._reader.read_into(block, start - block.offset, target)
+            self._reader.read_into(block, start - block.offset, target, written)
             return
         data = self._layout.inline or b""
         found = memoryview(data)[start : start + len(target)]
@@ -126,6 +128,7 @@ class BlockContent:
             self._commit_some()
 
     def _write(self, offset: int, pieces: Sequence[memoryview]) -> None:
+        self._written += 1
         rest = list(pieces)
         while rest:
             writer = self._writer_at(offset)

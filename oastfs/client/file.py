@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import NamedTuple
 
 from oastfs.client.block_content import BlockContent
 from oastfs.client.extents import Buffer, DirtyExtents
 from oastfs.client.file_context import FileContext
-from oastfs.client.inline_content import InlineChange, InlineContent
+from oastfs.client.inline_content import Flush, InlineContent
 from oastfs.client.session import Session
 from oastfs.core.errors import FileTooLarge, InlineLimitExceeded, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
@@ -28,14 +27,6 @@ PUSH_BYTES = 1024 * 1024
 """Sequential data is sent on when this much has come together."""
 DIRTY_BYTES_MAX = 16 * 1024 * 1024
 """Scattered data is sent on when this much of one file has come together."""
-
-
-class Flush(NamedTuple):
-    """A flush that its caller carries out (``OpenFile.begin_flush``)."""
-
-    change: InlineChange
-    content: InlineContent
-    mtime_ns: int
 
 
 class OpenFile:
@@ -391,6 +382,14 @@ class OpenFile:
         self._dirty_since = 0.0
         self._run_start = self._run_end
 
+    def try_hold(self) -> bool:
+        """Keep other threads from this file until ``let_go``, unless one is at work here, which may last."""
+        return self._lock.acquire(blocking=False)
+
+    def let_go(self) -> None:
+        """The end of ``try_hold``."""
+        self._lock.release()
+
     def refresh(self, opened: FileStatus | Opened) -> None:
         """The filesystem says that the file looks like this now: forget what was read of an older one.
 
@@ -401,18 +400,29 @@ class OpenFile:
             status = opened.status if isinstance(opened, Opened) else opened
             known = self._status
             same = (status.mtime_ns, status.length) == (known.mtime_ns, known.length)
-            older = status.ctime_ns < known.ctime_ns
-            if self.dirty or older or (same and status.is_inline == known.is_inline):
-                return
-            if isinstance(self._content, BlockContent):
-                # What others cut off must not come back by a pipeline that is still open.
-                self._content.begin_finish()
-            if isinstance(self._content, BlockContent) and not status.is_inline:
-                self._status, self._length = status, status.length
-                self._content.forget()
-            else:
-                self._end_content()
-                self._adopt(opened)
+            same = same and status.is_inline == known.is_inline
+            if not (self.dirty or same or status.ctime_ns < known.ctime_ns):
+                self._see(opened)
+
+    def renew(self) -> FileStatus:
+        """Flush, and see the file as it is now, whatever clocks say; nobody writes here in between."""
+        with self._lock:
+            self._flush(sync=False) if self.dirty else self._check()
+            opened = self._context.open(0, self._context.block_size)
+            self._see(opened)
+            return opened.status
+
+    def _see(self, opened: FileStatus | Opened) -> None:
+        status = opened.status if isinstance(opened, Opened) else opened
+        if isinstance(self._content, BlockContent):
+            # What others cut off must not come back by a pipeline that is still open.
+            self._content.begin_finish()
+        if isinstance(self._content, BlockContent) and not status.is_inline:
+            self._status, self._length = status, status.length
+            self._content.forget()
+        else:
+            self._end_content()
+            self._adopt(opened)
 
     def _end_content(self) -> None:
         if isinstance(self._content, BlockContent):

@@ -33,6 +33,7 @@ class Housekeeper:
         self._stopped = threading.Event()
         self._renewed = time.monotonic()
         self._tending: dict[int, Future[None]] = {}
+        self._in_vain: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="oastfs-housekeeper", daemon=True)
         self._thread.start()
 
@@ -62,7 +63,13 @@ class Housekeeper:
             try:
                 self._session.metadata.renew_lease(self._session.caller, holder)
             except OSError as error:
-                log.warning("the lease of %s could not be renewed: %s", holder, error)
+                if holder not in self._in_vain:  # once: an outage may last, and files may stay open for days
+                    self._in_vain.add(holder)
+                    log.warning("the lease of %s could not be renewed, tried on: %s", holder, error)
+            else:
+                if holder in self._in_vain:
+                    self._in_vain.discard(holder)
+                    log.warning("the lease of %s is renewed again", holder)
 
     def _tend(self, file: OpenFile, now: float) -> None:
         """On a worker, because a datanode that does not answer must not hold up renewals."""

@@ -117,3 +117,11 @@ class InlineContent:
         else:
             self._data = b"" if length == 0 else None  # another writer was there, too
         self._length = self._sent_length = length
+
+
+class Flush(NamedTuple):
+    """A flush that its caller carries out (``OpenFile.begin_flush``)."""
+
+    change: InlineChange
+    content: InlineContent
+    mtime_ns: int

@@ -15,7 +15,7 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
@@ -82,7 +82,7 @@ class RemoteMetadata(Metadata):
     def _start(self) -> None:
         """As new, in this process: nobody else has this client id."""
         self._encoder = RequestEncoder(uuid.uuid4().bytes, PROTOCOL)
-        self._numbers = itertools.count()
+        self._numbers: Iterator[int] = itertools.count()
         self._free: deque[Connection] = deque()
         self._lock = threading.Lock()
         self._first = random.randrange(len(self.addresses))

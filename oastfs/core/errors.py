@@ -230,6 +230,27 @@ class LeaseExpired(OastError):
     java_class = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
 
 
+class LockHeld(OastError, BlockingIOError):
+    """Somebody else has a lock that stands against it."""
+
+    code = _errno.EAGAIN
+    java_class = _IO
+
+
+class LocksLost(OastError):
+    """The mount was not heard of for so long that others may have what it had locked."""
+
+    code = _errno.EIO
+    java_class = _IO
+
+
+class TooManyLocks(OastError):
+    """So many separate ranges of one file may not be locked."""
+
+    code = _errno.ENOLCK
+    java_class = _IO
+
+
 class NoDatanodes(OastError):
     """No live datanode has room for the block: start one with ``oastfs datanode``."""
 

@@ -50,5 +50,12 @@ BATCH_MAX = 100_000
 LEASE_SOFT_LIMIT_NS = 60 * 10**9
 """After this long without renewal another writer may take the lease over (HDFS: 60 s)."""
 
+LOCKS_RENEWED_WITHIN_NS = 45 * 10**9
+"""A mount that has not renewed for longer gets no further locks; after the soft limit it has lost those that
+it has. What is between the two is for clocks that differ."""
+
+LOCK_RANGES_MAX = 4_096
+"""Most separate ranges of one file that one owner has locked (ENOLCK beyond)."""
+
 LEASE_HARD_LIMIT_NS = 20 * 60 * 10**9
 """After this long without renewal the namenode closes the file (HDFS: 20 min)."""

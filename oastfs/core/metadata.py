@@ -1,9 +1,8 @@
 """The verbs of the namespace: one signature each, whoever carries them out.
 
 ``Metadata`` is implemented by ``namenode.Namespace`` (in this process, direct mode) and by
-``client.RemoteMetadata`` (through namenodes). Both only implement ``call``; the methods here give it
-names and types, and the wire derives its encoding from these annotations. Adding a verb is adding a
-method here and a module of the same name in ``namenode/ops``.
+``client.RemoteMetadata`` (through namenodes). Both only implement ``call``; the methods here give it names
+and types, from which the wire derives its encoding. A new verb is a method here and a module in ``ops/``.
 
 Paths are absolute, normalized ``str`` (no ``.``, ``..``, ``//`` or trailing slash). Every verb also
 takes HDFS's form by inode id, ``/.reserved/.inodes/ID`` or ``/.reserved/.inodes/ID/name`` (see
@@ -28,6 +27,7 @@ from oastfs.core.types import (
     ContentSummary,
     DatanodeReport,
     Fault,
+    FileLock,
     FileStatus,
     FilesystemInfo,
     Listing,
@@ -57,6 +57,10 @@ class Metadata(ABC):
     def stat(self, caller: Caller, path: str, follow: bool = True) -> FileStatus:
         """Attributes of ``path``; of the link itself if not ``follow``. Raises NotFound."""
         return self.call("stat", caller, path, follow)
+
+    def lookup(self, caller: Caller, directory_id: int, name: str) -> FileStatus | None:
+        """Attributes of a directory's entry, None if there is none. Only for the superuser: mounts ask so."""
+        return self.call("lookup", caller, directory_id, name)
 
     def stat_many(self, caller: Caller, paths: list[str], follow: bool = True) -> list[FileStatus | Fault]:
         """``stat`` of each path from one snapshot; a path that fails gives a Fault in its place."""
@@ -433,6 +437,29 @@ class Metadata(ABC):
     def renew_lease(self, caller: Caller, holder: str) -> None:
         """Keep the holder's leases alive; due every 20 s."""
         self.call("renew_lease", caller, holder)
+
+    def set_lock(
+        self, caller: Caller, inode_id: int, holder: str, lock: FileLock, begin: bool = False
+    ) -> FileStatus | None:
+        """Lock, change or unlock a range of a file, as fcntl(2) has it; for mounts, whose kernel has checked.
+
+        Raises LockHeld, with nothing changed, if another owner's lock of that kind stands against it. The
+        answer is the file as it is once locked, None for unlocking. ``holder`` is a mount; ``begin``: it has
+        no other locks. While it has any it calls ``renew_locks``; raises LocksLost if it did not.
+        """
+        return self.call("set_lock", caller, inode_id, holder, lock, begin)
+
+    def get_lock(self, caller: Caller, inode_id: int, holder: str, lock: FileLock) -> FileLock | None:
+        """A lock that stands against this one (F_GETLK), with 0 for its owner; None if there is none."""
+        return self.call("get_lock", caller, inode_id, holder, lock)
+
+    def renew_locks(self, caller: Caller, holder: str) -> None:
+        """Keep a mount's locks alive; due every 15 s. Raises LocksLost if it is too late."""
+        self.call("renew_locks", caller, holder)
+
+    def release_locks(self, caller: Caller, holder: str) -> None:
+        """End all of a mount's locks."""
+        self.call("release_locks", caller, holder)
 
     def recover_lease(self, caller: Caller, path: str) -> bool:
         """End another writer's lease. True once the file is closed, False while blocks recover."""

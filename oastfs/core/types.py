@@ -33,6 +33,9 @@ class Caller(msgspec.Struct, frozen=True, array_like=True):
         return self.gids[0] if self.gids else self.uid
 
 
+LOCK_END: Final = (1 << 63) - 1
+"""Last byte of a lock without an end."""
+
 SUPERUSER = Caller("root", 0, (0,))
 
 
@@ -304,6 +307,34 @@ class FilesystemInfo(Record, frozen=True):
     packet_bytes: int = 65536
     trash_interval_minutes: int = 0
     """0: there is no trash. This one may be changed (``oastfs namenode --trash-interval``)."""
+
+
+class LockKind(enum.IntEnum):
+    """The two kinds of advisory locks, which know nothing of each other."""
+
+    FLOCK = 1
+    """flock(2): of the whole file, by an open file."""
+    POSIX = 2
+    """fcntl(2): of a range, by a process."""
+
+
+class LockType(enum.IntEnum):
+    """Linux's F_RDLCK, F_WRLCK and F_UNLCK."""
+
+    READ = 0
+    WRITE = 1
+    UNLOCK = 2
+
+
+class FileLock(Record, frozen=True):
+    """A lock of the bytes from ``start`` to ``end``, both included. ``owner`` is a number of 64 bits."""
+
+    kind: LockKind
+    type: LockType
+    owner: int
+    pid: int = 0
+    start: int = 0
+    end: int = LOCK_END
 
 
 class NamenodeReport(Record, frozen=True):

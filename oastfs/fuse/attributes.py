@@ -130,15 +130,27 @@ class Attributes:
         if spare is not None:
             spare.close()
 
-    def drop_set_id(self, inode_id: int) -> Operation[None]:
-        """Take set-user-id away, and set-group-id where it means execution, as writing does."""
+    def drop_set_id(self, inode_id: int, caller: Caller | None = None) -> Operation[None]:
+        """Take set-user-id away, and set-group-id where it means execution, as writing does.
+
+        From a caller who is not in the file's group set-group-id is taken in any case.
+        """
         opened = self._handles.open.get(inode_id)
-        mode = self._shared.stat(inode_id).mode if opened is None else opened.mode
+        if caller is not None:
+            status = yield from self._shared.stat_as_asked(inode_id)
+            mode, is_member = status.mode, status.gid in caller.gids
+        else:
+            mode = self._shared.stat(inode_id).mode if opened is None else opened.mode
+            is_member = True
         kept = without_set_id(mode)
+        if not is_member:
+            kept &= ~_stat.S_ISGID
         if kept != mode:
             yield Change("chmod", SUPERUSER, f"{INODES}{inode_id}", kept & 0o7777, False)
             if opened is not None:
                 opened.mode = kept
+            # After a write past its cache the kernel asks for length and times again, but not for the mode.
+            self._shared.changed_elsewhere(inode_id, False)
 
     def access(self, inode_id: int, mask: int, caller: Caller) -> None:
         """access(2), for kernels that ask instead of deciding themselves."""

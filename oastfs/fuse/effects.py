@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Change:
     """A verb of the namespace, with its arguments in the order of ``core.metadata``.
 
-    It changes something, or it is asked through namenodes (``Shared.asks_later``).
+    It changes something, or it asks and is not waited for (``Shared.asks_later``).
     """
 
     __slots__ = ("arguments", "caller", "verb")

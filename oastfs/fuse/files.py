@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from oastfs.fuse.attributes import Attributes
 from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.flushing import flushed
 from oastfs.fuse.handles import OpenInode, version_of
+from oastfs.fuse.passthrough import Passthrough
 from oastfs.fuse.shared import INODES, Shared, new_path
 
 ACCESS_MODE: Final = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
@@ -35,13 +37,15 @@ _ZEROS: Final = bytes(1 << 20)
 class Opening:
     """An opened file. ``keep_cache``: what the kernel has cached of its content is still right.
 
-    ``uncached``: what is written through this handle is not to be kept in the kernel's cache.
+    ``uncached``: what is written through this handle is not to be kept in the kernel's cache. ``backing``:
+    the number of the file that the kernel reads by itself.
     """
 
     status: FileStatus
     keep_cache: bool
     writable: bool
     uncached: bool = False
+    backing: int = 0
 
 
 class Files:
@@ -76,9 +80,24 @@ class Files:
 
     def _opened(self, opened: Opened, flags: int, kill_set_id: bool) -> Opening | Operation[Opening]:
         """This is what is to be opened."""
-        inode_id = opened.status.inode_id
         writable = flags & ACCESS_MODE != os.O_RDONLY
-        entry = self._acquire(opened, writable)
+        entry, is_busy = self._acquire(opened, writable)
+        if is_busy:
+            return self._opened_when_free(entry, opened, flags, kill_set_id)
+        return self._opening(entry, opened, flags, kill_set_id)
+
+    def _opened_when_free(
+        self, entry: OpenInode, opened: Opened, flags: int, kill_set_id: bool
+    ) -> Operation[Opening]:
+        yield Wait(lambda: entry.file.refresh(opened))
+        opening = self._opening(entry, opened, flags, kill_set_id)
+        return opening if isinstance(opening, Opening) else (yield from opening)
+
+    def _opening(
+        self, entry: OpenInode, opened: Opened, flags: int, kill_set_id: bool
+    ) -> Opening | Operation[Opening]:
+        """Of an inode with one more handle."""
+        inode_id, writable = entry.inode_id, flags & ACCESS_MODE != os.O_RDONLY
         closing = self._handles.closing.get(inode_id)
         if closing is not None:  # that has begun just now, on another thread
             return self._open_when_closed(closing, inode_id, flags, kill_set_id, entry)
@@ -88,6 +107,23 @@ class Files:
         opening = Opening(opened.status, keep_cache, writable)
         if flags & os.O_TRUNC and writable:
             return self._truncated(entry, opening, kill_set_id)
+        passthrough = self._shared.passthrough
+        if passthrough is None:
+            return opening
+        if entry.content is not None:
+            passthrough.ask(entry)
+            return opening
+        return self._chosen(entry, opened, opening, passthrough)
+
+    def _chosen(
+        self, entry: OpenInode, opened: Opened, opening: Opening, passthrough: Passthrough
+    ) -> Operation[Opening]:
+        """Let the kernel read the file by itself, if it can."""
+        try:
+            opening.backing = yield Wait(lambda: passthrough.choose(entry, opened))
+        except BaseException:
+            yield from self._release(entry, entry.inode_id)
+            raise
         return opening
 
     def _open_when_closed(
@@ -121,7 +157,9 @@ class Files:
                 opening = yield from opening
             return opening.status, opening
         writable = flags & ACCESS_MODE != os.O_RDONLY
-        entry = self._acquire(status, writable)
+        entry, is_busy = self._acquire(status, writable)
+        if is_busy:
+            yield Wait(lambda: entry.file.refresh(status))
         self._shared.entries.note(parent_id, name, status)
         self._shared.entry_changed(parent_id, status.ctime_ns)
         self._shared.told(status)
@@ -139,8 +177,9 @@ class Files:
         self._metadata.access(caller, f"{INODES}{existing.inode_id}", _mask(flags))
         return self.open(existing.inode_id, flags, caller.uid != 0)
 
-    def _acquire(self, opened: FileStatus | Opened, writable: bool) -> OpenInode:
-        """One more handle on an inode."""
+    def _acquire(self, opened: FileStatus | Opened, writable: bool) -> tuple[OpenInode, bool]:
+        """One more handle on an inode, and whether its file is still to be told how it looks now, since
+        another thread is at work on it."""
         status = opened.status if type(opened) is Opened else opened
         assert type(status) is FileStatus
         with self._handles.lock:
@@ -148,15 +187,16 @@ class Files:
             if entry is not None:
                 entry.handles += 1
         if entry is None:
-            return self._acquire_first(opened, status, writable)
+            return self._acquire_first(opened, status, writable), False
+        is_busy = False
         if writable and not entry.writable:
             self._make_writable(entry, opened)
         elif entry.content is not None:
             self._renew(entry, opened, status)
         elif not entry.file.dirty:
-            entry.file.refresh(opened)
+            is_busy = not _at_once(entry.file, lambda file: file.refresh(opened))
         entry.small = entry.small and status.is_inline
-        return entry
+        return entry, is_busy
 
     def _acquire_first(self, opened: FileStatus | Opened, status: FileStatus, writable: bool) -> OpenInode:
         small = status.is_inline and status.length <= self._inline_limit
@@ -198,6 +238,21 @@ class Files:
         if spare is not None:
             spare.close()
 
+    def renew(self, entry: OpenInode) -> FileStatus:
+        """Have all who have a file open see it as it is now, and what was written here sent; its attributes.
+
+        May wait. For who has just locked it: others who did so before have sent what they wrote.
+        """
+        if entry.content is None:
+            status = entry.file.renew()
+            entry.small = entry.small and status.is_inline
+            return status
+        opened = self._reads.open(entry.inode_id)
+        entry.changed_ns = 0  # whatever another machine's clock said
+        entry.small = entry.small and opened.status.is_inline
+        self._renew(entry, opened, opened.status)
+        return opened.status
+
     def _open_file(self, opened: FileStatus | Opened, writable: bool) -> OpenFile:
         return self._shared.filesystem.open_file(opened, writable=writable, caller=SUPERUSER)
 
@@ -228,9 +283,7 @@ class Files:
             if kill_set_id and entry.mode & 0o6000:
                 yield from self._attributes.drop_set_id(entry.inode_id)
                 yield Wait(lambda: entry.file.truncate(0))
-            elif entry.small:
-                entry.file.truncate(0)
-            else:
+            elif not entry.small or not _at_once(entry.file, lambda file: file.truncate(0)):
                 yield Wait(lambda: entry.file.truncate(0))
         except BaseException:
             yield from self._release(entry, entry.inode_id)
@@ -240,21 +293,33 @@ class Files:
 
     # --- reading and writing ------------------------------------------------------------------------
 
-    def read(self, inode_id: int, offset: int, size: int) -> bytes | Operation[bytes]:
-        """pread(2). An operation if the content may be in blocks."""
+    def read(self, inode_id: int, offset: int, size: int, to_cache: bool = True) -> bytes | Operation[bytes]:
+        """pread(2). An operation if the content may be in blocks. ``to_cache``: the kernel will keep it."""
         entry = self._open.get(inode_id)
         if entry is None:
             raise StaleHandle(path=str(inode_id))
+        if to_cache:
+            entry.may_be_cached = True
         if entry.small and (entry.content is not None or not self._shared.asks_later):
             return entry.read(offset, size)
         return _read_blocks(entry, offset, size)
+
+    def may_be_cached(self, inode_id: int) -> bool:
+        """Whether the kernel was given content to keep since the file is open here."""
+        entry = self._open.get(inode_id)
+        return entry is not None and entry.may_be_cached
 
     def write(self, inode_id: int, offset: int, data: bytes, kill_set_id: bool) -> int | Operation[int]:
         """pwrite(2). An operation if it may have to wait."""
         entry = self._writer(inode_id)
         end = offset + len(data)
         if entry.small and end <= self._inline_limit and not (kill_set_id and entry.mode & 0o6000):
-            return entry.file.pwrite(offset, data)
+            file = entry.file
+            if file.try_hold():
+                try:
+                    return file.pwrite(offset, data)
+                finally:
+                    file.let_go()
         return self._write(entry, offset, data, kill_set_id)
 
     def _write(self, entry: OpenInode, offset: int, data: bytes, kill_set_id: bool) -> Operation[int]:
@@ -312,8 +377,8 @@ class Files:
         try:
             if waits:
                 yield from self._close(entry, closed)
-            else:
-                entry.end()  # nothing to send
+            elif entry.content is None and not _at_once(entry.file, lambda file: entry.end()):
+                yield Wait(entry.end)
         finally:
             if entry.kept:
                 yield Change("forget", SUPERUSER, [inode_id], self._shared.holder)
@@ -329,14 +394,21 @@ class Files:
 
     # --- space ----------------------------------------------------------------------------------
 
-    def fallocate(self, inode_id: int, offset: int, length: int, mode: int) -> Operation[None]:
-        """fallocate(2). Space is not reserved; holes are punched by writing zeros."""
+    def fallocate(
+        self, inode_id: int, offset: int, length: int, mode: int, caller: Caller
+    ) -> Operation[None]:
+        """fallocate(2). Space is not reserved; holes are punched by writing zeros.
+
+        The kernel leaves it to us who may keep set-id bits: here only root.
+        """
         entry = self._writer(inode_id)
         end = offset + length
         if end > FILE_BYTES_MAX:
             raise FileTooLarge(f"a file has at most {FILE_BYTES_MAX} bytes")
         if mode not in (0, KEEP_SIZE, KEEP_SIZE | PUNCH_HOLE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE):
             raise Unsupported(f"fallocate mode {mode:#x} is not supported")
+        if caller.uid and entry.mode & 0o6000:
+            yield from self._attributes.drop_set_id(inode_id, caller)
         before = entry.file.length
         if mode & (PUNCH_HOLE | ZERO_RANGE):
             yield from self._write_zeros(entry, offset, min(end, before))
@@ -368,6 +440,17 @@ class Files:
             except OSError as error:
                 errors.append(error)
         return errors
+
+
+def _at_once(file: OpenFile, function: Callable[[OpenFile], None]) -> bool:
+    """Call it with the file, unless another thread is at work there; whether that was done."""
+    if not file.try_hold():
+        return False
+    try:
+        function(file)
+    finally:
+        file.let_go()
+    return True
 
 
 def _read_blocks(entry: OpenInode, offset: int, size: int) -> Operation[bytes]:

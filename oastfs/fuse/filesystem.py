@@ -10,6 +10,7 @@ from oastfs.fuse.attributes import Attributes
 from oastfs.fuse.callers import Callers
 from oastfs.fuse.directories import Directories
 from oastfs.fuse.files import Files
+from oastfs.fuse.locks import Locks
 from oastfs.fuse.names import Names
 from oastfs.fuse.options import MountConfig
 from oastfs.fuse.shared import Shared
@@ -27,5 +28,6 @@ class InodeFilesystem:
         self.names = Names(self.shared)
         self.attributes = Attributes(self.shared)
         self.files = Files(self.shared, self.attributes)
+        self.locks = Locks(self.shared, self.files) if config.locks == "shared" else None
         self.directories = Directories(self.metadata)
         self.xattrs = Xattrs(self.shared)

@@ -7,10 +7,13 @@ is still known to the kernel. All of it may be forgotten at any time but for the
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oastfs.client.file import OpenFile
 from oastfs.core.types import FileStatus, Flag
+
+if TYPE_CHECKING:
+    from oastfs.fuse.passthrough import Backing
 
 REMEMBERED_MAX = 65_536
 _XATTRS = int(Flag.XATTRS)
@@ -33,20 +36,24 @@ class OpenInode:
     make an ``OpenFile`` of it would take longer than all the rest of an open. Any other has a ``file``.
 
     ``kept``: it lost its last name while open and lives until the last handle is closed. ``mode`` is as
-    last seen here. ``uncached``: something may have been written past the kernel's cache. ``bare``: it has
-    no extended attributes. ``undisturbed``: as far as we know, nobody else changed the content since the
-    kernel began to cache it. ``changed_ns`` is the change time that goes with ``content``. ``unsynced``:
-    blocks were written and perhaps are not on the datanodes' disks yet, though they may be visible.
+    last seen here. ``uncached``: something may have been written past the kernel's cache.
+    ``may_be_cached``: content was read into that cache. ``bare``: it has no extended attributes.
+    ``undisturbed``: as far as we know, nobody else changed the content since the kernel began to cache it.
+    ``changed_ns`` is the change time that goes with ``content``. ``unsynced``: blocks were written and
+    perhaps are not on the datanodes' disks yet, though they may be visible. ``backing``: what the
+    kernel reads by itself, if that has been chosen.
     """
 
     __slots__ = (
         "_file",
+        "backing",
         "bare",
         "changed_ns",
         "content",
         "handles",
         "inode_id",
         "kept",
+        "may_be_cached",
         "mode",
         "small",
         "uncached",
@@ -66,12 +73,14 @@ class OpenInode:
             self.content = opened
         else:
             self._file = opened
+        self.backing: Backing | None = None
         self.handles = 1
         self.mode = status.mode
         self.writable = writable
         self.small = small
         self.kept = status.nlink == 0
         self.uncached = False
+        self.may_be_cached = False
         self.undisturbed = True
         self.unsynced = False
         self.bare = not status.flags & _XATTRS
@@ -95,6 +104,8 @@ class OpenInode:
 
     def end(self) -> None:
         """Nobody has it open any more. What is dirty is sent."""
+        if self.backing is not None:
+            self.backing.close()
         if self._file is not None:
             self._file.close()
 

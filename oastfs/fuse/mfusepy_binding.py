@@ -322,7 +322,7 @@ class PathOperations(mfusepy.Operations):  # type: ignore[misc]
         return self._finish(self._files.release(fh.fh))
 
     def fallocate(self, path: str | None, mode: int, offset: int, size: int, fh: Any) -> int:
-        return self._finish(self._files.fallocate(fh.fh, offset, size, mode))
+        return self._finish(self._files.fallocate(fh.fh, offset, size, mode, self._caller()))
 
     def _finish(self, operation: Operation[Any] | None) -> int:
         if operation is not None:

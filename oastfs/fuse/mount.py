@@ -91,6 +91,8 @@ def _serve_by_kernel(filesystem: Filesystem, config: MountConfig, descriptor: in
         ending.restore()
         os.close(descriptor)
     errors = mounted.files.flush_all()
+    if mounted.locks is not None:
+        mounted.locks.end()
     for error in errors:
         _log.error("lost what was written last: %s", error)
     return 1 if errors else 0
@@ -131,6 +133,8 @@ class _Ending:
 
     def _end(self) -> None:
         self._mounted.files.flush_all()
+        if self._mounted.locks is not None:
+            self._mounted.locks.end_waits()
         end_mount(self._mountpoint)
 
 

@@ -9,7 +9,6 @@ from typing import Final
 from msgspec import structs
 
 from oastfs.core.errors import EntryChanged, InvalidArgument, NotFound, OastError
-from oastfs.core.path import by_id
 from oastfs.core.types import SUPERUSER, Caller, FileStatus, RenameMode
 from oastfs.fuse.effects import Change, Operation, Wait
 from oastfs.fuse.flushing import flushed, settled
@@ -48,10 +47,7 @@ class Names:
         return self._shared.told(status)
 
     def _lookup_later(self, parent_id: int, name: str) -> Operation[FileStatus | None]:
-        try:
-            status = yield Change("stat", SUPERUSER, by_id(parent_id, name), False)
-        except NotFound:
-            status = None
+        status: FileStatus | None = yield Change("lookup", SUPERUSER, parent_id, name)
         self._entries.note(parent_id, name, status)
         if status is None:
             return None
@@ -59,6 +55,16 @@ class Names:
         if opened is not None and opened.dirty:
             return (yield from self._settled(status))
         return self._shared.told(status)
+
+    def by_number(self, inode_id: int, name: str) -> Operation[FileStatus]:
+        """The inode itself for ".", the directory that it is in for "..". Raises StaleHandle.
+
+        So the kernel finds what an NFS server or open_by_handle_at(2) names by nothing but its number.
+        """
+        status = yield from self._shared.stat_as_asked(inode_id)
+        if name == "..":
+            status = yield from self._shared.stat_as_asked(status.parent_id or inode_id)
+        return (yield from self._settled(status))
 
     def _settled(self, status: FileStatus) -> Operation[FileStatus]:
         """What is written is sent first, so that size and times are those that stay (as NFS does)."""

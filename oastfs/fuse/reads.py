@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from oastfs.core.errors import NotFound
 from oastfs.core.metadata import Metadata
 from oastfs.core.path import by_id
 from oastfs.core.types import SUPERUSER, FileStatus, Opened
@@ -31,10 +30,7 @@ class VerbReads:
 
     def lookup(self, parent_id: int, name: str) -> FileStatus | None:
         """Attributes of an entry of a directory; None if there is none."""
-        try:
-            return self._metadata.stat(SUPERUSER, by_id(parent_id, name), False)
-        except NotFound:
-            return None
+        return self._metadata.lookup(SUPERUSER, parent_id, name)
 
     def stat(self, inode_id: int) -> FileStatus:
         """Attributes of an inode."""

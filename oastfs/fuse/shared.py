@@ -16,8 +16,9 @@ from oastfs.fuse.entries import REMEMBERED_BRIEFLY_MAX, REMEMBERED_MAX, Entries
 from oastfs.fuse.handles import UNSURE, Handles, version_of
 from oastfs.fuse.options import MountConfig
 from oastfs.fuse.parents import Parents
+from oastfs.fuse.passthrough import Passthrough
 from oastfs.fuse.reads import Reads, VerbReads
-from oastfs.namenode.by_id import EntryReads, InodeReads
+from oastfs.namenode.by_id import InodeReads
 from oastfs.namenode.namespace import Namespace
 
 INODES = "/.reserved/.inodes/"
@@ -33,7 +34,9 @@ class Shared:
     ``changed_elsewhere(inode id, content)`` is set by a binding that can tell the kernel to drop what it has
     cached of an inode: its attributes, and with ``content`` its pages too. ``hand_over(inode id, content)``
     is set by one that can put a whole content into the kernel's cache; it says whether it did.
-    ``asks_later``: the binding's thread does not wait for answers of namenodes, so reads are operations, too.
+    ``asks_later``: the binding's thread does not wait for answers of namenodes or of a database, so reads are
+    operations, too.
+    ``passthrough`` is set by a binding whose kernel reads files of its own.
     ``writes_uncached``: the kernel may be told to pass on what is written to a new file without keeping it.
     """
 
@@ -49,13 +52,15 @@ class Shared:
         self.reads_inline = False
         if isinstance(self.metadata, Namespace):
             self.reads_inline = self.metadata.store.reads_inline
-            self.reads = InodeReads(self.metadata) if self.reads_inline else EntryReads(self.metadata)
+            if self.reads_inline:
+                self.reads = InodeReads(self.metadata)
         self.entries = Entries(REMEMBERED_BRIEFLY_MAX if self.reads_inline else REMEMBERED_MAX)
         if not self.reads_inline:
             self.parents = Parents(config.attribute_seconds)
         self.changed_elsewhere: Callable[[int, bool], None] = lambda inode_id, content: None
         self.writes_uncached = False
         self.asks_later = False
+        self.passthrough: Passthrough | None = None
         self.hand_over: Callable[[int, bytes], bool] = lambda inode_id, content: False
 
     def stat(self, inode_id: int) -> FileStatus:
@@ -87,6 +92,10 @@ class Shared:
             if removed is None:
                 raise
             return removed
+
+    def stat_as_asked(self, inode_id: int) -> Operation[FileStatus]:
+        """``stat``, waiting as the binding waits."""
+        return (yield from self.stat_later(inode_id)) if self.asks_later else self.stat(inode_id)
 
     def entry_changed(self, parent_id: int, changed_ns: int, subdirectories: int = 0) -> None:
         """An entry of a directory came or went (see ``Parents.changed``)."""

@@ -56,7 +56,14 @@ def set_attribute(
     if not entries:
         remove_attribute(tx, context, node, name, path)
         return
-    _save(tx, context, node, changes.replaced(rows.whole(node.inode), entries), path)
+    saved = _save(tx, context, node, changes.replaced(rows.whole(node.inode), entries), path)
+    if (
+        linux.SCOPES[name] is AclScope.ACCESS
+        and saved.inode.mode & _stat.S_ISGID
+        and _is_foreign(context, node)
+    ):
+        # As on Linux, of directories as well. HDFS knows the bit of neither.
+        _put(tx, context, saved, saved.inode.mode & ~_stat.S_ISGID, saved.inode.acl)
 
 
 def remove_attribute(tx: Transaction, context: Context, node: Node, name: str, path: str) -> None:
@@ -80,9 +87,14 @@ def _save(tx: Transaction, context: Context, node: Node, entries: Sequence[AclEn
         raise BadAcl(f"Invalid ACL: only directories may have a default ACL. Path: {path}")
     mode, acl = rows.split(node.inode.mode, entries)
     # As chmod(2) has it: who is not of the group does not make programs run with its rights.
-    if not node.is_directory and not context.superuser and node.inode.gid not in context.caller.gids:
+    if not node.is_directory and _is_foreign(context, node):
         mode &= ~_stat.S_ISGID
     return _put(tx, context, node, mode, acl)
+
+
+def _is_foreign(context: Context, node: Node) -> bool:
+    """Whether the caller is neither the superuser nor of the inode's group."""
+    return not context.superuser and node.inode.gid not in context.caller.gids
 
 
 def _put(tx: Transaction, context: Context, node: Node, mode: int, acl: bytes | None) -> Node:

@@ -13,11 +13,10 @@ from oastfs.core.limits import NAME_BYTES_MAX
 from oastfs.core.path import by_id, check_name
 from oastfs.core.types import SUPERUSER, FileStatus, Flag, Opened
 from oastfs.namenode import tree
-from oastfs.namenode.hints import ENTRIES_MAX
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.ops.open import content_of
 from oastfs.namenode.tree import Node
-from oastfs.store.schema import DIRECTORY, INODE, RECLAIM_ID, Place
+from oastfs.store.schema import DIRECTORY, INODE, RECLAIM_ID
 from oastfs.store.transaction import Transaction
 
 _TYPE: Final = 0o170000
@@ -74,52 +73,6 @@ class InodeReads:
             return None
         status = tree.file_status(self._context, node.parent_id, node.name, inode)
         return Opened(status, content_of(tx, inode_id, inode.length))
-
-
-class EntryReads:
-    """Reads of one namespace whose store is asked over a connection: an entry is one row, asked for alone.
-
-    What is in a directory that was removed elsewhere is found until it is reclaimed, and nothing after that.
-    """
-
-    def __init__(self, namespace: Namespace) -> None:
-        self._namespace = namespace
-        self._read = namespace.store.read
-        self._context = namespace.context(SUPERUSER)
-        self._directories: dict[tuple[int, str], int] = {}
-        """Ids of directories that were found at these entries: what to ask for with the entry next time."""
-
-    def lookup(self, parent_id: int, name: str) -> FileStatus | None:
-        """Attributes of an entry of a directory; None if there is none. Raises NameTooLong."""
-        if len(name) > _SURELY_SHORT:
-            check_name(name)
-        entry = parent_id, name
-        return self._read(lambda tx: self._entry(tx, entry))
-
-    def _entry(self, tx: Transaction, entry: tuple[int, str]) -> FileStatus | None:
-        guess = self._directories.get(entry)
-        tx.prefetch({INODE: [entry]} if guess is None else {INODE: [entry], DIRECTORY: [(guess,)]})
-        inode = tx.get(INODE, entry)
-        if inode is None:
-            return None
-        parent_id, name = entry
-        if inode.mode & _TYPE == _DIRECTORY and guess != inode.id:
-            if len(self._directories) >= ENTRIES_MAX:
-                self._directories.clear()
-            self._directories[entry] = inode.id
-        hints = self._context.environment.hints
-        if hints is not None:
-            hints.note_place(inode.id, Place(parent_id, name))
-            hints.note(parent_id, name, inode)
-        return tree.status_of(tx, self._context, Node(parent_id, name, tree.attributes_of(tx, inode)))
-
-    def stat(self, inode_id: int) -> FileStatus:
-        """Attributes of an inode. Raises StaleHandle."""
-        return self._namespace.stat(SUPERUSER, by_id(inode_id), False)
-
-    def open(self, inode_id: int) -> Opened:
-        """The verb ``open`` of an inode. Raises StaleHandle, IsADirectory, InvalidArgument."""
-        return self._namespace.open(SUPERUSER, by_id(inode_id))
 
 
 def _known(tx: Transaction, inode_id: int) -> Node:

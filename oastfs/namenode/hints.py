@@ -31,7 +31,6 @@ from oastfs.store.schema import (
     SAFE_MODE,
     SETTING,
     Inode,
-    Place,
 )
 from oastfs.store.staged import StagedTransaction
 from oastfs.store.table import Key, Table
@@ -62,20 +61,28 @@ class Hints:
         self._places: dict[int, Key] = {}
 
     def note(self, parent_id: int, name: str, inode: Inode) -> None:
-        """An entry was seen."""
+        """An entry was seen, or is being made."""
         key = (parent_id, name)
         seen = inode.id << _KIND_BITS | (inode.mode & _TYPE == _DIRECTORY_TYPE) << 1 | inode.flags & _BLOCKS
-        if self._seen.get(key) == seen:
-            return
-        _make_room(self._seen)
-        self._seen[key] = seen
-
-    def note_place(self, inode_id: int, place: Place) -> None:
-        """Where an inode's entry is was seen."""
-        key = (place.parent_id, place.name)
-        if self._places.get(inode_id) != key:
+        if self._seen.get(key) != seen:
+            _make_room(self._seen)
+            self._seen[key] = seen
+        if self._places.get(inode.id) != key:
             _make_room(self._places)
-            self._places[inode_id] = key
+            self._places[inode.id] = key
+
+    def place_of(self, inode_id: int) -> Key | None:
+        """Where an inode's entry was."""
+        return self._places.get(inode_id)
+
+    def expect_entry(self, tx: Transaction, directory_id: int, name: str) -> None:
+        """An entry is about to be looked at, and what goes with it if it is a directory."""
+        key = (directory_id, name)
+        seen = self._seen.get(key, 0)
+        wanted: dict[Table[Any], list[Key]] = {INODE: [key]}
+        if seen & _IS_DIRECTORY:
+            wanted[DIRECTORY] = [(seen >> _KIND_BITS,)]
+        tx.prefetch(wanted)
 
     def expect(
         self,
@@ -94,8 +101,10 @@ class Hints:
         changing = type(tx) is StagedTransaction
         more = entries
         ids: list[int] = []
+        kinds: list[int] = []
         for path in paths:
             ids, kind = self._expect_path(path, wanted)
+            kinds.append(kind)
             if changing:
                 wanted.setdefault(DIRECTORY, []).extend([(one,) for one in ids[-2:]])
             elif kind & _IS_DIRECTORY:
@@ -103,7 +112,8 @@ class Hints:
             if content and not kind & (_IS_DIRECTORY | _BLOCKS):
                 wanted[CONTENT] = [(ids[-1],)]
             more = more or ((content or blocks) and bool(kind & _BLOCKS))
-        if len(paths) == 2:
+        if len(paths) == 2 and kinds[0] & _IS_DIRECTORY:
+            # Where directories are has to be known before one moves.
             wanted.setdefault(PLACE, []).extend([(one,) for one in ids])
             wanted[COUNTER] = [RENAME_MUTEX]
         if changing:
@@ -122,8 +132,9 @@ class Hints:
         inode_id, seen = ROOT_ID, _IS_DIRECTORY
         if parts[:2] == [".reserved", ".inodes"] and len(parts) > 2 and parts[2].isdecimal():
             inode_id, parts = min(int(parts[2][:18]), ID_MAX), parts[3:]
-            wanted.setdefault(PLACE, []).append((inode_id,))
-            if (place := self._places.get(inode_id)) is not None:
+            if (place := self._places.get(inode_id)) is None:
+                wanted.setdefault(PLACE, []).append((inode_id,))
+            else:
                 rows.append(place)
                 seen = self._seen.get(place, _IS_DIRECTORY)
         else:

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -37,7 +37,7 @@ than this before they turn to another namenode."""
 _TWO_PATHS = frozenset({"rename", "link"})
 
 
-class RetryKey(NamedTuple):
+class RetryKey(msgspec.Struct, frozen=True, gc=False):
     """Which call of which client. ``again``: the client may have sent it before."""
 
     client_id: str
@@ -131,14 +131,14 @@ class Namespace(Metadata):
         """
         function = self._operations.get(verb) or self._load(verb)
         context = Context(caller, self._clock_ns(), self._environment)
-        self.submit_call(
+        operation = self.kept(
             context,
             lambda tx: function(tx, context, *arguments),
-            done,
             retry,
             msgspec.msgpack.encode,
             lambda kept: msgspec.msgpack.decode(kept, type=_result_type(verb)),
         )
+        self.store.submit(operation, done)
 
     def submit_together(
         self,
@@ -155,18 +155,6 @@ class Namespace(Metadata):
             jobs.append((partial(_carry_out, function, context, arguments), done))
         self.store.submit_together(jobs)
 
-    def submit_call(
-        self,
-        context: Context,
-        operation: Callable[[Transaction], Any],
-        done: Callable[[Any, BaseException | None], None],
-        retry: RetryKey | None,
-        encode: Callable[[Any], bytes],
-        decode: Callable[[bytes], Any],
-    ) -> None:
-        """Any change as a transaction, as ``submit``; an answer is kept as what ``encode`` makes of it."""
-        self.store.submit(self.kept(context, operation, retry, encode, decode), done)
-
     def kept(
         self,
         context: Context,
@@ -175,7 +163,7 @@ class Namespace(Metadata):
         encode: Callable[[Any], bytes],
         decode: Callable[[bytes], Any],
     ) -> Callable[[Transaction], Any]:
-        """An operation whose answer is kept, for ``submit_call``."""
+        """An operation whose answer is kept, as in ``submit``, as what ``encode`` makes of it."""
         if retry is None:
             return operation
         begun = False

@@ -8,7 +8,9 @@ Ancestors are read without locks: a path that was there when the call came is go
 from __future__ import annotations
 
 import stat as _stat
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from oastfs.core.errors import (
     InvalidArgument,
@@ -34,9 +36,8 @@ from oastfs.store.schema import (
     RECLAIM_ID,
     ROOT_ID,
     Inode,
-    Place,
 )
-from oastfs.store.table import Lock
+from oastfs.store.table import Key, Lock
 from oastfs.store.transaction import Transaction
 
 ROOT_KEY: Final = (0, "")
@@ -48,9 +49,12 @@ _NO_NAMES: Final = ("", ".", "..")
 _REMEMBERED_MAX: Final = 16384
 """Directories of a snapshot; some 700 bytes each."""
 _STEPS_MAX: Final = 32
+# Looking up a member of an enumeration takes as long as a call.
+_EXCLUSIVE: Final = Lock.EXCLUSIVE
+_NO_LOCK: Final = Lock.NONE
 
 
-class Node(NamedTuple):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """A resolved entry: its place and the attributes of its inode."""
 
     parent_id: int
@@ -70,7 +74,7 @@ class Node(NamedTuple):
         return self.inode.mode & _TYPE == _SYMLINK
 
 
-class Slot(NamedTuple):
+class Slot(msgspec.Struct, frozen=True, gc=False):
     """A place in a directory, with what is there now (``node`` None: nothing)."""
 
     parent: Inode
@@ -199,10 +203,13 @@ def resolve_slot(tx: Transaction, context: Context, path: str, writing: bool = T
 
 def resolve_place(tx: Transaction, context: Context, path: str) -> tuple[Inode, str]:
     """The parent directory of ``path`` and its last name, for ``slot_in`` to look at."""
-    if context.environment.hints is not None and path != "/":
-        context.environment.hints.expect(tx, path)
+    hints = context.environment.hints
+    if hints is not None and path != "/":
+        hints.expect(tx, path)
     node, name = _above(tx, context, path, [])
     if name:
+        if hints is not None:
+            hints.expect(tx, path)  # more of it may be known by now
         return node.inode, name
     if path == "/":
         raise InvalidArgument("not possible on the root directory", path=path)
@@ -220,8 +227,8 @@ def slot_in(
         raise NotADirectory(path=path)
     require(context, parent, WRITE | EXECUTE if writing else EXECUTE, path)
     if writing:
-        tx.get(DIRECTORY, (parent.id,), Lock.EXCLUSIVE)
-    entry = tx.get(INODE, (parent.id, name), Lock.EXCLUSIVE if writing else Lock.NONE)
+        tx.get(DIRECTORY, (parent.id,), _EXCLUSIVE)
+    entry = tx.get(INODE, (parent.id, name), _EXCLUSIVE if writing else _NO_LOCK)
     if entry is None:
         return Slot(parent, name, None)
     return Slot(parent, name, Node(parent.id, name, attributes_of(tx, entry)))
@@ -236,6 +243,15 @@ def resolve_id(tx: Transaction, inode_id: int, path: str = "") -> Node:
     if place is None or entry is None or entry.id != inode_id:
         raise StaleHandle(path=path or str(inode_id))
     return Node(place.parent_id, place.name, attributes_of(tx, entry))
+
+
+def _where_it_was(tx: Transaction, inode_id: int, place: Key | None) -> Node | None:
+    """As ``resolve_id``, if the inode has an entry there: which entries an inode has only they tell."""
+    entry = None if place is None else tx.get(INODE, place)
+    if place is None or entry is None or entry.id != inode_id:
+        return None
+    parent_id, name = place
+    return Node(int(parent_id), str(name), attributes_of(tx, entry))
 
 
 def root(tx: Transaction) -> Inode:
@@ -274,7 +290,7 @@ def _walk(
         hints.expect(tx, "/" + "/".join(parts))
     if parts and parts[0] == ".reserved":
         node, parts = _start_by_id(tx, context, path, parts)
-        parent_id, name, inode = node
+        parent_id, name, inode = node.parent_id, node.name, node.inode
     else:
         parent_id, name = 0, ""
         inode = root(tx)
@@ -342,10 +358,12 @@ def _from_id(directory_id: int, parts: list[str]) -> list[str]:
 def _start_by_id(tx: Transaction, context: Context, path: str, parts: list[str]) -> tuple[Node, list[str]]:
     if len(parts) < 3 or parts[1] != ".inodes":
         raise NotFound("only /.reserved/.inodes/ID is known under /.reserved", path=path)
-    node = resolve_id(tx, _inode_number(parts[2], path), path)
-    if context.environment.hints is not None:
-        context.environment.hints.note_place(node.inode.id, Place(node.parent_id, node.name))
-        context.environment.hints.note(node.parent_id, node.name, node.inode)
+    inode_id, hints = _inode_number(parts[2], path), context.environment.hints
+    node = None if hints is None else _where_it_was(tx, inode_id, hints.place_of(inode_id))
+    if node is None:
+        node = resolve_id(tx, inode_id, path)
+    if hints is not None:
+        hints.note(node.parent_id, node.name, node.inode)
     if node.parent_id == RECLAIM_ID:
         # Who changed it, or made something in it, would be told that it is kept, and then it would be gone.
         raise StaleHandle(path=path)

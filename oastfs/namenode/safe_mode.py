@@ -12,7 +12,12 @@ from oastfs.core.errors import SafeMode
 from oastfs.store.schema import SAFE_MODE, SETTING, Setting
 from oastfs.store.transaction import Transaction
 
-ALLOWED: Final = frozenset({"safe_mode", "principal_ids", "renew_lease", "report_bad_blocks"})
+ALLOWED: Final = frozenset(
+    {
+        "safe_mode", "principal_ids", "renew_lease", "report_bad_blocks",
+        "set_lock", "renew_locks", "release_locks",
+    }
+)  # fmt: skip
 """Changing verbs that go on: they change nothing of the namespace, and writers are to outlive it."""
 
 _DOINGS: Final = {

@@ -10,6 +10,7 @@ same row do not overlap. So two that must not overlap change or lock a row in co
   the directory because it is empty removes it. Not of the hidden directories, whose names are ids.
 * An inode's own row (its entry, or ``linked_inode``): all of its attributes, and that it is there.
 * A writer's ``open_file`` row: its claim on the file. A writer's calls lock it, the claim's end removes it.
+* An inode's ``place`` row: where its entry is, and what is locked of the file (``file_locks``).
 * A ``block`` row: the block's state and its replicas.
 * The counter ``rename_mutex``: where directories are. Who moves one to another parent locks it.
 
@@ -71,6 +72,8 @@ _DIRECTORY: Final = _stat.S_IFDIR
 _SYMLINK: Final = _stat.S_IFLNK
 _LINKED: Final = int(Flag.LINKED)
 _BLOCKS: Final = int(Flag.BLOCKS)
+_EXCLUSIVE: Final = Lock.EXCLUSIVE
+"""Looking up a member of an enumeration takes as long as a call."""
 _replace = msgspec.structs.replace
 
 
@@ -213,7 +216,7 @@ def touch(tx: Transaction, context: Context, directory_id: int, subdirectories: 
     """Note that a directory's entries changed: its times, and its count of subdirectories."""
     if directory_id in (RECLAIM_ID, ORPHANS_ID):
         return
-    row = tx.get(DIRECTORY, (directory_id,), Lock.EXCLUSIVE)
+    row = tx.get(DIRECTORY, (directory_id,), _EXCLUSIVE)
     count = subdirectories if row is None else row.subdirectories + subdirectories
     tx.put(DIRECTORY, (directory_id,), Directory(context.now_ns, context.now_ns, count))
 
@@ -244,7 +247,16 @@ def take_entry(tx: Transaction, context: Context, node: Node, touching: bool = T
         touch(tx, context, node.parent_id, -1 if node.is_directory else 0)
 
 
-def move(tx: Transaction, context: Context, moves: Sequence[tuple[Node, int, str]]) -> list[Node]:
+def move(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
+    """Move an entry to a free place. Raises QuotaExceeded."""
+    inside = node.parent_id == parent_id
+    if not inside:
+        quotas.moved(tx, [(node.parent_id, node.inode, parent_id)])
+    take_entry(tx, context, node, touching=not inside)
+    return _put_entry(tx, context, node, parent_id, name, inside)
+
+
+def move_together(tx: Transaction, context: Context, moves: Sequence[tuple[Node, int, str]]) -> list[Node]:
     """Move entries at once: (node, new parent's id, new name) of each. Raises QuotaExceeded."""
     quotas.moved(tx, [(node.parent_id, node.inode, parent_id) for node, parent_id, _ in moves])
     inside = all(node.parent_id == parent_id for node, parent_id, _ in moves)
@@ -261,6 +273,8 @@ def _put_entry(
     entry = link_entry(inode) if inode.flags & _LINKED else inode
     tx.put(INODE, (parent_id, name), entry)
     tx.put(PLACE, (inode.id,), Place(parent_id, name))
+    if context.environment.hints is not None:
+        context.environment.hints.note(parent_id, name, inode)
     touch(tx, context, parent_id, int(node.is_directory and not inside))
     return Node(parent_id, name, inode)
 

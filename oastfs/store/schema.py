@@ -41,7 +41,7 @@ SAFE_MODE: Final = ("safe_mode",)
 IMPORT_UNFINISHED: Final = ("import_unfinished",)
 """Key of the setting that is there while an import fills the store: no filesystem, yet or ever."""
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 
 class Inode(Row, frozen=True):
@@ -173,6 +173,19 @@ class Lease(Row, frozen=True):
     """When the holder last renewed."""
 
     renewed_ns: int
+
+
+class FileLock(Row, frozen=True):
+    """What one owner has locked of a file, of one kind (``core.types.LockKind``), in one mount (the holder).
+
+    ``owner_high`` and ``owner_low`` are the halves of the kernel's number for it. ``ranges`` are (first byte,
+    last byte, ``LockType``), in order, neither overlapping nor to be joined; there is always one. ``pid`` is
+    the process that locked last. They count as long as the holder has a lease; what is left when it has none
+    is swept up. Whoever locks has the inode's ``place`` row locked in that transaction.
+    """
+
+    pid: int
+    ranges: tuple[tuple[int, int, int], ...]
 
 
 class Datanode(Row, frozen=True):
@@ -332,6 +345,12 @@ OPEN_FILE: Final = Table(
     kept=True,
 )
 LEASE: Final = Table("lease", (("holder", TEXT),), Lease, kept=True)
+FILE_LOCK: Final = Table(
+    "file_lock",
+    (("inode_id", ID), ("holder", TEXT), ("kind", ID), ("owner_high", ID), ("owner_low", ID)),
+    FileLock,
+    indexes=(Index("file_lock_by_holder", ("holder", "inode_id", "kind", "owner_high", "owner_low")),),
+)
 DATANODE: Final = Table("datanode", (("datanode_id", ID),), Datanode)
 NAMENODE: Final = Table("namenode", (("namenode_id", ID),), NamenodeRow)
 CLAIM: Final = Table("claim", (("name", TEXT),), Claim)
@@ -353,5 +372,5 @@ PRINCIPAL_NAME: Final = Table("principal_name", (("kind", TEXT), ("id", ID)), Pr
 TABLES: Final[tuple[Table[Any], ...]] = (
     INODE, LINKED_INODE, LINK, DIRECTORY, PLACE, CONTENT, BLOCK, BLOCK_OWNER, REPLICA, XATTR, QUOTA,
     OPEN_FILE, LEASE, DATANODE, DATANODE_NAME, STORAGE, STORAGE_NAME, REPLICATION_NEED, DATANODE_COMMAND,
-    RETRY, COUNTER, NAMENODE, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME, CLAIM,
+    RETRY, COUNTER, NAMENODE, SETTING, PRINCIPAL_ID, PRINCIPAL_NAME, CLAIM, FILE_LOCK,
 )  # fmt: skip

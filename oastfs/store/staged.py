@@ -8,18 +8,20 @@ free pages at its begin and merges them at its end, for a handful of rows.
 
 A key's order is the order of its tuple: integers by value, texts by code point, which is the order of
 their UTF-8 bytes. Knows no engine.
+
+If there was a C compiler when OastFS was installed, ``_staged`` does what ``PythonStage`` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
 from oastfs.store.table import Index, Key, Lock, Table, V
-from oastfs.store.transaction import Transaction, Wanted
+from oastfs.store.transaction import ENDED, Transaction, Wanted
 
 T = TypeVar("T")
 _ABSENT: Final = object()
@@ -29,8 +31,8 @@ Writes = dict[Table[Any], dict[Key, Any]]
 """New values by table and key; None is a removal."""
 
 
-class StagedTransaction(Transaction):
-    """A write transaction: reads come from ``base``, writes stay here until ``finish``.
+class PythonStage(Transaction):
+    """What was read and is to be written, and the calls that every operation makes a dozen times.
 
     A row that was read once is remembered: operations are made of others, each of which walks the path.
     ``rows`` of some tables, and ``memo``, are known beforehand, and are added to. ``locking``: the engine
@@ -82,6 +84,50 @@ class StagedTransaction(Transaction):
         value = known[key] = self._get(table, key, lock)
         return value
 
+    def put(self, table: Table[V], key: Key, value: V) -> None:
+        check_key(table, key)
+        if type(value) is not table.value:
+            raise TransactionMisuse(f"table {table.name} holds {table.value.__name__}, not {value!r}")
+        self._stage(table, key, value)
+
+    def delete(self, table: Table[Any], key: Key) -> None:
+        check_key(table, key)
+        self._stage(table, key, None)
+
+    def _stage(self, table: Table[Any], key: Key, value: Any) -> None:
+        if self._base is ENDED:
+            raise TransactionMisuse("the transaction has ended")
+        rows = self._writes.get(table)
+        if rows is None:
+            rows = self._writes[table] = {}
+        if (remembered := table.remembered) is not None:
+            known = self._known.get(table)
+            before = _ABSENT if known is None else known.get(key, _ABSENT)
+            if before is _ABSENT or (before is not None and remembered(before)):
+                self.unsettles = True
+                self.memo = {}
+            elif value is not None and remembered(value):
+                # It is new: nothing rests upon it yet, and what will is nobody else's before this is done.
+                self.memo = {}
+        rows[key] = value
+
+
+try:
+    from oastfs.store import _staged as compiled
+except ImportError:  # there was no C compiler
+    compiled = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    Stage = PythonStage
+else:
+    Stage = PythonStage if compiled is None else compiled.Stage
+
+
+class StagedTransaction(Stage, Transaction):
+    """A write transaction: reads come from ``base``, writes stay in the stage until ``finish``."""
+
+    __slots__ = ()
+
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         rows = self._writes.get(table)
         if rows is None:
@@ -116,33 +162,6 @@ class StagedTransaction(Transaction):
         base = self._base.scan(table, prefix, after, base_limit, reverse, index)
         merged = _merge(staged, base, order, reverse)
         return merged if limit is None else islice(merged, max(limit, 0))
-
-    def put(self, table: Table[V], key: Key, value: V) -> None:
-        check_key(table, key)
-        if type(value) is not table.value:
-            raise TransactionMisuse(f"table {table.name} holds {table.value.__name__}, not {value!r}")
-        self._stage(table, key, value)
-
-    def delete(self, table: Table[Any], key: Key) -> None:
-        check_key(table, key)
-        self._stage(table, key, None)
-
-    def _stage(self, table: Table[Any], key: Key, value: Any) -> None:
-        if self._base is ENDED:
-            raise TransactionMisuse("the transaction has ended")
-        rows = self._writes.get(table)
-        if rows is None:
-            rows = self._writes[table] = {}
-        if (remembered := table.remembered) is not None:
-            known = self._known.get(table)
-            before = _ABSENT if known is None else known.get(key, _ABSENT)
-            if before is _ABSENT or (before is not None and remembered(before)):
-                self.unsettles = True
-                self.memo = {}
-            elif value is not None and remembered(value):
-                # It is new: nothing rests upon it yet, and what will is nobody else's before this is done.
-                self.memo = {}
-        rows[key] = value
 
 
 def keep_if_done(tx: Transaction, operation: Callable[[Transaction], T]) -> T:
@@ -203,17 +222,3 @@ def _merge(
         else:
             yield row
     yield from (entry[1:] for entry in staged[at:] if entry[2] is not None)
-
-
-class _Ended(Transaction):
-    """Stands in for the base of a transaction that has ended."""
-
-    __slots__ = ()
-
-    def _refuse(self, *arguments: object, **named: object) -> Any:
-        raise TransactionMisuse("the transaction has ended")
-
-    get = get_many = prefetch = scan = put = delete = _refuse
-
-
-ENDED: Final[Transaction] = _Ended()

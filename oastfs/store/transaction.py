@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from oastfs.core.errors import TransactionMisuse
 from oastfs.store.table import Index, Key, Lock, Table, V
 
 T = TypeVar("T")
@@ -96,6 +97,20 @@ class Transaction(ABC):
         """Remove a row if it is there. TransactionMisuse in a read transaction."""
 
 
+class _Ended(Transaction):
+    """Stands in for the base of a transaction that has ended."""
+
+    __slots__ = ()
+
+    def _refuse(self, *arguments: object, **named: object) -> Any:
+        raise TransactionMisuse("the transaction has ended")
+
+    get = get_many = prefetch = scan = put = delete = _refuse
+
+
+ENDED: Final[Transaction] = _Ended()
+
+
 class Store(ABC):
     """An open metadata store. Safe to use from many threads."""
 
@@ -164,9 +179,11 @@ class Store(ABC):
     def submit_together(
         self,
         jobs: Sequence[tuple[Callable[[Transaction], Any], Callable[[Any, BaseException | None], None]]],
+        wait: bool = True,
     ) -> None:
-        """``submit`` of each, by a caller with nothing else to do meanwhile, who may be made to do the work.
+        """``submit`` of each, by a caller who may be made to do the work.
 
+        ``wait``: with nothing else to do meanwhile; a loop that attends the store can do without.
         So ``done`` may be called on this thread, before this returns. If this raises, none was begun.
         """
         for operation, done in jobs:

@@ -105,6 +105,20 @@ bytes_of(Reader reader)
     return PyBytes_FromStringAndSize((const char *)reader.at, reader.end - reader.at);
 }
 
+/* The parts of a call from its frame, which is somewhere in bytes that begin at `start`; None for all else. */
+static PyObject *
+parts_of(const uint8_t *start, Reader frame)
+{
+    Reader encoded, names;
+    Header header;
+    uint64_t length;
+    if (!read_delimited(&frame, &encoded) || !read_header(encoded, &header) || !read_delimited(&frame, &names)
+        || !read_varint(&frame, &length) || length != (uint64_t)(frame.end - frame.at))
+        Py_RETURN_NONE;
+    return Py_BuildValue("LNLNn", (long long)header.call_id, bytes_of(header.client_id), (long long)header.retry_count,
+                         bytes_of(names), (Py_ssize_t)(frame.at - start));
+}
+
 PyDoc_STRVAR(decode_call_doc, "decode_call(frame)\n--\n\nThe parts of a call, or None; see _calls.pyi.");
 
 static PyObject *
@@ -116,14 +130,29 @@ decode_call(PyObject *module, PyObject *frame)
         return NULL;
     }
     const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(frame);
-    Reader reader = {start, start + PyBytes_GET_SIZE(frame)}, encoded, names;
-    Header header;
-    uint64_t length;
-    if (!read_delimited(&reader, &encoded) || !read_header(encoded, &header) || !read_delimited(&reader, &names)
-        || !read_varint(&reader, &length) || length != (uint64_t)(reader.end - reader.at))
+    return parts_of(start, (Reader){start, start + PyBytes_GET_SIZE(frame)});
+}
+
+PyDoc_STRVAR(decode_lone_call_doc,
+             "decode_lone_call(data)\n--\n\nAs decode_call, of a frame behind its length and nothing else.");
+
+static PyObject *
+decode_lone_call(PyObject *module, PyObject *data)
+{
+    (void)module;
+    if (!PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "what was received is bytes");
+        return NULL;
+    }
+    const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(data), *end = start + PyBytes_GET_SIZE(data);
+    if (end - start < 4)
         Py_RETURN_NONE;
-    return Py_BuildValue("LNLNn", (long long)header.call_id, bytes_of(header.client_id), (long long)header.retry_count,
-                         bytes_of(names), (Py_ssize_t)(reader.at - start));
+    uint32_t length = 0;
+    for (int i = 0; i < 4; i++)
+        length = length << 8 | start[i];
+    if (length != end - start - 4)
+        Py_RETURN_NONE;
+    return parts_of(start, (Reader){start + 4, end});
 }
 
 static size_t
@@ -189,6 +218,7 @@ encode_answer(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 
 static PyMethodDef methods[] = {
     {"decode_call", decode_call, METH_O, decode_call_doc},
+    {"decode_lone_call", decode_lone_call, METH_O, decode_lone_call_doc},
     {"encode_answer", (PyCFunction)(void (*)(void))encode_answer, METH_FASTCALL, encode_answer_doc},
     {NULL, NULL, 0, NULL},
 };

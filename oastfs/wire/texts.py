@@ -25,10 +25,15 @@ def check_texts(message: Message) -> None:
 
 
 @lru_cache(maxsize=1024)
-def checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
-    """What ``check_texts`` does for a kind of message: one for each field that is a text or may hold one."""
+def checks_of(descriptor: Descriptor, apart: tuple[str, ...] = ()) -> tuple[Check, ...]:
+    """What ``check_texts`` does for a kind of message: one for each field that is a text or may hold one.
+
+    Those named ``apart`` are left out, for who looks at them himself.
+    """
     found = []
     for field in descriptor.fields:
+        if field.name in apart:
+            continue
         if field.type == FieldDescriptor.TYPE_STRING:
             found.append(_texts(field.name) if field.is_repeated else _text(field.name))
         elif field.type == FieldDescriptor.TYPE_MESSAGE and _has_texts(field.message_type, ()):

@@ -33,6 +33,7 @@ AT_MOST_ONCE: Final = frozenset(
         "remove_xattr",
         "rename",
         "rmdir",
+        "set_lock",
         "set_xattr",
         "symlink",
         "unlink",

@@ -26,7 +26,8 @@ class Place:
 
     @property
     def fs(self) -> OastFileSystem:
-        return fsspec.core.url_to_fs(self.url, **self.options)[0]
+        found: OastFileSystem = fsspec.core.url_to_fs(self.url, **self.options)[0]
+        return found
 
     @property
     def path(self) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.compat.conftest import Place
 
 dd = pytest.importorskip("dask.dataframe")
-pd = pytest.importorskip("pandas")
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = pytest.importorskip("pandas")
 dask = pytest.importorskip("dask")
 
 pytestmark = pytest.mark.system

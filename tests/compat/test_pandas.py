@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.compat.conftest import Place
 
-pd = pytest.importorskip("pandas")
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = pytest.importorskip("pandas")
 np = pytest.importorskip("numpy")
 
 pytestmark = pytest.mark.system

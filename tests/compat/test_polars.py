@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import fsspec
 import pytest
 
 from tests.compat.conftest import Place
 
-pl = pytest.importorskip("polars")
+if TYPE_CHECKING:
+    import polars as pl
+else:
+    pl = pytest.importorskip("polars")
 
 pytestmark = pytest.mark.system
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.compat.conftest import Place
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-tf = pytest.importorskip("tensorflow")
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = pytest.importorskip("tensorflow")
 np = pytest.importorskip("numpy")
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

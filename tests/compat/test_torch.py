@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 SAMPLES = 400
 
 
-class Samples(data.Dataset):  # type: ignore[misc,name-defined]
+class Samples(data.Dataset):  # type: ignore[misc, name-defined]  # PyTorch may be missing
     """Small files by URL. A worker fetches the samples of a batch in one call."""
 
     def __init__(self, fs: OastFileSystem, paths: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -38,7 +39,7 @@ def increment(tx: Transaction, name: str = "n") -> int:
     return value
 
 
-def count_up(url: str, times: int) -> None:
+def count_up(url: str | list[str], times: int) -> None:
     """Body of a process: count up so many times, each durably."""
     store = open_store(url)
     try:
@@ -48,13 +49,13 @@ def count_up(url: str, times: int) -> None:
         store.close()
 
 
-def write_until_killed(url: str, process: int, acknowledged: Connection) -> None:
+def write_until_killed(url: str | list[str], process: int, acknowledged: Connection) -> None:
     """Body of a process: write pairs of rows for ever, and tell of each pair once it is durable."""
     store = open_store(url)
     number = 0
     while True:
         number += 1
-        store.write(lambda tx, number=number: put_pair(tx, process, number))  # type: ignore[misc]
+        store.write(partial(put_pair, process=process, number=number))
         acknowledged.send(number)
 
 
@@ -64,7 +65,7 @@ def put_pair(tx: Transaction, process: int, number: int) -> None:
     tx.put(PLACE, (process << 40 | number,), Place(process, f"file{number:08}"))
 
 
-def read_until_killed(url: str, started: Connection) -> None:
+def read_until_killed(url: str | list[str], started: Connection) -> None:
     """Body of a process: hold a snapshot open for ever."""
     store = open_store(url)
 

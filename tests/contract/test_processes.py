@@ -9,6 +9,7 @@ import random
 import signal
 import threading
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(store_factory: StoreF
             last[0] = _next(writers[0][1])
             store.write(increment)
         for process, _ in writers:
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
         for each, (process, acknowledged) in enumerate(writers):
             process.join(30)
             assert process.exitcode == -signal.SIGKILL
@@ -117,7 +118,7 @@ def _next(acknowledged: Connection) -> int:
     return int(acknowledged.recv())
 
 
-def _start_writer(url: str, name: int) -> tuple[Any, Connection]:
+def _start_writer(url: str | list[str], name: int) -> tuple[BaseProcess, Connection]:
     here, there = SPAWN.Pipe(duplex=False)
     process = SPAWN.Process(target=rows.write_until_killed, args=(url, name, there), daemon=True)
     process.start()
@@ -157,7 +158,7 @@ def test_killed_readers_leave_the_store_usable(store_factory: StoreFactory) -> N
         process.start()
         there.close()
         assert here.poll(60), "the reader did not begin"
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join(30)
         assert store.write(increment) > 0
     other = store_factory()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oastfs.store.schema import (
@@ -18,8 +20,8 @@ from oastfs.store.schema import (
     RetryEntry,
     Xattr,
 )
-from oastfs.store.table import Lock
-from oastfs.store.transaction import Store, Transaction
+from oastfs.store.table import Lock, Table
+from oastfs.store.transaction import Store, Transaction, Wanted
 from tests.contract.rows import fill, inode
 
 BIGGEST = (1 << 63) - 1
@@ -95,7 +97,8 @@ def test_texts_of_every_kind(store: Store, text: str) -> None:
 
     store.write(write)
     assert store.read(read) == [Xattr(b"\0\xff"), Lease(1), Link(), RetryEntry(b"", 0)]
-    keys = store.read(lambda tx: [next(tx.scan(table))[0] for table in (XATTR, LEASE, LINK, RETRY)])
+    tables: tuple[Table[Any], ...] = (XATTR, LEASE, LINK, RETRY)
+    keys = store.read(lambda tx: [next(tx.scan(table))[0] for table in tables])
     assert keys == [(1, text), (text,), (1, BIGGEST, text), (1, text, BIGGEST)]
 
 
@@ -125,7 +128,11 @@ def test_prefetching_changes_no_answer(store: Store, through: str) -> None:
     store.write(lambda tx: (tx.put(LEASE, ("x",), Lease(1)), tx.put(LINK, (1, 2, "c"), Link())))
 
     def operation(tx: Transaction) -> list[object]:
-        wanted = {INODE: [(1, "b"), (1, "no"), (1, "b")], LEASE: [("x",), ("y",)], LINK: [(1, 2, "c")]}
+        wanted: Wanted = {
+            INODE: [(1, "b"), (1, "no"), (1, "b")],
+            LEASE: [("x",), ("y",)],
+            LINK: [(1, 2, "c")],
+        }
         tx.prefetch(wanted)
         tx.prefetch({})
         tx.prefetch({INODE: [], CONTENT: [(5,)]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -257,19 +258,23 @@ def test_bad_keys_are_misuse(store: Store, table: Table[Any], key: Any) -> None:
     assert store.read(lambda tx: list(tx.scan(INODE))) == []
 
 
+def put_value(tx: Transaction, value: Any) -> None:
+    tx.put(INODE, (1, "a"), value)
+
+
 def test_values_of_another_table_are_misuse(store: Store) -> None:
     for value in (Content(b""), None, b"bytes", ("tuple",), Inode):
         with pytest.raises(TransactionMisuse):
-            store.write(lambda tx, value=value: tx.put(INODE, (1, "a"), value))
+            store.write(partial(put_value, value=value))
     with pytest.raises(TransactionMisuse):
-        store.write(lambda tx: tx.put(XATTR, (1, "a"), Xattr(object())))  # type: ignore[arg-type]
+        store.write(lambda tx: tx.put(XATTR, (1, "a"), Xattr(object())))  # type: ignore[arg-type]  # no bytes
     assert store.read(lambda tx: list(tx.scan(INODE)) + list(tx.scan(XATTR))) == []
 
 
 def test_a_bad_row_undoes_only_its_own_operation(store: Store) -> None:
     def write(tx: Transaction) -> None:
         tx.put(INODE, (1, "a"), inode(1))
-        tx.put(COUNTER, ("n",), Counter(object()))  # type: ignore[arg-type]
+        tx.put(COUNTER, ("n",), Counter(object()))  # type: ignore[arg-type]  # no number
 
     with pytest.raises(TransactionMisuse):
         store.write(write)

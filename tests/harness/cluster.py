@@ -14,18 +14,21 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.harness.logs import tail, unexpected
 from tests.harness.ports import free_port
 from tests.harness.process import OASTFS, Server
 from tests.harness.waiting import wait_until
 
+if TYPE_CHECKING:
+    from oastfs.client import Filesystem
+
 HOST = "127.0.0.1"
 
 
 def run_oastfs(
-    *arguments: str | Path, check: bool = True, **options: Any
+    *arguments: str | int | Path, check: bool = True, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command to its end, with its output as text."""
     options.setdefault("timeout", 120)
@@ -87,7 +90,9 @@ class Mount(Server):
 
     def ensure_stopped(self) -> None:
         super().ensure_stopped()
-        if os.path.ismount(self.path):
+        # Not os.path.ismount: to that a mount whose process was killed is none.
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        if any(line.split()[4] == str(self.path) for line in mounts):
             subprocess.run(["fusermount3", "-uz", str(self.path)], check=False)
 
 
@@ -195,7 +200,7 @@ class Cluster:
         with connect(namenode.url, timeout_seconds=2) as fs:
             return bool(fs.stat("/").is_directory)
 
-    def connect(self, url: str | None = None, keep: bool = True) -> Any:
+    def connect(self, url: str | None = None, keep: bool = True) -> Filesystem:
         """A client, through the namenodes unless ``url`` says otherwise; closed at the end of the test."""
         from oastfs.client import connect
 

@@ -14,7 +14,8 @@ from pathlib import Path
 FIRST_PORT, LAST_PORT = 15_000, 32_000
 SHARES = 17
 """How many processes may run tests at a time, each with ports of its own."""
-_given: set[int] = set()
+_given: dict[int, None] = {}
+"""In the order in which they were given out."""
 _random = random.Random(os.urandom(8))
 _share: list[range] = []
 
@@ -27,14 +28,15 @@ def free_port(*offsets: int) -> int:
     if not _share:
         _share.append(_take_share())
     if len(_given) > len(_share[0]) // 2:
-        _given.clear()  # most are free again
+        for port in list(_given)[: len(_given) // 2]:  # most are free again; the last may not be in use yet
+            del _given[port]
     while True:
         port = _random.choice(_share[0])
         ports = {port, *(port + offset for offset in offsets)}
-        if not _given.isdisjoint(ports) or not ports.issubset(_share[0]):
+        if not _given.keys().isdisjoint(ports) or not ports.issubset(_share[0]):
             continue
         if all(map(_is_free, ports)):
-            _given.update(ports)
+            _given.update(dict.fromkeys(ports))
             return port
 
 

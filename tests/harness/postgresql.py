@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.harness import reaper
 from tests.harness.logs import tail
 from tests.harness.ports import free_port
 from tests.harness.waiting import wait_until
@@ -47,6 +48,7 @@ class PostgresServer:
         self._binaries = BINARIES[-1]
         # Not below pytest's directory, which is closed to the user that the server runs as.
         self._directory = Path(tempfile.mkdtemp(prefix="oastfs-postgresql-", dir=_place()))
+        reaper.remove_at_end(self._directory)
         self._user = _user()
         if self._user is not None:
             os.chown(self._directory, self._user.pw_uid, self._user.pw_gid)
@@ -128,8 +130,9 @@ class PostgresServer:
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         command = [str(self._binaries / "postgres"), "-D", str(self._directory / "data"), f"-p{self.port}"]
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = reaper.start(
                 [*command, *options],
+                signal.SIGQUIT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,4 +1,7 @@
-"""One server process under test: started through the installed command, stopped by its own pid."""
+"""One server process under test: started through the installed command, stopped by its own pid.
+
+It ends with the process that runs the tests, too, if that is killed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.harness import reaper
 from tests.harness.logs import tail
 from tests.harness.waiting import wait_until
 
@@ -46,7 +50,7 @@ class Server:
         """Start it (again); its log goes on where it was."""
         assert not self.alive, f"{self.name} runs already"
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = reaper.start(
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

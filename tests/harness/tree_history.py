@@ -7,12 +7,17 @@ when the call came is good enough"). What is read, and what is refused, is so at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from tests.harness.linearizability import Operation, find_order
+from tests.harness.early_search import find_order_early
+from tests.harness.linearizability import Operation, Undecided, find_order
 
+LATE_SEARCH_SECONDS: Final = 30.0
+"""Then the other search has its turn."""
 ROOT: Final = 0
 FAILED: Final = "refused"
 Node = tuple[str, int]
@@ -56,6 +61,25 @@ class Tree:
         tree.gone = self.gone
         tree.found = dict(self.found)
         return tree
+
+    def forget_lost(self) -> None:
+        """Drop, from a state that nobody else has, what nothing leads to any more."""
+        followed = {directory for directories in self.found.values() for directory in directories}
+        kept: dict[int, dict[str, Node]] = {}
+        contents: dict[int, bytes] = {}
+        pending = [ROOT, *followed]
+        while pending:
+            directory = pending.pop()
+            if directory in kept:
+                continue
+            entries = kept[directory] = self.directories[directory]
+            for kind, number in entries.values():
+                if kind == "d":
+                    pending.append(number)
+                else:
+                    contents[number] = self.contents[number]
+        self.directories, self.contents = kept, contents
+        self.gone &= followed
 
     def key(self) -> Hashable:
         """Equal for equal states."""
@@ -167,24 +191,33 @@ Step = tuple[str, Call]
 """``follow`` and ``change`` of a change, ``look`` of what is read or refused."""
 
 
-def step(tree: Tree, name: Step) -> Tree | None:
-    """For ``find_order``."""
+def step(tree: Tree, name: Step, forgets: bool = True) -> Tree | None:
+    """For searches. ``forgets``: what nothing leads to, so that more states are the same; it takes time."""
     how, call = name
     if how == "look":
         return tree if _answer(tree, call) == call.answer else None
     if how == "follow":
-        directories = [tree.parent(path) for path in call.paths]
-        if None in directories:
+        directories = _directories_of(tree, call)
+        if directories is None:
             return None
         tree = tree.copy()
-        tree.found[call.number] = tuple(directories)  # type: ignore[arg-type]
+        tree.found[call.number] = directories
         return tree
     found = tree.found.get(call.number)
     changed = None if found is None else change(tree, call, found)
     if changed is not None:
         changed = changed.copy()
         del changed.found[call.number]
+        if forgets:
+            changed.forget_lost()
     return changed
+
+
+def _directories_of(tree: Tree, call: Call) -> tuple[int, ...] | None:
+    """Where the paths of a call lead now; None if one leads nowhere."""
+    found = [tree.parent(path) for path in call.paths]
+    directories = tuple(one for one in found if one is not None)
+    return directories if len(directories) == len(found) else None
 
 
 def _answer(tree: Tree, call: Call) -> Any:
@@ -195,19 +228,36 @@ def _answer(tree: Tree, call: Call) -> Any:
         return tree.names(call.paths[0])
     if call.verb == "peek":
         return tuple(tree.read(path) for path in call.paths)
-    directories = tuple(tree.parent(path) for path in call.paths)
-    if None in directories or change(tree, call, directories) is None:  # type: ignore[arg-type]
+    directories = _directories_of(tree, call)
+    if directories is None or change(tree, call, directories) is None:
         return FAILED
     return ""
 
 
-def explain(calls: list[Call], initial: Tree | None = None) -> list[Operation] | None:
-    """An order of these calls that explains their answers; None if there is none."""
+def explain(
+    calls: list[Call], initial: Tree | None = None, seconds: float = math.inf
+) -> list[Operation] | None:
+    """An order of these calls that explains their answers; None if there is none. Raises Undecided.
+
+    Two searches have their turn, which are slow at different histories.
+    """
+    operations, start = operations_of(calls), initial or Tree()
+    try:
+        return find_order(operations, start, step, Tree.key, min(seconds, LATE_SEARCH_SECONDS))
+    except Undecided:
+        left = seconds - LATE_SEARCH_SECONDS
+        if left <= 0:
+            raise
+        return find_order_early(operations, start, partial(step, forgets=False), Tree.key, left)
+
+
+def operations_of(calls: list[Call]) -> list[Operation]:
+    """The moments of calls, as ``step`` has them."""
     operations = []
     for call in calls:
         looks = call.verb in ("read", "list", "peek") or call.answer == FAILED
         if looks and call.answered_at is None:
             continue
         for how in ("look",) if looks else ("follow", "change"):
-            operations.append(Operation((how, call), call.called_at, call.answered_at))
-    return find_order(operations, initial or Tree(), step, Tree.key)
+            operations.append(Operation((how, call), call.called_at, call.answered_at, only_reads=looks))
+    return operations

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, settings
@@ -54,8 +55,8 @@ fates = st.sampled_from(["commit", "commit", "commit and go on", "leave", "leave
 class ByteNode(Node):
     """A datanode whose replicas hold bytes; the rules of stamps are those of docs/architecture.md."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.contents: dict[int, bytearray] = {}
         self.rotten: set[int] = set()
         """Blocks whose bytes do not match their checksums: readers and copiers notice."""

@@ -281,9 +281,9 @@ def run(namespace: Namespace, clock: Clock, seed: int, count: int) -> Counter[st
         except Exception as error:
             raise AssertionError(f"seed {seed}, call {number}: {name} by {caller.user}\n{request}") from error
         answered[name] += 1
-        kind = response_type(method.request)
-        if kind is not None:
-            decoded = kind.FromString(answer)
+        response = response_type(method.request)
+        if response is not None:
+            decoded = response.FromString(answer)
             assert decoded.IsInitialized(), f"{name}: {decoded}"
             requests.learn(decoded)
     return answered

@@ -88,7 +88,7 @@ class MountMachine(RuleBasedStateMachine):
         assert results[0] == results[1], f"mount: {results[0]}, local: {results[1]}"
         return results[0]
 
-    def bytes(self, size: int) -> bytes:
+    def some_bytes(self, size: int) -> bytes:
         """Content that differs each time."""
         self.content += 1
         return (b"%8d" % self.content * (size // 8 + 1))[:size]
@@ -143,7 +143,7 @@ class MountMachine(RuleBasedStateMachine):
 
     @rule(path=paths, size=sizes)
     def write_file(self, path: str, size: int) -> None:
-        data = self.bytes(size)
+        data = self.some_bytes(size)
 
         def call(top: Path) -> int:
             descriptor = os.open(top / path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK, 0o644)
@@ -226,7 +226,7 @@ class MountMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(which=descriptors, offset=offsets, size=sizes)
     def pwrite(self, which: int, offset: int, size: int) -> None:
-        data = self.bytes(size)
+        data = self.some_bytes(size)
         self.with_open(which, lambda descriptor: os.pwrite(descriptor, data, offset))
 
     @precondition(lambda self: self.open)

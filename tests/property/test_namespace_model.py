@@ -45,6 +45,10 @@ from tests.property.posix_acls import Acl
 from tests.property.posix_model import INLINE_LIMIT, Plan, Refusal, Where
 
 
+def answering(value: Any) -> Plan:
+    return Plan(apply=lambda: value)
+
+
 class NamespaceMachine(NamespacePair):
     """The steps."""
 
@@ -106,7 +110,7 @@ class NamespaceMachine(NamespacePair):
         except OastError as error:
             self.check_error(plan, type(error), where.text())
             return
-        self.check_batch([Plan(apply=lambda entry=entry: entry) for entry in plan.apply()], entries)
+        self.check_batch([answering(entry) for entry in plan.apply()], entries)
 
     @rule(caller=callers, path=recipes, mask=st.integers(0, 7))
     def access(self, caller: Caller, path: Any, mask: int) -> None:

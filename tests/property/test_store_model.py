@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oastfs.store import open_store
 from oastfs.store.schema import INODE, OPEN_FILE, REPLICA, RETRY, OpenFile, Replica, RetryEntry
-from oastfs.store.table import Key, Table
+from oastfs.store.table import Index, Key, Table
 from oastfs.store.transaction import Store, Transaction
 from tests.contract.rows import inode
 
@@ -24,9 +25,15 @@ texts = st.one_of(
     st.sampled_from(["", "a", "ab", "a\x01", "b", "é", "\uffff", "\U0001f600"]),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3),
 )
-COLUMNS = {INODE: (numbers, texts), OPEN_FILE: (numbers, texts), REPLICA: (numbers, numbers)}
-KEYS = {table: st.tuples(*columns) for table, columns in COLUMNS.items()}
-KEYS[RETRY] = st.tuples(numbers, texts, numbers)
+COLUMNS: dict[Table[Any], tuple[st.SearchStrategy[Any], ...]] = {
+    INODE: (numbers, texts),
+    OPEN_FILE: (numbers, texts),
+    REPLICA: (numbers, numbers),
+    RETRY: (numbers, texts, numbers),
+}
+KEYS: dict[Table[Any], st.SearchStrategy[Key]] = {
+    table: st.tuples(*columns) for table, columns in COLUMNS.items()
+}
 
 
 def value(table: Table[Any], number: int) -> Any:
@@ -118,8 +125,12 @@ class StoreMachine(RuleBasedStateMachine):
         assert found == self.model
         for table in TABLES:
             for index in table.indexes:
-                rows = self.store.read(lambda tx, t=table, i=index: dict(tx.scan(t, index=i)))  # type: ignore[misc]
+                rows = self.store.read(partial(rows_through, table=table, index=index))
                 assert rows == self.model[table]
+
+
+def rows_through(tx: Transaction, table: Table[Any], index: Index) -> dict[Key, Any]:
+    return dict(tx.scan(table, index=index))
 
 
 def check_scan(tx: Transaction, model: Model, data: st.DataObject, table: Table[Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.harness.cluster import Cluster, run_oastfs
+from tests.harness.ports import free_port
 from tests.harness.postgresql import PostgresServer
 
 pytestmark = pytest.mark.system
@@ -232,6 +233,7 @@ def test_wrong_use() -> None:
         ("no-such-workload",),
         ("latency", "mdtest", "--rate", "1"),
         ("stat", "--target", "/no/such"),
+        ("stat", "--target", f"hdfs://127.0.0.1:{free_port()}"),  # hdfs-native would try for ever
     ):
         done = run_oastfs("bench", *arguments, check=False)
         assert done.returncode != 0

@@ -190,8 +190,8 @@ def test_cat_head_tail(oast: Command) -> None:
 def test_tail_follows(oast: Command) -> None:
     oast("put", "-", "/log", stdin=b"one\n")
     process = subprocess.Popen([OASTFS, "tail", "-f", "/log"], stdout=subprocess.PIPE, env=oast.environment)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         assert process.stdout.readline() == b"one\n"
         oast("put", "-", "/log", stdin=b"one\ntwo\n")
         assert process.stdout.readline() == b"two\n"

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_servers_stop_on_both_signals(cluster: Cluster) -> None:
             os.kill(server.pid, number)
             assert server.wait() == 0, server.name
             server.start()
-            wait_until(lambda s=server: is_listening(s.port), f"{server.name} to listen", 30)
+            wait_until(partial(is_listening, server.port), f"{server.name} to listen", 30)
 
 
 def test_put_reports_a_filesystem_without_datanodes(

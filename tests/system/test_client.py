@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from oastfs.client import Filesystem, connect
+from oastfs.client.block_content import BlockContent
+from oastfs.client.stream import FileStream
 from oastfs.core.errors import BlockNotFound, CorruptBlock, NoDatanodes
+from oastfs.core.types import FileStatus, Location
 from tests.harness.cluster import Cluster
 from tests.harness.waiting import wait_until
 
@@ -47,9 +52,15 @@ def direct(shared: Cluster) -> Iterator[Filesystem]:
         yield filesystem
 
 
+def unbuffered(filesystem: Filesystem, path: str, mode: str) -> FileStream:
+    stream: object = filesystem.open(path, mode, buffering=0)
+    assert isinstance(stream, FileStream)
+    return stream
+
+
 def over_tcp(filesystem: Filesystem) -> Filesystem:
     """A filesystem that does not know that its datanodes are on this machine."""
-    filesystem.session.datanodes.is_local = lambda location: False  # type: ignore[method-assign]
+    filesystem.session.datanodes.is_local = lambda location: False  # type: ignore[method-assign]  # of this one
     return filesystem
 
 
@@ -72,17 +83,33 @@ def test_large_files_in_any_way(fs: Filesystem, direct: Filesystem, tmp_path: Pa
         assert fs.read_ranges([("/copy", at, 5000)]) == [data[at : at + 5000]]
 
 
+def test_a_sequential_reader_sees_what_it_writes_ahead_of_itself(fs: Filesystem) -> None:
+    """What a datanode sent in advance is not taken for what was written since."""
+    data = bytearray(content(BLOCK_BYTES - 5000))
+    with fs.open("/ahead", "wb", replication=1) as new:
+        new.write(bytes(data))
+    step = 64 * 1024
+    with closing(over_tcp(fs).open_file(fs.stat("/ahead"), writable=True)) as file:
+        for at in range(0, len(data), step):
+            assert file.pread(at, step) == data[at : at + step], f"at {at}"
+            ahead = min(at + 2 * step + 100, len(data) - 200)
+            data[ahead : ahead + 200] = content(200, at)
+            file.pwrite(ahead, data[ahead : ahead + 200])
+            file.flush()
+
+
 def test_batches_of_small_and_large_files(fs: Filesystem) -> None:
     items = [(f"/mixed/{n:03}", content(n * n * 100, n)) for n in range(60)]
     answers = fs.write_many(items, parents=True)
-    assert [one.length for one in answers] == [len(data) for _, data in items]  # type: ignore[union-attr]
+    lengths = [one.length if isinstance(one, FileStatus) else one for one in answers]
+    assert lengths == [len(data) for _, data in items]
     assert list(fs.read_many(path for path, _ in items)) == [data for _, data in items]
     ranges = [(path, len(data) // 2, 1000) for path, data in items]
     assert fs.read_ranges(ranges) == [data[len(data) // 2 :][:1000] for _, data in items]
 
 
 def test_a_file_grows_out_of_the_metadata_and_back(fs: Filesystem, direct: Filesystem) -> None:
-    with fs.open("/grows", "wb", buffering=0) as stream:
+    with unbuffered(fs, "/grows", "wb") as stream:
         stream.write(b"small")
         stream.fsync()
         assert direct.stat("/grows").is_inline
@@ -96,8 +123,8 @@ def test_a_file_grows_out_of_the_metadata_and_back(fs: Filesystem, direct: Files
         stream.seek(0)
         stream.write(b"small again")
     assert direct.read_bytes("/grows") == b"small again"
-    with direct.open("/grows", "ab") as stream:
-        stream.write(bytes(INLINE_BYTES))
+    with direct.open("/grows", "ab") as appended:
+        appended.write(bytes(INLINE_BYTES))
     assert fs.read_bytes("/grows") == b"small again" + bytes(INLINE_BYTES)
 
 
@@ -108,6 +135,7 @@ def test_what_is_flushed_can_be_read_while_it_is_written(fs: Filesystem, direct:
             piece = content(100_000, number)
             stream.write(piece)
             stream.flush()
+            assert isinstance(stream, io.BufferedWriter) and isinstance(stream.raw, FileStream)
             stream.raw.file.flush()
             written += piece
             assert direct.stat("/live").length == len(written)
@@ -166,7 +194,7 @@ def test_a_shared_file_that_another_client_cut_off(fs: Filesystem, direct: Files
     held.pwrite(0, data)
     held.flush()
     direct.metadata.truncate(direct.caller, "/reopened", 100_000)
-    with fs.open("/reopened", "r+b", buffering=0) as stream:
+    with unbuffered(fs, "/reopened", "r+b") as stream:
         assert stream.file is held
         assert stream.seek(0, os.SEEK_END) == 100_000
         stream.seek(200_000)
@@ -252,6 +280,7 @@ def test_idle_pipelines_end_and_begin_again(fs: Filesystem, monkeypatch: pytest.
     file.pwrite(0, bytes(data))
     file.flush()
     content_of = file._content
+    assert isinstance(content_of, BlockContent)
     wait_until(
         lambda: not any(w.is_open for w in content_of._writers.values()), "the end of the pipeline", 20
     )
@@ -326,7 +355,9 @@ def replica_files(cluster: Cluster, number: int) -> list[Path]:
     ]
 
 
-def test_a_corrupt_replica_is_passed_over_and_reported(make_cluster: Callable[..., Cluster]) -> None:
+def test_a_corrupt_replica_is_passed_over_and_reported(
+    make_cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = make_cluster(datanodes=2, replication=2, format_options=OPTIONS)
     cluster.allow_in_logs("does not match its checksums")
     fs = cluster.connect()
@@ -337,10 +368,12 @@ def test_a_corrupt_replica_is_passed_over_and_reported(make_cluster: Callable[..
         file.seek(5000)
         file.write(b"rot")
     port = cluster.datanodes[0].port
+
+    def damaged_first(locations: tuple[Location, ...]) -> list[Location]:
+        return sorted(locations, key=lambda location: location.data_port != port)
+
     for reader in (cluster.connect(), over_tcp(cluster.connect())):
-        reader.session.datanodes.ordered = lambda locations: sorted(  # the damaged one first
-            locations, key=lambda location: location.data_port != port
-        )
+        monkeypatch.setattr(reader.session.datanodes, "ordered", damaged_first)
         assert reader.read_bytes("/corrupt") == data
 
     def mended() -> bool:

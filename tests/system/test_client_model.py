@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -178,7 +177,7 @@ def test_a_datanode_is_killed_in_the_middle(
         wait_until(lambda: accepts(victim), f"the return of {victim.name}")
 
 
-def test_the_local_path_can_be_refused(filesystem: Filesystem, elsewhere: Filesystem, tmp_path: Path) -> None:
+def test_the_local_path_can_be_refused(filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes come over TCP, by Unix socket, and in whatever pieces they are asked for."""
     rng = random.Random(7)
     data = rng.randbytes(20 * BLOCK_BYTES + 777)
@@ -186,7 +185,7 @@ def test_the_local_path_can_be_refused(filesystem: Filesystem, elsewhere: Filesy
     for local in (True, False):
         with filesystem.open("/paths", "rb", buffering=0) as stream:
             if not local:
-                stream.file.session.datanodes.is_local = lambda location: False
+                monkeypatch.setattr(filesystem.session.datanodes, "is_local", lambda location: False)
             for _ in range(50):
                 offset, size = rng.randrange(len(data)), rng.randrange(1, 3 * BLOCK_BYTES)
                 stream.seek(offset)
@@ -196,4 +195,3 @@ def test_the_local_path_can_be_refused(filesystem: Filesystem, elsewhere: Filesy
             while piece := stream.read(1000):
                 found += piece
             assert found == data
-    del filesystem.session.datanodes.is_local

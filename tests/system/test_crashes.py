@@ -51,6 +51,7 @@ class Worker(Server):
 def restart(server: Server) -> None:
     """Start a killed process again; a mount's stale mount point is its own business."""
     server.start()
+    wait_until(lambda: server.alive, f"{server.name} after its restart")
 
 
 @pytest.mark.timeout(600)
@@ -89,7 +90,6 @@ def test_kill_everything(make_cluster: Callable[..., Cluster], seed: int) -> Non
                 victim.check_alive()
             victim.kill()
             restart(victim)
-            wait_until(lambda v=victim: v.alive, f"{victim.name} after its restart")
         acknowledged = _settle_and_check(cluster, workers)
     finally:
         for worker in workers:

@@ -124,6 +124,13 @@ class Appender(threading.Thread):
             pipeline.close()
 
 
+def restart(process: Process, namenode: RecordingNamenode) -> None:
+    """Start it again, and wait for what it reports then."""
+    reports = len(namenode.reports)
+    process.start()
+    wait_until(lambda: len(namenode.reports) > reports, "the report after the restart")
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_was_acknowledged_survives_kills_in_the_middle_of_writes(
     make: Callable[..., Process], namenode: RecordingNamenode, seed: int
@@ -143,9 +150,7 @@ def test_what_was_acknowledged_survives_kills_in_the_middle_of_writes(
             writer.join()
         everything += writers
         first += 1000
-        reports = len(namenode.reports)
-        process.start()
-        wait_until(lambda seen=reports: len(namenode.reports) > seen, "the report after the restart")
+        restart(process, namenode)
         found = report(namenode)
         for writer in everything:
             for block_id, length in writer.acknowledged.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from oastfs.client.remote import RemoteMetadata
 from tests.harness.cluster import Cluster, run_oastfs
 from tests.harness.process import OASTFS
 from tests.harness.waiting import wait_until
@@ -70,6 +71,7 @@ def test_a_namenode_that_hangs_is_not_waited_for(
     with cluster.connect(keep=False) as fs:
         fs.mkdir("/d")
         for turn in range(3):
+            assert isinstance(fs.metadata, RemoteMetadata)
             used = cluster.namenodes[fs.metadata._first]
             os.kill(used.pid, signal.SIGSTOP)
             try:

@@ -22,6 +22,7 @@ from oastfs.wire.transfer import BlockId, TransferConnection, check_response, re
 from oastfs.wire.transfer.messages import checksum_request
 from tests.harness.cluster import HOST, Cluster
 from tests.harness.fuzzing import Deliverer, Fuzzer
+from tests.harness.process import Server
 from tests.harness.recording import Recording, load
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -116,8 +117,9 @@ def _anonymous_bytes(pid: int) -> int:
 def _fuzz(cluster: Cluster, seed: int, seconds: float) -> None:
     health = Health(cluster)
     fuzzer = Fuzzer(seed, _recordings(health), health.block.block_id)
-    servers = [cluster.namenodes[0], cluster.datanodes[0]]
-    ports = {"namenode": servers[0].port, "datanode": servers[1].port}
+    namenode, datanode = cluster.namenodes[0], cluster.datanodes[0]
+    servers: list[Server] = [namenode, datanode]
+    ports = {"namenode": namenode.port, "datanode": datanode.port}
     numbers, at_start = count(), [0, 0]
     deadline = time.monotonic() + seconds
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from tests.harness import hdfs_load
 from tests.harness.cluster import HOST, Cluster, Datanode, Namenode
 from tests.harness.process import Server
+from tests.harness.up import is_listening
 from tests.harness.waiting import wait_until
 
 KILLS = 15
@@ -81,7 +82,7 @@ def _wait_for(cluster: Cluster, server: Server) -> None:
     if isinstance(server, Namenode):
         cluster.wait_for_namenodes()
     elif isinstance(server, Datanode):
-        wait_until(lambda: socket.create_connection((HOST, server.port), 5).close() is None, server.name)
+        wait_until(partial(is_listening, server.port), server.name)
 
 
 def _check(cluster: Cluster, worker: Worker) -> tuple[int, int, int]:
@@ -93,9 +94,8 @@ def _check(cluster: Cluster, worker: Worker) -> tuple[int, int, int]:
             path = f"{worker.directory}/{number}"
             if acknowledged < 0 and not fs.exists(path):
                 continue
-            wait_until(
-                lambda path=path: fs.metadata.recover_lease(fs.caller, path), f"{path} to be closed", 60
-            )
+            recover = partial(fs.metadata.recover_lease, fs.caller, path)
+            wait_until(recover, f"{path} to be closed", 60)
             found = fs.read_bytes(path)
             assert len(found) >= acknowledged, f"{path}: {len(found)} bytes of {acknowledged}"
             assert len(found) <= attempted, f"{path}: {len(found)} bytes, {attempted} were written"

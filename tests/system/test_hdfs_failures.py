@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cluster import HOST, Cluster
+from tests.harness.cluster import HOST, Cluster, Datanode, Namenode
 from tests.harness.disturbance import Disturbance, start_again
 from tests.harness.java import Jvm, client_jars
 from tests.harness.logs import tail
@@ -211,7 +211,9 @@ def test_what_was_synced_outlives_its_writer(
                 with cluster.connect(keep=False) as fs:
                     assert fs.stat("/file").length <= synced
         files.copy(source.path, synced, MIB + 1000, stream)
-        servers = [*cluster.datanodes, *cluster.namenodes] if with_servers else []
+        servers: list[Datanode | Namenode] = []
+        if with_servers:
+            servers = [*cluster.datanodes, *cluster.namenodes]
         for server in servers:
             server.kill()
         jvm.kill()

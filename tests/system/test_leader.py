@@ -6,23 +6,23 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from oastfs.store import open_store
 from oastfs.store.schema import INODE, RECLAIM_ID
-from tests.harness.cluster import HOST, Cluster, Namenode, run_oastfs
+from tests.harness.cluster import Cluster, Namenode, run_oastfs
+from tests.harness.http import get
 from tests.harness.waiting import wait_until
 
 FOLLOWED_SECONDS = 5.0
 
 
-def status(namenode: Namenode) -> dict[str, object]:
+def status(namenode: Namenode) -> dict[str, Any]:
     """What its ``/status`` shows."""
-    with urllib.request.urlopen(f"http://{HOST}:{namenode.http_port}/status", timeout=10) as answer:
-        return dict(json.loads(answer.read()))
+    return dict(json.loads(get(namenode.http_port, "/status")[1]))
 
 
 def leaders(cluster: Cluster) -> list[Namenode]:
@@ -121,14 +121,12 @@ def test_the_http_port_says_who_leads(make_cluster: Callable[..., Cluster]) -> N
     cluster = make_cluster(namenodes=2, datanodes=0)
     leader = wait_for_leader(cluster)
     for namenode in cluster.namenodes:
-        url = f"http://{HOST}:{namenode.http_port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            shown = float(namenode is leader)
-            assert f"\noastfs_leader {shown}\n" in answer.read().decode()
+        shown = float(namenode is leader)
+        assert f"\noastfs_leader {shown}\n" in get(namenode.http_port, "/metrics")[1]
 
     def named() -> bool:
         return all(
-            [one["port"] for one in status(namenode)["namenodes"] if one["leader"]] == [leader.port]  # type: ignore[attr-defined]
+            [one["port"] for one in status(namenode)["namenodes"] if one["leader"]] == [leader.port]
             for namenode in cluster.namenodes
         )
 

@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from oastfs.core.types import SUPERUSER, Caller
 from oastfs.wire.hadoop_rpc_client import FIRST_CALL_ID, RequestEncoder
 from oastfs.wire.verbs import PROTOCOL, encode_arguments
 from tests.harness.cluster import run_oastfs
+from tests.harness.http import get
 from tests.harness.logs import unexpected
 from tests.harness.ports import free_port
 from tests.harness.process import OASTFS, Server
@@ -45,13 +45,11 @@ class Namenode(Server):
 
     def _ready(self) -> bool:
         self.check_alive()
-        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
+        return get(self.http_port, "/readyz", timeout_seconds=5)[0] == 200
 
     def metrics(self) -> str:
         """What /metrics shows."""
-        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/metrics", timeout=10) as answer:
-            return str(answer.read().decode())
+        return get(self.http_port, "/metrics")[1]
 
     @property
     def resident_bytes(self) -> int:

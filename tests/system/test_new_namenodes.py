@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_namenode_that_comes_later(make_cluster: Callable[..., Cluster]) -> No
     cluster.wait_for_namenodes()
     for datanode in cluster.datanodes:
         wait_until(
-            lambda d=datanode: lines(d, "registered", namenode=f"{HOST}:{second.control_port}"),
+            partial(lines, datanode, "registered", namenode=f"{HOST}:{second.control_port}"),
             "a datanode that registers with the new namenode",
         )
     cluster.allow_in_logs("a namenode does not answer")
@@ -53,7 +54,7 @@ def test_a_namenode_that_comes_later(make_cluster: Callable[..., Cluster]) -> No
     cluster.namenodes.remove(second)
     for datanode in cluster.datanodes:
         wait_until(
-            lambda d=datanode: lines(d, "a namenode is left", namenode=f"{HOST}:{second.control_port}"),
+            partial(lines, datanode, "a namenode is left", namenode=f"{HOST}:{second.control_port}"),
             "a datanode that gives up a namenode which has gone",
         )
         assert lines(datanode, "registered", namenode=f"{HOST}:{second.control_port}") == 1

@@ -90,16 +90,18 @@ def test_a_crash_of_the_database_loses_nothing_that_was_acknowledged(
                 except OSError as error:
                     refused.append(str(error))
 
+    def wait_for_files(what: str) -> None:
+        before = len(acknowledged)
+        wait_until(lambda: len(acknowledged) > before + 50, what, 60)
+
     writers = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(4)]
     for writer in writers:
         writer.start()
     for _ in range(2):
-        before = len(acknowledged)
-        wait_until(lambda before=before: len(acknowledged) > before + 50, "files to be written", 60)
+        wait_for_files("files to be written")
         server.stop(signal.SIGQUIT)
         server.start()
-    before = len(acknowledged)
-    wait_until(lambda: len(acknowledged) > before + 50, "files to be written again", 60)
+    wait_for_files("files to be written again")
     stop.set()
     for writer in writers:
         writer.join(60)

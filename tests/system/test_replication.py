@@ -150,8 +150,8 @@ def test_a_corrupt_replica_is_replaced(trio: Cluster) -> None:
             flipped = bytes(byte ^ 0xFF for byte in file.read(8))
             file.seek(70_000)
             file.write(flipped)
-    for path, data in contents.items():
-        assert filesystem.read_bytes(path) == data
+    for name, data in contents.items():
+        assert filesystem.read_bytes(name) == data
 
     def healed() -> bool:
         # Readers report what they meet; what they do not meet the scrubber finds in time.

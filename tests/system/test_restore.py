@@ -28,7 +28,7 @@ def dump(url: str) -> bytes:
 def restore(url: str, text: bytes) -> None:
     """Into an empty database."""
     [program] = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1:]
-    command = [program, "--quiet", "--set=ON_ERROR_STOP=1", url.replace("+psycopg2", "")]
+    command = [str(program), "--quiet", "--set=ON_ERROR_STOP=1", url.replace("+psycopg2", "")]
     subprocess.run(command, input=text, capture_output=True, check=True, timeout=60)
 
 

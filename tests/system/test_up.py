@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from oastfs.cli.plan import socket_path
 from tests.harness.cluster import run_oastfs
 from tests.harness.process import OASTFS
 from tests.harness.up import HOST, Up, can_unshare, is_listening, is_running
@@ -226,3 +227,28 @@ def test_an_open_address_says_what_it_means(up: StartUp) -> None:
     assert "no authentication" in (server.store / "logs" / "namenode-1.log").read_text()
     put(server, "/f", b"x")
     assert server.terminate() == 0
+
+
+def test_the_socket_of_a_long_path(tmp_path: Path) -> None:
+    """It is kept in a directory of its own, that must be ours and goes again."""
+    long = tmp_path / ("long" * 40)
+    server = Up(long)
+    directory = socket_path(server.store, "datanode-1").parent
+    assert not directory.is_relative_to(server.store)
+    server.start()
+    try:
+        server.wait_ready()
+        assert [one.name for one in directory.iterdir()] == ["datanode-1.sock"]
+    finally:
+        server.ensure_stopped()
+    assert not directory.exists()
+    directory.mkdir()
+    directory.chmod(0o777)
+    refused = Up(long)
+    refused.start()
+    try:
+        wait_until(lambda: not is_running(refused.pid), "a refusal", 30)
+        assert "is not ours alone" in refused.log_tails()
+    finally:
+        refused.ensure_stopped()
+        directory.rmdir()

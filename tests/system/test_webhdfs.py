@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
@@ -31,7 +31,7 @@ class WebHdfs:
 
     def ask(self, method: str, path: str, op: str, data: Any = None, **values: object) -> requests.Response:
         """Follow the redirect by hand, as WebHDFS's clients do: no content goes to the namenode."""
-        params = {"op": op, **USER, **values}
+        params: dict[str, Any] = {"op": op, **USER, **values}
         answer = requests.request(method, self.base + path, params=params, allow_redirects=False, timeout=60)
         if answer.status_code != 307:
             return answer
@@ -146,7 +146,7 @@ def test_permissions_are_those_of_the_user(web: WebHdfs, fs: Filesystem) -> None
 
 @pytest.mark.parametrize("name", ["a b", "c+d", "100%", "semi;colon", "ü 漢", "q?u#e&r=y", "%25"])
 def test_names(web: WebHdfs, fs: Filesystem, name: str) -> None:
-    quoted = requests.utils.quote(f"/{name}/{name}")
+    quoted = quote(f"/{name}/{name}")
     assert web.put(quoted, name.encode()).status_code == 201
     assert fs.read_bytes(f"/{name}/{name}") == name.encode()
     assert web.get(quoted) == name.encode()

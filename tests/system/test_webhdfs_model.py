@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -61,13 +62,13 @@ class Client(threading.Thread):
         self._files += 1
         return f"{self._directory}/file-{self._files}"
 
-    def _ask(self, method: str, path: str, op: str, data: object = None, **values: object) -> bytes:
-        params = {"op": op, "user.name": "root", **values}
+    def _ask(self, method: str, path: str, op: str, data: Any = None, **values: object) -> bytes:
+        params: dict[str, Any] = {"op": op, "user.name": "root", **values}
         base = self._random.choice(self._bases)
         answer = self._session.request(method, base + path, params=params, allow_redirects=False, timeout=60)
         if answer.status_code == 307:
             where = answer.headers["Location"]
-            answer = self._session.request(method, where, data=data, timeout=120)  # type: ignore[arg-type]
+            answer = self._session.request(method, where, data=data, timeout=120)
         assert answer.ok, f"{op} {path}: {answer.status_code} {answer.text}"
         return answer.content
 

@@ -83,8 +83,9 @@ def test_public_classes_and_functions_of_core_are_documented() -> None:
     silent = []
     for name in python_files("oastfs/core/", "oastfs/store/", "oastfs/client/"):
         for node in ast.parse((ROOT / name).read_text()).body:
-            public = isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
-            if public and not ast.get_docstring(node):
+            if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
+                continue
+            if not ast.get_docstring(node):
                 silent.append(f"{name}:{node.name}")
     assert not silent, f"no docstring: {silent}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -149,6 +150,8 @@ def _exported_trips(host: str, port: int) -> int | None:
             for line in answer.read().decode().splitlines():
                 if line.startswith(_TRIPS + " "):
                     return int(float(line.split()[1]))
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
     except OSError:
         pass  # a page that others may not reach is no fault of what is measured
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 from collections.abc import Iterable
 from importlib.metadata import version
 from itertools import islice
@@ -14,10 +15,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from oastfs.bench.targets.base import PIECE_BYTES, Servers, Target, local_ports
-from oastfs.core.errors import Unsupported
+from oastfs.core.errors import Unreachable, Unsupported
 
 FIRST_PAGE_ENTRIES = 1000
 DEFAULT_PORT = 8020
+REACH_SECONDS = 10.0
+
+
+def _reach(url: str) -> None:
+    """Raises Unreachable where nobody listens: hdfs-native tries on for ever, and hears no Ctrl-C meanwhile.
+
+    An address without a port may name a nameservice, of which only its configuration knows the servers.
+    """
+    parts = urlsplit(url)
+    if parts.hostname is None or parts.port is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port), REACH_SECONDS).close()
+    except OSError as error:
+        raise Unreachable(f"no namenode answers: {error}", path=url) from None
 
 
 class HdfsTarget(Target):
@@ -28,6 +44,7 @@ class HdfsTarget(Target):
             import hdfs_native
         except ImportError:
             raise Unsupported("hdfs:// targets need hdfs-native: pip install 'oastfs[bench]'") from None
+        _reach(url)
         self._client: Any = hdfs_native.Client(url)
         self._url = url
         self._options: Any = hdfs_native.WriteOptions(replication=1)

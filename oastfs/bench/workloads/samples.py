@@ -39,7 +39,7 @@ def decode(data: bytes) -> int:
 
     with Image.open(io.BytesIO(data)) as image:
         image.load()
-        return image.width * image.height
+        return int(image.width * image.height)
 
 
 def _images(count: int, rng: random.Random) -> tuple[bytes, ...]:

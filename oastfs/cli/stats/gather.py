@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,9 @@ def _server(kind: str, host: str, port: int, http_port: int) -> Callable[[], Par
             with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:
                 text = answer.read().decode()
             return Part(kind, name, time.monotonic(), parse(text))
+        except urllib.error.HTTPError as refusal:
+            with refusal:  # it holds the connection
+                return Part(kind, name, time.monotonic(), amiss=f"{url} answers {refusal.code}")
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             return Part(kind, name, time.monotonic(), amiss=f"{url} does not answer: {reason}")

@@ -67,21 +67,24 @@ class Pipeline:
         first = self.targets[0]
         chain = [Target(one.host, one.data_port, one.storage_uuid, one.datanode_uuid) for one in self.targets]
         request = write_request(block, chain, stage, client_name=client_name, new_stamp=new_stamp)
-        connection = self._datanodes.take_idle(first)
-        if connection is not None:
-            try:
-                self._ask(connection, request)
-                return
-            except ConnectionLost:
-                connection.close()  # the datanode had closed it meanwhile
+        kept = self._datanodes.take_idle(first)
         try:
-            self._ask(self._datanodes.connect(first), request)
+            if kept is None or not self._is_open_still(kept, request):
+                self._ask(self._datanodes.connect(first), request)
         except PipelineBroken:
             raise
         except DeadlineExceeded as error:
             raise self._unanswered(error) from None
         except OastError as error:
             raise PipelineBroken(error.message, first, silent=True) from None
+
+    def _is_open_still(self, kept: TransferConnection, request: bytes) -> bool:
+        """``_ask`` on a connection that was used before; False if the datanode has closed it meanwhile."""
+        try:
+            self._ask(kept, request)
+        except ConnectionLost:
+            return False
+        return True
 
     def _ask(self, connection: TransferConnection, request: bytes) -> None:
         seconds = connection.sock.gettimeout()

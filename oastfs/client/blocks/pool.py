@@ -7,9 +7,9 @@ import threading
 import time
 from collections import deque
 
-from oastfs.client.blocks.short_circuit import LocalReplicas
+from oastfs.client.blocks.short_circuit import LocalReplica, LocalReplicas
 from oastfs.core.errors import OastError
-from oastfs.core.types import Location
+from oastfs.core.types import LocatedBlock, Location
 from oastfs.wire.proto import datatransfer_pb2 as pb
 from oastfs.wire.transfer import BlockId, TransferConnection, read_request
 
@@ -94,6 +94,13 @@ class Datanodes:
             if known:
                 self.local_host = location.host
         return known
+
+    def local_replica(self, block: LocatedBlock) -> LocalReplica | None:
+        """The open files of a block's replica on this machine, if it has one and they can be had."""
+        for location in block.locations:
+            if self.is_local(location):
+                return self.local.find(block, location)
+        return None
 
     def suspect(self, location: Location) -> None:
         """The datanode failed: prefer others for a while."""

@@ -25,6 +25,7 @@ class BlockReader:
         self._context = context
         self._lock = threading.Lock()
         self._stream: BlockStream | None = None
+        self._stream_version = 0
         self._next = -1
         """File offset that a sequential reader would ask for next."""
         self._ahead_bytes = STREAM_BYTES_MIN
@@ -36,10 +37,12 @@ class BlockReader:
         if stream is not None:
             stream.close()
 
-    def read_into(self, block: LocatedBlock, offset: int, target: memoryview) -> None:
+    def read_into(self, block: LocatedBlock, offset: int, target: memoryview, version: int = 0) -> None:
         """Fill ``target`` from byte ``offset`` of a block. Raises the last error if no replica serves.
 
-        Corrupt replicas are reported to the namenode.
+        ``version`` is another one whenever the file was written here: a block that is written under one
+        generation stamp does not show that, and a stream may hold what was there before. Corrupt replicas
+        are reported to the namenode.
         """
         datanodes = self._context.session.datanodes
         failure: OastError = BlockNotFound(f"no live datanode has block {block.block_id}")
@@ -47,7 +50,7 @@ class BlockReader:
             try:
                 if self._read_local(block, location, offset, target):
                     return
-                self._read_remote(block, location, offset, target)
+                self._read_remote(block, location, offset, target, version)
                 return
             except CorruptBlock as error:
                 failure = error
@@ -98,14 +101,16 @@ class BlockReader:
 
     # --- over the network -------------------------------------------------------------------------
 
-    def _read_remote(self, block: LocatedBlock, location: Location, offset: int, target: memoryview) -> None:
+    def _read_remote(
+        self, block: LocatedBlock, location: Location, offset: int, target: memoryview, version: int
+    ) -> None:
         position = block.offset + offset
         end = position + len(target)
         if not self._lock.acquire(blocking=False):
             self._read_once(block, location, offset, target)
             return
         try:
-            if self._continue_stream(block, location, offset, target):
+            if self._continue_stream(block, location, offset, target, version):
                 self._next = end
                 return
             sequential = position == self._next
@@ -117,20 +122,21 @@ class BlockReader:
             length = min(max(self._ahead_bytes, len(target)), block.length - offset)
             self._ahead_bytes = min(2 * self._ahead_bytes, STREAM_BYTES_MAX)
             stream = BlockStream.open(self._context.session.datanodes, block, location, offset, length)
-            self._stream = stream
+            self._stream, self._stream_version = stream, version
             self._consume(stream, target)
         finally:
             self._lock.release()
 
     def _continue_stream(
-        self, block: LocatedBlock, location: Location, offset: int, target: memoryview
+        self, block: LocatedBlock, location: Location, offset: int, target: memoryview, version: int
     ) -> bool:
         """Read from the stream that is open, if it is at the right place."""
         stream = self._stream
         if stream is None:
             return False
         serves = (
-            stream.block_id == block.block_id
+            self._stream_version == version
+            and stream.block_id == block.block_id
             and stream.generation_stamp >= block.generation_stamp
             and stream.location == location
             and stream.position <= offset <= stream.position + SKIP_BYTES_MAX

@@ -15,7 +15,6 @@ wait for requests when there are none.
 
 from __future__ import annotations
 
-import select
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -35,20 +34,17 @@ Done = Callable[[Any, BaseException | None], None]
 
 
 class Changes:
-    """Changes on their way to the store. Its methods but ``add`` are for the serving thread.
+    """Changes on their way to the store. Its methods but ``add`` are for the serving thread."""
 
-    ``asking`` is the thread whose request is at hand (0: the kernel itself); ``recent`` are those
-    that made changes lately.
-    """
-
-    def __init__(self, namespace: Namespace, descriptor: int) -> None:
+    def __init__(self, namespace: Namespace) -> None:
         self.waiting: list[tuple[str, Caller, tuple[Any, ...], Done]] = []
         self.recent: set[int] = {0}
-        self.asking = 0
+        """The threads that made changes lately; 0 is the kernel itself."""
+        self.asked_alone = True
+        """Whether the last two requests were of the same thread."""
+        self._asking = 0
         self._namespace = namespace
         self._thread = 0
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
         self._present: set[int] = {0}
         self._quiet = self._passes = self._commits = 0
 
@@ -62,31 +58,30 @@ class Changes:
         if threading.get_ident() != self._thread:
             self._submit(call)
             return
-        self._present.add(self.asking)
-        self.recent.add(self.asking)
+        self._present.add(self._asking)
+        self.recent.add(self._asking)
         if self._quiet:
             self._quiet -= 1
             self._submit(call)
         else:
             self.waiting.append(call)
 
-    def somebody_else(self) -> None:
-        """A request of a thread that makes no changes: it shall not wait for a sync."""
-        self._quiet = QUIET_CHANGES
-        calls, self.waiting = self.waiting, []
-        for call in calls:
-            self._submit(call)
-
-    def commit_if_idle(self) -> None:
-        """Commit until nothing waits, unless there is a request to answer first."""
-        while self.waiting:
+    def asked(self, thread: int) -> None:
+        """A request of this thread is at hand, before what waits is committed."""
+        self.asked_alone = thread == self._asking
+        self._asking = thread
+        if thread not in self.recent:
+            self._somebody_else()
+        elif self.waiting:
             self._passes += 1
-            if self._passes < PASSES_MAX and self._poll.poll(0):
-                return
-            self._passes = 0
-            self._commit()
+            if self._passes == PASSES_MAX:
+                self.commit()
 
-    def _commit(self) -> None:
+    def commit(self) -> bool:
+        """Commit what waits, if anything does; whether it did. Then more may wait."""
+        if not self.waiting:
+            return False
+        self._passes = 0
         self._commits += 1
         if self._commits % GENERATION_COMMITS == 0:
             self.recent, self._present = self._present, {0}
@@ -96,6 +91,14 @@ class Changes:
         except Exception as error:  # none of them was begun
             for call in calls:
                 call[3](None, error)
+        return True
+
+    def _somebody_else(self) -> None:
+        """A request of a thread that makes no changes: it shall not wait for a sync."""
+        self._quiet = QUIET_CHANGES
+        calls, self.waiting = self.waiting, []
+        for call in calls:
+            self._submit(call)
 
     def _submit(self, call: tuple[str, Caller, tuple[Any, ...], Done]) -> None:
         try:

@@ -32,14 +32,15 @@ ATTR_OUT: Final = struct.Struct("=QII" + ATTRIBUTES_FORMAT)
 ENTRY_OUT: Final = struct.Struct("=QQQQII" + ATTRIBUTES_FORMAT)
 """node id, generation, validity of entry and attributes in seconds, their nanoseconds, attributes."""
 OPEN_OUT: Final = struct.Struct("=QII")
+"""handle, flags, number of a registered file."""
 WRITE_OUT: Final = struct.Struct("=II")
 STATFS_OUT: Final = struct.Struct("=QQQQQIIII24x")
 """blocks, free, available, files, free files, block size, name length, fragment size, padding."""
 XATTR_SIZE_OUT: Final = struct.Struct("=II")
 LSEEK_OUT: Final = struct.Struct("=Q")
-INIT_OUT: Final = struct.Struct("=IIIIHHIIHHI28x")
+INIT_OUT: Final = struct.Struct("=IIIIHHIIHHII24x")
 """major, minor, max_readahead, flags, max_background, congestion_threshold, max_write, time_gran,
-max_pages, map_alignment, flags2."""
+max_pages, map_alignment, flags2, max_stack_depth."""
 DIRECTORY_ENTRY: Final = struct.Struct("=QQII")
 """inode, offset of the next entry, length of the name, type."""
 
@@ -62,12 +63,20 @@ FSYNC_IN: Final = struct.Struct("=QII")
 SETXATTR_IN: Final = struct.Struct("=II")
 GETXATTR_IN: Final = struct.Struct("=II")
 ACCESS_IN: Final = struct.Struct("=II")
+LOCK_IN: Final = struct.Struct("=QQQQIIII")
+"""handle, owner, first and last byte, type, pid, flags, padding."""
+LOCK_OUT: Final = struct.Struct("=QQII")
+"""first and last byte, type, pid."""
+INTERRUPT_IN: Final = struct.Struct("=Q")
 FORGET_IN: Final = struct.Struct("=Q")
 BATCH_FORGET_IN: Final = struct.Struct("=II")
 FORGET_ONE: Final = struct.Struct("=QQ")
 FALLOCATE_IN: Final = struct.Struct("=QQQII")
 LSEEK_IN: Final = struct.Struct("=QQII")
-INIT_IN: Final = struct.Struct("=IIIII")
+INIT_IN: Final = struct.Struct("=IIII")
+"""major, minor, max_readahead, flags."""
+INIT_FLAGS2: Final = struct.Struct("=I")
+"""What follows with INIT_EXT (Linux 5.17)."""
 NOTIFY_INODE: Final = struct.Struct("=Qqq")
 NOTIFY_STORE: Final = struct.Struct("=QQII")
 """node id, offset, size, padding; the content follows."""
@@ -107,6 +116,9 @@ class Opcode(enum.IntEnum):
     READDIR = 28
     RELEASEDIR = 29
     FSYNCDIR = 30
+    GETLK = 31
+    SETLK = 32
+    SETLKW = 33
     ACCESS = 34
     CREATE = 35
     INTERRUPT = 36
@@ -131,9 +143,12 @@ class InitFlag(enum.IntFlag):
     """What kernel and filesystem agree on in INIT."""
 
     ASYNC_READ = 1 << 0
+    POSIX_LOCKS = 1 << 1
     ATOMIC_O_TRUNC = 1 << 3
+    EXPORT_SUPPORT = 1 << 4
     BIG_WRITES = 1 << 5
     DONT_MASK = 1 << 6
+    FLOCK_LOCKS = 1 << 10
     DO_READDIRPLUS = 1 << 13
     READDIRPLUS_AUTO = 1 << 14
     ASYNC_DIO = 1 << 15
@@ -145,6 +160,8 @@ class InitFlag(enum.IntFlag):
     MAX_PAGES = 1 << 22
     CACHE_SYMLINKS = 1 << 23
     HANDLE_KILLPRIV_V2 = 1 << 28
+    INIT_EXT = 1 << 30
+    PASSTHROUGH = 1 << 37
 
 
 class Valid(enum.IntFlag):
@@ -165,7 +182,20 @@ class Valid(enum.IntFlag):
 OPEN_DIRECT_IO: Final = 1 << 0
 OPEN_KEEP_CACHE: Final = 1 << 1
 OPEN_NOFLUSH: Final = 1 << 5
+OPEN_PASSTHROUGH: Final = 1 << 7
 OPEN_KILL_SUIDGID: Final = 1 << 0
 """In ``open_flags`` of OPEN and CREATE: the caller may not keep set-id bits across O_TRUNC."""
+
+BACKING_OPEN: Final = 0x4010E501
+"""ioctl(2) on the device (``FUSE_DEV_IOC_BACKING_OPEN``): register an open file; its number."""
+BACKING_CLOSE: Final = 0x4004E502
+BACKING_MAP: Final = struct.Struct("=iIQ")
+"""descriptor, flags, padding."""
+BACKING_NUMBER: Final = struct.Struct("=I")
+
+WRITE_CACHE: Final = 1 << 0
+"""In the flags of WRITE: these are pages of the kernel's cache."""
 WRITE_KILL_SUIDGID: Final = 1 << 2
+LOCK_FLOCK: Final = 1 << 0
+RELEASE_FLOCK_UNLOCK: Final = 1 << 1
 FSYNC_DATA_ONLY: Final = 1 << 0

@@ -8,8 +8,9 @@ there is nothing to keep in step with the kernel.
 from __future__ import annotations
 
 import errno
+import os
 import stat as _stat
-from collections.abc import Callable
+from collections.abc import Container
 from typing import Any, Final
 
 from oastfs.core.errors import InvalidArgument, NameTooLong
@@ -20,23 +21,18 @@ from oastfs.fuse.effects import Operation
 from oastfs.fuse.files import Opening
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
+from oastfs.fuse.kernel.answers import AfterDropping, Answer, Body, Handler, Who
+from oastfs.fuse.kernel.lock_requests import LockRequests
 from oastfs.fuse.kernel.protocol import Opcode, Valid
 from oastfs.fuse.status import BLOCK_BYTES, IO_SIZE_BYTES, NAME_BYTES_MAX, free_inodes
-
-Who = tuple[int, int, int]
-"""uid, gid and pid of the caller."""
-Answer = bytes | int | None
-"""The body of the answer, or an errno (what is to be expected needs no exception). None: the kernel expects
-no answer at all."""
-Body = bytes | memoryview
-"""The body of a request; a view of the reader's buffer, for the moment, if it is written content."""
-Handler = Callable[[int, Any, Who], "Answer | Operation[Answer]"]
 
 SECOND_NS: Final = 10**9
 UNSIGNED: Final = (1 << 64) - 1
 """Seconds before 1970 travel as large unsigned numbers."""
 _NO_ATTRIBUTES: Final = bytes(p.ENTRY_OUT.size)
 _EMPTY: Final = b""
+
+_DOTS: Final = (".", "..")
 
 
 class Requests:
@@ -49,6 +45,8 @@ class Requests:
         self._directories = filesystem.directories
         self._xattrs = filesystem.xattrs
         self._handles = filesystem.handles
+        self._locks = None if filesystem.locks is None else LockRequests(filesystem.locks)
+        self._locked: Container[int] = () if filesystem.locks is None else filesystem.locks.held
         self._caller = filesystem.callers.get
         self._told = filesystem.shared.told
         self._parents = filesystem.shared.parents
@@ -99,11 +97,16 @@ class Requests:
             Opcode.NOTIFY_REPLY: _no_answer,
             Opcode.DESTROY: _nothing_to_do,
         }
+        if self._locks is not None:
+            self.table |= self._locks.table
 
     # --- names --------------------------------------------------------------------------------------
 
     def lookup(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
-        found = self._names.lookup(node, _name(body[:-1]))
+        name = _name(body[:-1])
+        if name in _DOTS:
+            return self._entry_of(self._names.by_number(node, name))
+        found = self._names.lookup(node, name)
         if found is None:
             return self._negative
         return self._entry(found) if isinstance(found, FileStatus) else self._found(found)
@@ -202,28 +205,42 @@ class Requests:
     def open(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
         flags, open_flags = p.OPEN_IN.unpack_from(body)
         opening = self._files.open(node, flags, bool(open_flags & p.OPEN_KILL_SUIDGID))
-        return _opened(opening) if type(opening) is Opening else _opened_of(opening)  # type: ignore[arg-type]
+        if type(opening) is Opening:
+            return self._opened(opening)
+        return self._opened_of(opening)  # type: ignore[arg-type]  # mypy takes ``type() is`` for no proof
 
     def create(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
         flags, mode, umask, _ = p.CREATE_IN.unpack_from(body)
         name = _name(body[p.CREATE_IN.size : -1])
         status, opening = yield from self._files.create(node, name, mode, umask, flags, self._caller(*who))
-        return self._entry(status) + _opened(opening)
+        return self._entry(status) + self._opened(opening)
 
     def read(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
-        _, offset, size, _, _, _, _ = p.READ_IN.unpack_from(body)
-        return self._files.read(node, offset, size)
+        _, offset, size, _, _, open_flags, _ = p.READ_IN.unpack_from(body)
+        return self._files.read(node, offset, size, not open_flags & os.O_DIRECT)
 
     def write(self, node: int, body: Body, who: Who) -> Answer | Operation[Answer]:
-        _, offset, size, flags, _, _, _ = p.WRITE_IN.unpack_from(body)
+        _, offset, size, flags, _, open_flags, _ = p.WRITE_IN.unpack_from(body)
         data = bytes(body[p.WRITE_IN.size : p.WRITE_IN.size + size])
         if who[0] and not self.tells_kill:
             flags |= p.WRITE_KILL_SUIDGID
         written = self._files.write(node, offset, data, bool(flags & p.WRITE_KILL_SUIDGID))
+        if open_flags & os.O_DIRECT and not flags & p.WRITE_CACHE:
+            return self._written_past_cache(node, offset, written)
         return p.WRITE_OUT.pack(written, 0) if type(written) is int else _written_of(written)  # type: ignore[arg-type]
+
+    def _written_past_cache(self, node: int, offset: int, writing: int | Operation[int]) -> Operation[Answer]:
+        written = writing if isinstance(writing, int) else (yield from writing)
+        answer = p.WRITE_OUT.pack(written, 0)
+        if not self._files.may_be_cached(node):
+            return answer
+        return AfterDropping(answer, node, offset, written)
 
     def flush(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
         operation = self._files.flush(node)
+        if node in self._locked:
+            assert self._locks is not None
+            return self._locks.close(node, body, operation)
         return _EMPTY if operation is None else _done(operation)
 
     def fsync(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
@@ -231,12 +248,15 @@ class Requests:
         return _EMPTY if operation is None else _done(operation)
 
     def release(self, node: int, body: bytes, who: Who) -> Answer | Operation[Answer]:
+        if node in self._locked:
+            assert self._locks is not None
+            return self._locks.release(node, body, self._files.release)
         operation = self._files.release(node)
         return _EMPTY if operation is None else _done(operation)
 
     def fallocate(self, node: int, body: bytes, who: Who) -> Operation[Answer]:
         _, offset, length, mode, _ = p.FALLOCATE_IN.unpack_from(body)
-        return _done(self._files.fallocate(node, offset, length, mode))
+        return _done(self._files.fallocate(node, offset, length, mode, self._caller(*who)))
 
     # --- directories ---------------------------------------------------------------------------------
 
@@ -315,6 +335,23 @@ class Requests:
 
     # --- packing -------------------------------------------------------------------------------------
 
+    def _opened(self, opening: Opening) -> bytes:
+        flags = p.OPEN_KEEP_CACHE if opening.keep_cache else 0
+        if opening.backing:
+            flags = p.OPEN_PASSTHROUGH
+        handle = opening.status.inode_id
+        if opening.writable:
+            if opening.uncached:
+                flags |= p.OPEN_DIRECT_IO
+        elif self._locks is None:
+            flags |= p.OPEN_NOFLUSH
+        elif (number := self._locks.handle_of(handle)) != 0:
+            handle, flags = number, flags | p.OPEN_NOFLUSH
+        return p.OPEN_OUT.pack(handle, flags, opening.backing)
+
+    def _opened_of(self, operation: Operation[Opening]) -> Operation[Answer]:
+        return self._opened((yield from operation))
+
     def _entry_of(self, operation: Operation[FileStatus]) -> Operation[Answer]:
         return self._entry((yield from operation))
 
@@ -381,19 +418,6 @@ def _wanted(body: bytes) -> SetAttributes:
 def _signed(seconds: int) -> int:
     """Seconds before 1970 travel as large unsigned numbers."""
     return seconds - (1 << 64) if seconds >> 63 else seconds
-
-
-def _opened(opening: Opening) -> bytes:
-    flags = p.OPEN_KEEP_CACHE if opening.keep_cache else 0
-    if not opening.writable:
-        flags |= p.OPEN_NOFLUSH
-    elif opening.uncached:
-        flags |= p.OPEN_DIRECT_IO
-    return p.OPEN_OUT.pack(opening.status.inode_id, flags, 0)
-
-
-def _opened_of(operation: Operation[Opening]) -> Operation[Answer]:
-    return _opened((yield from operation))
 
 
 def _written_of(operation: Operation[int]) -> Operation[Answer]:

@@ -7,9 +7,10 @@ so that many callers share one sync; what blocks goes to a few workers.
 Through namenodes it is one thread, too: it waits for requests and for answers at once (``calls``), and what
 is asked seldom goes to workers, who may wait.
 
-On a store that is a server of its own a few threads read requests, and each carries out what it has read,
-however long it has to wait, before it reads on: to hand requests from one thread to another costs more than
-all the rest.
+So it is on a database, where what an operation waits for runs in tasks on the serving thread (``tasks``).
+
+On a store whose answers cannot be awaited so (by psycopg 3) a few threads read requests, and each carries
+out what it has read, however long it has to wait, before it reads on.
 
 Each answer is one write(2).
 """
@@ -17,8 +18,10 @@ Each answer is one write(2).
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
+import select
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -27,14 +30,19 @@ from types import GeneratorType
 from typing import Any, Final
 
 from oastfs.client.remote import RemoteMetadata
-from oastfs.fuse.effects import Change, Operation, run
+from oastfs.fuse.effects import Operation, Wait, run
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
+from oastfs.fuse.kernel.answers import AfterDropping, Answer, Body, Handler, Later, Who
+from oastfs.fuse.kernel.busy_poll import BusyPoll
 from oastfs.fuse.kernel.calls import Calls
 from oastfs.fuse.kernel.changes import Changes
+from oastfs.fuse.kernel.dropping import Dropping
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode
-from oastfs.fuse.kernel.requests import Answer, Body, Handler, Requests, Who
+from oastfs.fuse.kernel.requests import Requests
+from oastfs.fuse.kernel.tasks import Tasks
 from oastfs.fuse.kernel.timing import KINDS, Timing
+from oastfs.fuse.passthrough import Passthrough
 from oastfs.namenode.namespace import Namespace
 
 MAX_PAGES: Final = 256
@@ -44,14 +52,19 @@ REQUEST_BYTES: Final = MAX_TRANSFER_BYTES + 4096
 MAX_BACKGROUND: Final = 64
 CONGESTION_THRESHOLD: Final = 48
 READ_AHEAD_BYTES_MAX: Final = 64 << 20
+TAKEN_MAX: Final = 64
+"""So many requests are read before answers of a database are looked for."""
 COPY_BYTES_MAX: Final = 8192
 """Up to here, to put an answer behind its header takes less time than to write both from their places."""
+STACK_DEPTH: Final = 1
+"""Files that are passed through may be on a filesystem that is not upon another, as overlayfs is."""
 HAND_OVER_BYTES_MAX: Final = 64 << 10
 """A longer content is sent when it is asked for: perhaps only a part of it is wanted."""
 
 WANTED: Final = (
     InitFlag.ASYNC_READ
     | InitFlag.ATOMIC_O_TRUNC
+    | InitFlag.EXPORT_SUPPORT
     | InitFlag.BIG_WRITES
     | InitFlag.DONT_MASK
     | InitFlag.DO_READDIRPLUS
@@ -71,7 +84,8 @@ _NOT_WAITING: Final = frozenset(
         Opcode.LOOKUP, Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.GETATTR, Opcode.SYMLINK, Opcode.MKNOD,
         Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK, Opcode.OPEN,
         Opcode.CREATE, Opcode.READ, Opcode.WRITE, Opcode.FLUSH, Opcode.FSYNC, Opcode.RELEASE, Opcode.OPENDIR,
-        Opcode.RELEASEDIR, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY, Opcode.DESTROY,
+        Opcode.RELEASEDIR, Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY,
+        Opcode.DESTROY,
     }
 )  # fmt: skip
 """Handlers that never wait but by their effects, if ``Shared.asks_later``."""
@@ -94,26 +108,23 @@ class Session:
         self._shared = filesystem.shared
         self._requests = Requests(filesystem)
         self._table = self._requests.table
+        self._locks = filesystem.locks is not None
         self._on_ready = on_ready
         self._one_reader = filesystem.shared.reads_inline or isinstance(self._metadata, RemoteMetadata)
+        """Requests are read by one thread; if not, by each worker."""
         self._changes: Changes | None = None
         if filesystem.shared.reads_inline:
             assert isinstance(self._metadata, Namespace)
-            self._changes = Changes(self._metadata, descriptor)
+            self._changes = Changes(self._metadata)
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._calls: Calls | None = None
         if isinstance(self._metadata, RemoteMetadata):
             filesystem.shared.asks_later = True
             self._calls = Calls(self._metadata, descriptor, self._queue.put)
+        self._tasks: Tasks | None = None
         self.timing = Timing()
-        self._workers = [
-            threading.Thread(
-                target=self._work if self._one_reader else self._loop,
-                name=f"oastfs-mount-{number}",
-                daemon=True,
-            )
-            for number in range(filesystem.shared.config.workers)
-        ]
+        self._workers: list[threading.Thread] = []
+        self._dropping = Dropping(self._drop_pages, self._reply)
         filesystem.shared.changed_elsewhere = self.invalidate
         filesystem.shared.hand_over = self.hand_over
 
@@ -121,10 +132,17 @@ class Session:
 
     def serve(self) -> None:
         """Answer requests until the mount ends."""
+        self._dropping.begin()
+        if not self._one_reader and isinstance(self._metadata, Namespace):
+            self._begin_tasks(self._metadata)
         if self._one_reader:
             self._start_workers()
         try:
-            if self._calls is None:
+            if self._tasks is not None:
+                os.set_blocking(self._descriptor, False)
+                take = partial(self._take_waiting, bytearray(REQUEST_BYTES))
+                self._tasks.run(self._descriptor, take, self._end_workers)
+            elif self._calls is None:
                 self._loop()
             else:
                 try:
@@ -132,15 +150,30 @@ class Session:
                 finally:
                     self._calls.end()
         finally:
-            begun = [worker for worker in self._workers if worker.ident is not None]
-            for _ in begun:
-                self._queue.put(None)
-            for worker in begun:
-                worker.join()
+            self._end_workers()
+            self._dropping.end()
+
+    def _begin_tasks(self, namespace: Namespace) -> None:
+        tasks = Tasks(namespace)
+        if namespace.store.reads_awaitable:
+            self._tasks, self._one_reader, self._shared.asks_later = tasks, True, True
 
     def _start_workers(self) -> None:
-        for worker in self._workers:
+        for number in range(self._shared.config.workers):
+            worker = threading.Thread(
+                target=self._work if self._one_reader else self._loop,
+                name=f"oastfs-mount-{number}",
+                daemon=True,
+            )
+            self._workers.append(worker)
             worker.start()
+
+    def _end_workers(self) -> None:
+        workers, self._workers = self._workers, []
+        for _ in workers:
+            self._queue.put(None)
+        for worker in workers:
+            worker.join()
 
     def _loop(self) -> None:
         buffer = bytearray(REQUEST_BYTES)
@@ -153,11 +186,18 @@ class Session:
         changes = self._changes
         if changes is not None:
             changes.begin()
+            os.set_blocking(descriptor, False)
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            arrivals = BusyPoll(poll)
         while True:
-            if changes is not None and changes.waiting:
-                changes.commit_if_idle()
             try:
                 size = readv(descriptor, targets)
+            except BlockingIOError:
+                assert changes is not None
+                if not changes.commit():
+                    arrivals.wait(changes.asked_alone)
+                continue
             except OSError as error:
                 if error.errno == errno.ENODEV:
                     return
@@ -168,9 +208,7 @@ class Session:
                 return  # the other side was closed
             _, opcode, unique, node, uid, gid, pid, _ = unpack(buffer)
             if changes is not None:
-                changes.asking = pid
-                if pid not in changes.recent:
-                    changes.somebody_else()
+                changes.asked(pid)
             handler = table.get(opcode)
             if opcode < KINDS:
                 counts[opcode] += 1
@@ -205,6 +243,25 @@ class Session:
                 return
             self._take(buffer, view[p.IN_HEADER_BYTES : size])
             calls.flush_if_idle()
+
+    def _take_waiting(self, buffer: bytearray) -> bool:
+        """Take the requests that there are; False: there will be no more."""
+        view = memoryview(buffer)
+        for _ in range(TAKEN_MAX):
+            try:
+                size = os.readv(self._descriptor, [buffer])
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                if error.errno == errno.ENODEV:
+                    return False
+                if error.errno in (errno.ENOENT, errno.EINTR):
+                    continue
+                raise
+            if size < p.IN_HEADER_BYTES:
+                return False
+            self._take(buffer, view[p.IN_HEADER_BYTES : size])
+        return True
 
     def _take(self, buffer: bytearray, body: memoryview) -> None:
         """Begin a request that was just read; who may have to wait does so in a worker."""
@@ -265,12 +322,11 @@ class Session:
         except Exception as failure:
             self._fail(unique, _errno_of(failure))
             return
-        if type(step) is Change:
-            adding = self._calls or self._changes
-            assert adding is not None
-            adding.add(step, lambda result, failure: self._go_on(unique, operation, result, failure))
+        if type(step) is Wait:
+            self._queue.put(lambda: self._wait_for(unique, operation, step.function))
         else:
-            self._queue.put(lambda: self._wait_for(unique, operation, step.function))  # type: ignore[union-attr]
+            adding: Any = self._tasks or self._calls or self._changes
+            adding.add(step, lambda result, failure: self._go_on(unique, operation, result, failure))
 
     def _wait_for(self, unique: int, operation: Operation[Answer], function: Callable[[], Any]) -> None:
         try:
@@ -290,24 +346,32 @@ class Session:
     # --- talking to the kernel ------------------------------------------------------------------------
 
     def _initialize(self, unique: int, body: bytes) -> None:
-        major, minor, _, offered, _ = p.INIT_IN.unpack_from(body)
+        major, minor, _, offered = p.INIT_IN.unpack_from(body)
+        if offered & InitFlag.INIT_EXT:
+            offered |= p.INIT_FLAGS2.unpack_from(body, p.INIT_IN.size)[0] << 32
         if major != p.MAJOR or minor < p.MINOR_MIN:
             _log.error("the kernel speaks FUSE %d.%d; %d.%d is needed", major, minor, p.MAJOR, p.MINOR_MIN)
             self._fail(unique, errno.EPROTO)
             return
         wanted = WANTED if offered & InitFlag.HANDLE_KILLPRIV_V2 else WANTED | InitFlag.HANDLE_KILLPRIV
+        if self._locks:
+            wanted |= InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
+        if self._shared.config.passthrough:
+            wanted |= self._begin_passthrough(offered)
+        agreed = int(wanted) & offered
         answer = p.INIT_OUT.pack(
             p.MAJOR,
             min(minor, p.MINOR),
             READ_AHEAD_BYTES_MAX,
-            int(wanted) & offered,
+            agreed & 0xFFFFFFFF,
             MAX_BACKGROUND,
             CONGESTION_THRESHOLD,
             MAX_TRANSFER_BYTES,
             1,
             MAX_PAGES,
             0,
-            0,
+            agreed >> 32,
+            STACK_DEPTH,
         )
         # What goes past the cache goes without a question for capabilities before the first write.
         self._shared.writes_uncached = minor >= p.MINOR_UNCACHED_WRITES
@@ -318,11 +382,35 @@ class Session:
             self._start_workers()
         threading.Thread(target=self._on_ready, name="oastfs-mount-ready", daemon=True).start()
 
-    def _reply(self, unique: int, body: bytes | int) -> None:
-        if type(body) is int:
-            self._fail(unique, body)
+    def _begin_passthrough(self, offered: int) -> InitFlag:
+        """Have the kernel read replicas by itself, if it can."""
+        if not offered & InitFlag.PASSTHROUGH:
+            _log.warning("this kernel passes nothing through: that needs Linux 6.9 or later")
+            return InitFlag(0)
+        self._shared.passthrough = Passthrough(
+            self._shared.filesystem.session, self._register, self._unregister
+        )
+        return InitFlag.PASSTHROUGH | InitFlag.INIT_EXT
+
+    def _register(self, descriptor: int) -> int:
+        file = bytearray(p.BACKING_MAP.pack(descriptor, 0, 0))
+        return int(fcntl.ioctl(self._descriptor, p.BACKING_OPEN, file))
+
+    def _unregister(self, number: int) -> None:
+        try:
+            fcntl.ioctl(self._descriptor, p.BACKING_CLOSE, p.BACKING_NUMBER.pack(number))
+        except OSError as error:
+            self._lost(error)
+
+    def _reply(self, unique: int, body: bytes | int | Later | AfterDropping) -> None:
+        if type(body) is not bytes:
+            if type(body) is Later:
+                body.begin(unique, partial(self._fail, unique))
+            elif type(body) is AfterDropping:
+                self._dropping.add(unique, body)
+            else:
+                self._fail(unique, body)  # type: ignore[arg-type]  # an errno
             return
-        assert type(body) is bytes
         if self.timing.watching:
             self.timing.end(unique)
         size = p.OUT_HEADER_BYTES + len(body)
@@ -352,7 +440,14 @@ class Session:
 
         Dropping pages waits for reads of them that are under way: never from the thread that answers those.
         """
-        body = p.NOTIFY_INODE.pack(inode_id, 0 if content else -1, 0)
+        self._notify_inode(inode_id, 0 if content else -1, 0)
+
+    def _drop_pages(self, inode_id: int, offset: int, length: int) -> None:
+        """``invalidate``, of a range of the content; not from any thread that answers reads."""
+        self._notify_inode(inode_id, offset, length)
+
+    def _notify_inode(self, inode_id: int, offset: int, length: int) -> None:
+        body = p.NOTIFY_INODE.pack(inode_id, offset, length)
         header = p.OUT_HEADER.pack(p.OUT_HEADER_BYTES + len(body), int(Notice.INVALIDATE_INODE), 0)
         try:
             os.write(self._descriptor, header + body)

@@ -124,7 +124,7 @@ def abandon(tx: Transaction, context: Context, inode: Inode, holder: str, block_
 
 def _check_free(tx: Transaction, context: Context, inode: Inode, holder: str, offset: int, path: str) -> None:
     """Nothing may be at the offset but an uncommitted block, which is dropped."""
-    if offset < 0 or offset + (inode.block_size or context.info.block_size) > FILE_BYTES_MAX:
+    if not 0 <= offset < FILE_BYTES_MAX:
         raise InvalidArgument(f"a block cannot start at {offset}", path=path)
     existing = tx.get(BLOCK, (inode.id, offset), Lock.EXCLUSIVE)
     if existing is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from oastfs.core.errors import InvalidArgument, StaleBlock
+from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import BlockCommit, Flag
 from oastfs.namenode import tree
 from oastfs.namenode.blocks import commands
@@ -146,8 +147,13 @@ def _may_commit(tx: Transaction, inode: Inode, block: Block, one: BlockCommit, h
     return claim is not None and claim.exclusive
 
 
+def length_max(inode: Inode, block_size: int, offset: int) -> int:
+    """How long a block at the offset may be: ``block_size`` is for files that have none of their own."""
+    return min(inode.block_size or block_size, FILE_BYTES_MAX - offset)
+
+
 def _check(tx: Transaction, inode: Inode, block: Block, one: BlockCommit, block_size: int, path: str) -> None:
-    limit = inode.block_size or block_size
+    limit = length_max(inode, block_size, one.offset)
     if not block.length <= one.length <= limit:
         raise InvalidArgument(
             f"block {one.block_id} cannot have {one.length} bytes, but {block.length} to {limit}",

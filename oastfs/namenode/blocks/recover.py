@@ -228,7 +228,7 @@ def _final_length(
         return block.length
     if block.shortened:
         return block.length
-    limit = inode.block_size or context.info.block_size
+    limit = commit.length_max(inode, context.info.block_size, offset)
     following = first_after(tx, inode.id, offset)
     if following is not None:
         limit = min(limit, following[0] - offset)

@@ -22,6 +22,7 @@ from oastfs.namenode.fsck.deep import ask_datanodes
 from oastfs.namenode.fsck.entries import check_entries
 from oastfs.namenode.fsck.indexes import check_indexes
 from oastfs.namenode.fsck.links import check_links
+from oastfs.namenode.fsck.locks import check_locks
 from oastfs.namenode.fsck.quotas import check_quotas
 from oastfs.namenode.fsck.replicas import check_replicas
 from oastfs.namenode.fsck.report import Check, DamagedError, Problem, Report
@@ -58,6 +59,7 @@ def check(
             check_quotas,
             check_blocks,
             check_replicas,
+            check_locks,
             check_catalog,
             check_indexes,
         ):

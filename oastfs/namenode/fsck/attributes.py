@@ -163,8 +163,12 @@ def _settle_content(inode_id: int) -> Repair:
 def _cut_content(inode_id: int) -> Repair:
     def mend_it(tx: Transaction, context: Context) -> None:
         node, row = find(tx, inode_id), tx.get(CONTENT, (inode_id,))
-        if node is not None and row is not None:
+        if node is None or row is None:
+            return
+        if node.inode.length:
             tx.put(CONTENT, (inode_id,), Content(row.data[: node.inode.length]))
+        else:
+            tx.delete(CONTENT, (inode_id,))
 
     return mend_it
 

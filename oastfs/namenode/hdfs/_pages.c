@@ -1,6 +1,8 @@
-/* Encoded HdfsFileStatusProto: one status, or a page of a listing from rows as the embedded store keeps them.
+/* Encoded HdfsFileStatusProto: one status, or a page of a listing from rows as the embedded store keeps them; and
+ * where the one block of a small file is.
  *
- * ``encode_status`` puts the fields together as status.py does in Python; ``encode_page`` does what pages.py does, for the entries that are most of what there is: regular files and
+ * ``encode_status`` and ``encode_small_file`` put fields together as status.py and small_files.py do in Python;
+ * ``encode_page`` does what pages.py does, for the entries that are most of what there is: regular files and
  * directories without ACLs, hard links or storage policies of their own. All others are handed back to Python
  * one by one. Tests compare both on random rows; without a C compiler OastFS is installed without this.
  *
@@ -436,6 +438,66 @@ encode_status(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
     return status;
 }
 
+/* --- a small file's block ------------------------------------------------------------------------------ */
+
+PyDoc_STRVAR(encode_small_file_doc,
+"encode_small_file(length, block_id, before, between, rest)\n--\n\n"
+"A GetBlockLocationsResponseProto, as bytes; see _pages.pyi.");
+
+static PyObject *
+encode_small_file(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 5) {
+        PyErr_Format(PyExc_TypeError, "encode_small_file takes 5 arguments, not %zd", count);
+        return NULL;
+    }
+    uint64_t length = PyLong_AsUnsignedLongLong(arguments[0]);
+    if (PyErr_Occurred())
+        return NULL;
+    uint64_t block_id = PyLong_AsUnsignedLongLong(arguments[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    char *texts[3];
+    size_t sizes[3];
+    for (int i = 0; i < 3; i++) {
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(arguments[2 + i], &texts[i], &size) < 0)
+            return NULL;
+        sizes[i] = (size_t)size;
+    }
+    size_t length_bytes = varint_bytes(length);
+    size_t name_bytes = sizes[0] + varint_bytes(block_id) + sizes[1] + length_bytes;
+    size_t block_bytes = 1 + varint_bytes(name_bytes) + name_bytes + sizes[2];
+    size_t body_bytes = 1 + length_bytes + 2 * (1 + varint_bytes(block_bytes) + block_bytes) + 4;
+    PyObject *answer = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(1 + varint_bytes(body_bytes) + body_bytes));
+    if (answer == NULL)
+        return NULL;
+    uint8_t *at = (uint8_t *)PyBytes_AS_STRING(answer);
+    *at++ = 0x0a;
+    at = put_varint(at, body_bytes);
+    *at++ = 0x08; /* fileLength */
+    at = put_varint(at, length);
+    *at++ = 0x12; /* blocks */
+    at = put_varint(at, block_bytes);
+    const uint8_t *block = at;
+    *at++ = 0x0a;
+    at = put_varint(at, name_bytes);
+    at = put_bytes(at, texts[0], sizes[0]);
+    at = put_varint(at, block_id);
+    at = put_bytes(at, texts[1], sizes[1]);
+    at = put_varint(at, length);
+    at = put_bytes(at, texts[2], sizes[2]);
+    *at++ = 0x18; /* underConstruction */
+    *at++ = 0;
+    *at++ = 0x22; /* lastBlock */
+    at = put_varint(at, block_bytes);
+    at = put_bytes(at, block, block_bytes);
+    *at++ = 0x28; /* isLastBlockComplete */
+    *at++ = 1;
+    return answer;
+}
+
 /* --- the module ---------------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(encode_page_doc,
@@ -487,6 +549,7 @@ done:
 static PyMethodDef methods[] = {
     {"encode_status", (PyCFunction)(void (*)(void))encode_status, METH_FASTCALL, encode_status_doc},
     {"encode_page", (PyCFunction)(void (*)(void))encode_page, METH_FASTCALL, encode_page_doc},
+    {"encode_small_file", (PyCFunction)(void (*)(void))encode_small_file, METH_FASTCALL, encode_small_file_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,4 +1,4 @@
-"""File statuses of HDFS, encoded (C; ``status.py`` and ``pages.py`` have the same in Python)."""
+"""HDFS's answers, encoded (C; ``status.py``, ``pages.py`` and ``small_files.py`` have the same in Python)."""
 
 from collections.abc import Callable
 
@@ -38,4 +38,11 @@ def encode_status(
     """A HdfsFileStatusProto; ``owner``, ``link``, ``layout`` and ``tail`` are fields, encoded already.
 
     Times before 1970 are shown as 0.
+    """
+
+def encode_small_file(length: int, block_id: int, before: bytes, between: bytes, rest: bytes, /) -> bytes:
+    """A GetBlockLocationsResponseProto of a closed file with one block.
+
+    ``before``, ``between`` and ``rest`` are what goes around the block's id and the length in a
+    LocatedBlockProto, encoded already: the pool's name, the stamp, and what follows the block's name.
     """

@@ -40,12 +40,13 @@ class Method:
     path_fields: tuple[str, ...] = field(init=False)
     """Fields of the request that are paths."""
     checks: tuple[Check, ...] = field(init=False)
-    """Checks of the request's texts."""
+    """Checks of the request's other texts."""
 
     def __post_init__(self) -> None:
-        fields = self.request.DESCRIPTOR.fields_by_name
-        object.__setattr__(self, "checks", checks_of(self.request.DESCRIPTOR))
-        object.__setattr__(self, "path_fields", tuple(name for name in _PATHS if name in fields))
+        descriptor = self.request.DESCRIPTOR
+        paths = tuple(name for name in _PATHS if name in descriptor.fields_by_name)
+        object.__setattr__(self, "path_fields", paths)
+        object.__setattr__(self, "checks", checks_of(descriptor, paths))
 
 
 METHODS: Final[dict[str, Method]] = {}

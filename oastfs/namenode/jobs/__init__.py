@@ -14,6 +14,7 @@ from oastfs.namenode.jobs.base import Job
 from oastfs.namenode.jobs.commands import CommandExpiry
 from oastfs.namenode.jobs.failures import FailureDetection
 from oastfs.namenode.jobs.leases import LeaseExpiry
+from oastfs.namenode.jobs.locks import LockExpiry
 from oastfs.namenode.jobs.orphans import Orphans
 from oastfs.namenode.jobs.reclaim import Reclaim
 from oastfs.namenode.jobs.replication import Replication
@@ -27,5 +28,14 @@ __all__ = ["Job", "JobRunner", "all_jobs"]
 
 def all_jobs(namespace: Namespace, leads: Callable[[], bool] = lambda: True) -> list[Job]:
     """One of each. ``leads``: whether this namenode leads."""
-    others = (Replication, Reclaim, LeaseExpiry, Orphans, RetryExpiry, CommandExpiry, TrashEmptier)
+    others = (
+        Replication,
+        Reclaim,
+        LeaseExpiry,
+        LockExpiry,
+        Orphans,
+        RetryExpiry,
+        CommandExpiry,
+        TrashEmptier,
+    )
     return [FailureDetection(namespace, leads), *(kind(namespace) for kind in others)]

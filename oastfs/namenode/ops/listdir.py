@@ -72,10 +72,11 @@ def statuses_of(tx: Transaction, context: Context, nodes: list[Node]) -> list[Fi
     linked = [node.inode.id for node in nodes if node.inode.flags & _LINKED]
     inodes = dict(zip(linked, tx.get_many(LINKED_INODE, [(number,) for number in linked]), strict=True))
     statuses = []
-    for parent_id, name, inode in nodes:
+    for node in nodes:
+        inode = node.inode
         if inode.mode & 0o170000 == 0o040000:
-            statuses.append(tree.directory_status(Node(parent_id, name, inode), next(rows)))
+            statuses.append(tree.directory_status(node, next(rows)))
         else:
             shown = inodes[inode.id] or inode if inode.flags & _LINKED else inode
-            statuses.append(tree.file_status(context, parent_id, name, shown))
+            statuses.append(tree.file_status(context, node.parent_id, node.name, shown))
     return statuses

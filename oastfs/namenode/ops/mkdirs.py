@@ -42,18 +42,22 @@ def make_directory(
 ) -> Node:
     """As ``mkdirs``, without the status."""
     tree.check_modes(mode, unmasked_mode, path)
-    if not split(path):
+    if path == "/":
         if not exist_ok:
             raise AlreadyExists(path=path)
         return tree.resolve(tx, context, path)
     above = None
-    if parents:
+    try:
+        slot = tree.resolve_slot(tx, context, path, writing=False)
+    except NotFound:
+        if not parents:
+            raise
         above = make_parents(tx, context, path, mode, mode if unmasked_mode == -1 else unmasked_mode)
-    if above is not None:
+        if above is None:
+            raise
         # Who may make the first of them makes all: a default ACL may leave them closed to their own owner.
         slot = Slot(above, split(path)[-1], None)
-    else:
-        slot = tree.resolve_slot(tx, context, path, writing=False)
+    if above is None:
         if slot.node is not None:
             return _existing(tx, context, path, slot.node, exist_ok)
         slot = tree.slot_in(tx, context, slot.parent, slot.name, path)

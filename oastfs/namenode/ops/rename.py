@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from oastfs.core.errors import (
     AlreadyExists,
     EntryChanged,
@@ -11,7 +13,7 @@ from oastfs.core.errors import (
     NotEmpty,
     NotFound,
 )
-from oastfs.core.path import join, split
+from oastfs.core.path import join
 from oastfs.core.types import FileStatus, RenameMode
 from oastfs.namenode import removal, tree
 from oastfs.namenode.context import Context
@@ -21,7 +23,9 @@ from oastfs.store.schema import COUNTER, LINK, RENAME_MUTEX, ROOT_ID, Link
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 
-_POSIX_MODES = (RenameMode.POSIX, RenameMode.NO_REPLACE, RenameMode.EXCHANGE)
+_HDFS: Final = RenameMode.HDFS
+_EXCHANGE: Final = RenameMode.EXCHANGE
+_POSIX_MODES: Final = (RenameMode.POSIX, RenameMode.NO_REPLACE, _EXCHANGE)
 
 
 def rename(
@@ -57,7 +61,7 @@ def rename_entry(
     _refuse_cycle(tx, node, to_slot, target)
     if replacing != -1 and replacing != (0 if to_slot.node is None else to_slot.node.inode.id):
         raise EntryChanged(path=target)
-    if mode is RenameMode.EXCHANGE:
+    if mode is _EXCHANGE:
         return _exchange(tx, context, from_slot, to_slot, source, target)
     if to_slot.node is not None:
         if mode is RenameMode.NO_REPLACE:
@@ -78,15 +82,15 @@ def _slots(
     tx: Transaction, context: Context, source: str, target: str, mode: RenameMode
 ) -> tuple[Slot, Slot]:
     """Both places, their parents' rows locked in order of id so that two renames cannot deadlock."""
-    if not split(target):
+    if target == "/":
         raise AlreadyExists("the root directory cannot be replaced", path=target)
     from_place = tree.resolve_place(tx, context, source)
     to_place = tree.resolve_place(tx, context, target)
-    if mode is not RenameMode.HDFS and from_place[0].id == to_place[0].id:
+    if mode is not _HDFS and from_place[0].id == to_place[0].id:
         return tree.slot_in(tx, context, *from_place, source), tree.slot_in(tx, context, *to_place, target)
     from_slot = tree.slot_in(tx, context, *from_place, source, writing=False)
     to_slot = tree.slot_in(tx, context, *to_place, target, writing=False)
-    if mode is RenameMode.HDFS:
+    if mode is _HDFS:
         to_slot, target = _inside(tx, context, from_slot, to_slot, target)
     across = from_slot.parent.id != to_slot.parent.id
     moving = (from_slot.node, to_slot.node if mode is RenameMode.EXCHANGE else None)
@@ -152,7 +156,7 @@ def _check_replaceable(tx: Transaction, node: Node, replaced: Node, target: str)
 
 def _move(tx: Transaction, context: Context, node: Node, parent_id: int, name: str) -> Node:
     inode = tree.with_attributes(node.inode, ctime_ns=context.now_ns)
-    (moved,) = tree.move(tx, context, [(Node(node.parent_id, node.name, inode), parent_id, name)])
+    moved = tree.move(tx, context, Node(node.parent_id, node.name, inode), parent_id, name)
     _follow_links(tx, node, moved)
     return moved
 
@@ -179,7 +183,7 @@ def _exchange(
     for node, slot in ((first, to_slot), (second, from_slot)):
         inode = tree.with_attributes(node.inode, ctime_ns=context.now_ns)
         moves.append((Node(node.parent_id, node.name, inode), slot.parent.id, slot.name))
-    moved = tree.move(tx, context, moves)
+    moved = tree.move_together(tx, context, moves)
     for node, there in zip((first, second), moved, strict=True):
         _follow_links(tx, node, there)
     return moved[0]

@@ -19,14 +19,24 @@ def utimes(
     tx: Transaction, context: Context, path: str, atime_ns: int, mtime_ns: int, follow: bool, now: bool
 ) -> FileStatus:
     """utimensat(2): whoever may write may set the present time, only the owner any other."""
-    if max(atime_ns, mtime_ns) > _TIME_NS_MAX or min(atime_ns, mtime_ns) < -_TIME_NS_MAX:
-        raise InvalidArgument("a time is out of range", path=path)
+    check_times(atime_ns, mtime_ns, path)
     node = tree.resolve(tx, context, path, follow)
-    inode = node.inode
-    if not (now and allows(context.caller, inode, WRITE)):
-        require_owner(context, inode, path)
+    if not (now and allows(context.caller, node.inode, WRITE)):
+        require_owner(context, node.inode, path)
     if now:
         atime_ns = mtime_ns = context.now_ns
+    return tree.status_of(tx, context, set_times(tx, context, node, atime_ns, mtime_ns))
+
+
+def check_times(atime_ns: int, mtime_ns: int, path: str) -> None:
+    """Raise InvalidArgument unless both can be kept."""
+    if max(atime_ns, mtime_ns) > _TIME_NS_MAX or min(atime_ns, mtime_ns) < -_TIME_NS_MAX:
+        raise InvalidArgument("a time is out of range", path=path)
+
+
+def set_times(tx: Transaction, context: Context, node: Node, atime_ns: int, mtime_ns: int) -> Node:
+    """Set the times of an inode, but for one that is -1; of whom it may be is the caller's to know."""
+    inode = node.inode
     changed = tree.with_attributes(
         inode,
         atime_ns=inode.atime_ns if atime_ns == -1 else atime_ns,
@@ -35,7 +45,7 @@ def utimes(
     )
     if node.is_directory and mtime_ns != -1:
         _set_directory_time(tx, context, node, mtime_ns)
-    return tree.status_of(tx, context, tree.save(tx, node, changed))
+    return tree.save(tx, node, changed)
 
 
 def _set_directory_time(tx: Transaction, context: Context, node: Node, mtime_ns: int) -> None:

@@ -18,6 +18,11 @@ from oastfs.namenode.server.peer import Peer, address_of
 from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_head, encode_response
 from oastfs.wire.proto.rpc_pb2 import RpcResponseHeader
 
+try:
+    from oastfs.namenode.server import _sending
+except ImportError:  # there was no C compiler
+    _sending = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from oastfs.namenode.server.rpc import RpcServer
 
@@ -38,6 +43,7 @@ class RpcConnection(Peer):
         self._session = ServerSession(server.limits.frame_bytes_max)
         self._out: list[bytes] = []
         self._transport = transport
+        self._descriptor: int = transport.get_extra_info("socket").fileno()
         self.address = address_of(transport)
         self._stalled = False
         self.calls = 0
@@ -60,6 +66,11 @@ class RpcConnection(Peer):
         if self._refused:
             return
         self.heard_tick = self._server.tick
+        if self.in_flight < self._server.limits.in_flight_max and not self._choked:
+            request = self._session.lone_call(data)
+            if request is not None:
+                self._answer_alone(request)
+                return
         self._session.feed(data)
         if not self._stalled:
             self._serve()
@@ -79,7 +90,9 @@ class RpcConnection(Peer):
                 if request is None:
                     break
                 turn -= 1
-                self._handle(request)
+                body = self._handle(request)
+                if body is not None:
+                    self.answer(request, body)
             else:
                 self._stall(come_back=not turn)
         except ProtocolError as error:
@@ -106,23 +119,32 @@ class RpcConnection(Peer):
             self._transport.resume_reading()
             self._serve()
 
-    def _handle(self, request: Request) -> None:
+    def _answer_alone(self, request: Request) -> None:
+        """Carry out a call that nothing came with, so nobody's answer is to be joined to its own."""
+        body = self._handle(request)
+        if body is not None and len(body) <= _JOIN_BYTES_MAX:
+            self._send(encode_response(request, body))
+            return
+        if body is not None:
+            self.answer(request, body)
+        self.flush()
+
+    def _handle(self, request: Request) -> bytes | None:
+        """Have a call carried out: its answer, or None if that comes later, or is an error and in line."""
         self.calls += 1
         handler = self._server.handlers.get(request.protocol)
         if handler is None:
             message = f"Unknown protocol: {request.protocol}"
             detail = RpcResponseHeader.ERROR_NO_SUCH_PROTOCOL
             self._out.append(_error(request, _NO_PROTOCOL, message, detail))
-            return
+            return None
         try:
             if self._server.stopping:
                 raise ServerStopping("the namenode is stopping")
-            body = handler.handle(request, self)
+            return handler.handle(request, self)
         except Exception as error:
             self.fail(request, handler, error)
-        else:
-            if body is not None:
-                self.answer(request, body)
+            return None
 
     def _hang_up(self, error: ProtocolError) -> None:
         """Tell the client why, if it can be told, and close: its next bytes mean nothing."""
@@ -166,8 +188,22 @@ class RpcConnection(Peer):
         out = self._out
         if out:
             if not self.lost:
-                self._transport.write(b"".join(out) if len(out) > 1 else out[0])
+                self._send(b"".join(out) if len(out) > 1 else out[0])
             out.clear()
+
+    def _send(self, data: bytes) -> None:
+        """Send what the socket takes at once, if nothing has to go before it; the transport sends the rest.
+
+        The descriptor is the socket's until the transport is closing.
+        """
+        transport = self._transport
+        if _sending is not None and not (transport.get_write_buffer_size() or transport.is_closing()):
+            sent = _sending.send_now(self._descriptor, data)
+            if sent == len(data):
+                return
+            transport.write(memoryview(data)[sent:])
+        else:
+            transport.write(data)
 
     def close(self) -> None:
         self.flush()

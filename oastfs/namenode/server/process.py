@@ -251,7 +251,7 @@ class Namenode:
 
     def _amiss(self) -> str:
         """Why calls would not succeed; '' if they would."""
-        if self._rpc is None or self._namespace is None or self._rpc.stopping:
+        if self._rpc is None or self._namespace is None or not self._rpc.serving:
             return "not serving"
         try:
             self._namespace.store.usage()

@@ -100,6 +100,11 @@ class RpcServer:
         for connection in list(self.connections):
             connection.abort()
 
+    @property
+    def serving(self) -> bool:
+        """Whether it accepts connections: after ``start`` and before ``stop``."""
+        return self._listener is not None and not self.stopping
+
     def in_flight(self) -> int:
         """Weight of all calls that wait for the store."""
         return sum(connection.in_flight for connection in list(self.connections))

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from oastfs.core.errors import StoreError
-from oastfs.store.schema import CLAIM, IMPORT_UNFINISHED, NAMENODE, SETTING, TABLES
+from oastfs.store.schema import CLAIM, FILE_LOCK, IMPORT_UNFINISHED, NAMENODE, SETTING, TABLES
 from oastfs.store.table import Column, Key, Table
 from oastfs.store.transaction import Store, Transaction
 
@@ -23,8 +23,9 @@ CHUNK_ROWS_MAX: Final = 8192
 CHUNK_BYTES_MAX: Final = 4 << 20
 """Of bytes fields; a chunk may be larger by one row."""
 
-LEFT_OUT: Final = frozenset({NAMENODE, CLAIM})
-"""Where namenodes are reached and what they do just now: each enters itself when it starts."""
+LEFT_OUT: Final = frozenset({NAMENODE, CLAIM, FILE_LOCK})
+"""Where namenodes are reached and what they do just now: each enters itself when it starts. And what mounts
+have locked: those are mounts of the store that is exported."""
 EXPORTED: Final = tuple(table for table in TABLES if table not in LEFT_OUT)
 
 Rows = list[tuple[Key, Any]]

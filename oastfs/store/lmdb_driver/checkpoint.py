@@ -119,13 +119,17 @@ class Checkpoint(NamedTuple):
 class CheckpointFile:
     """The newest checkpoints of a store, in two slots that are written in turn.
 
-    Who writes holds a lock on the directory.
+    Who writes holds a lock on the directory, but may die before what it wrote is on the disk. So whoever is
+    to rest upon a checkpoint that it did not write (change pages of the snapshot before, recycle the log,
+    write over the other slot) makes it durable first.
     """
 
     def __init__(self, directory: int, path: Path) -> None:
         self._directory = directory
         self._path = path
         self._file = -1
+        self._durable: Checkpoint | None = None
+        """The last one that is known to be on the disk."""
 
     def read(self) -> Checkpoint | None:
         """The newest one. Raises WrongStore if there is a file without any."""
@@ -138,13 +142,32 @@ class CheckpointFile:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace the older one, durably. Raises OSError."""
-        if not self._open():
+        if self._open():
+            self.settle()
+            _, older_slot = self._slots()
+            self._put(older_slot, checkpoint)
+            self._sync()
+        else:
             self._create(checkpoint)
-            return
-        _, older_slot = self._slots()
+        self._durable = checkpoint
+
+    def settle(self) -> None:
+        """Make the newest one durable, if it may not be. For who may write. Raises OSError."""
+        newest, _ = self._slots()
+        if newest != self._durable:
+            self._sync()
+            self._durable = newest
+
+    def is_durable(self, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint that was read is known to be on the disk."""
+        return checkpoint == self._durable
+
+    def _put(self, slot: int, checkpoint: Checkpoint) -> None:
         data = checkpoint.to_bytes()
-        if os.pwrite(self._file, data, older_slot * _SLOT_BYTES) != len(data):
+        if os.pwrite(self._file, data, slot * _SLOT_BYTES) != len(data):
             raise OSError(errno.EIO, "a checkpoint was not written")
+
+    def _sync(self) -> None:
         os.fdatasync(self._file)
 
     def close(self) -> None:

@@ -19,6 +19,14 @@ import msgspec
 from oastfs.store.keys import Columns
 from oastfs.store.table import Column, Key
 
+try:
+    from oastfs.store.lmdb_driver import _rows as compiled
+except ImportError:  # there was no C compiler
+    compiled = None  # type: ignore[assignment]
+
+_COLUMNS_MAX = 8
+"""Of keys that are encoded in C."""
+
 END: bytes = b"\xff" * 512
 """Sorts after every key: LMDB's keys are at most 511 bytes long."""
 
@@ -32,7 +40,14 @@ def value_codec(kind: type[Any]) -> tuple[Callable[[Any], bytes], Callable[[byte
 
 
 def key_encoder(columns: Columns) -> Callable[[Any], bytes]:
-    """From a whole key to its bytes."""
+    """From a whole key, a tuple or a list, to its bytes."""
+    if compiled is not None and len(columns) <= _COLUMNS_MAX:
+        return compiled.KeyEncoder(tuple(column for _, column in columns))
+    return key_encoder_in_python(columns)
+
+
+def key_encoder_in_python(columns: Columns) -> Callable[[Any], bytes]:
+    """``key_encoder`` without a C compiler."""
     shape = tuple(column for _, column in columns)
     if Column.TEXT not in shape:
         pack_all = struct.Struct(f">{len(shape)}Q").pack

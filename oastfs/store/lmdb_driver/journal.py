@@ -20,7 +20,8 @@ that grows, an environment opened again) is followed by a checkpoint before the 
 *Errors.* After a sync that failed nobody knows what is on the disk, and the next one may claim success. So
 the environment writes no more; opening the store again recovers what was answered.
 
-The leader of a group calls everything here but ``sync``, and but for the thread that finishes checkpoints.
+The leader of a group calls everything here but ``sync`` and ``synced``, and but for the thread that finishes
+checkpoints.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from oastfs.store.lmdb_driver.checkpoint import Checkpoint, CheckpointFile, read
 from oastfs.store.lmdb_driver.presence import WAL, exclusively
 from oastfs.store.lmdb_driver.records import Changes, Position, encode_record
 from oastfs.store.lmdb_driver.segments import Segments
+from oastfs.store.lmdb_driver.writeout import write_back
 
 CHECKPOINT_LOG_BYTES = 8 << 20
 CHECKPOINT_GROUPS = 512
@@ -76,9 +78,13 @@ class Journal:
         self._placed = (0, 0)
         self._known: bytes | None = None
         """The last position that this process has seen; what is before it is synced by the next sync."""
+        self._next: Position | None = None
+        """The same as this process made it, if it did."""
         self._log_bytes = self._groups = 0
         self._begun: _Held | None = None
-        self._due = self._idle = self._completed = False
+        self._completed: _Held | None = None
+        """What was begun and is on the disk. The thread may come to say so of one that has been given up."""
+        self._due = self._idle = False
         self._wake = threading.Event()
         self._stopping = False
         self._nudge: Callable[[], None] = lambda: None
@@ -91,8 +97,7 @@ class Journal:
 
     def lose_pins(self) -> None:
         """The environment was closed or its map resized, which ends all snapshots."""
-        self._pin = self._begun = None
-        self._completed = False
+        self._pin = self._begun = self._completed = None
 
     def start(self, nudge: Callable[[], None]) -> None:
         """Make checkpoints from now on. ``nudge`` has the leader begin a group soon, if only an empty one."""
@@ -116,6 +121,7 @@ class Journal:
     def abandon(self) -> None:
         """Close the files and nothing else, as in a forked child."""
         self._segments.abandon()
+        self._segments.end()
         self._checkpoints.close()
         if self._data_file >= 0:
             os.close(self._data_file)
@@ -125,9 +131,9 @@ class Journal:
 
     def entered(self, txn: Any) -> None:
         """A write transaction has begun: begin a checkpoint if it is time."""
-        if self._completed and self._begun is not None:
+        if self._begun is not None and self._completed is self._begun:
             self._release()
-            self._pin, self._begun, self._completed = self._begun.pin, None, False
+            self._pin, self._begun, self._completed = self._begun.pin, None, None
         if self._due:
             self._due = False
             if self._begun is None and self._pin is not None:
@@ -148,22 +154,39 @@ class Journal:
         return self._pin is not None
 
     def is_quick(self) -> bool:
-        """Whether a group is likely to be durable within a moment: no checkpoint is due before it, nor is one
-        written beside it, and the disk has been quick of late."""
-        return self._pin is not None and self._begun is None and self._segments.is_quick()
+        """Whether a group is likely to be logged within a moment: nothing has to be prepared for it."""
+        return self._pin is not None and self._segments.is_quick()
+
+    def syncs_quickly(self) -> bool:
+        """Whether ``sync`` is likely to take but a moment: no checkpoint is written beside it, and the disk
+        was quick of late."""
+        return self._begun is None and self._segments.syncs_quickly()
 
     def establish(self) -> None:
         """Take a pin, and make a checkpoint of its snapshot if there is none. No transaction is open."""
         self._check()
         held, newest = self._hold_now()
-        if newest is None or newest.clean or newest.meta.transaction != held.checkpoint.meta.transaction:
+        if (
+            newest is None
+            or newest.clean
+            or newest.meta.transaction != held.checkpoint.meta.transaction
+            or not self._checkpoints.is_durable(newest)
+        ):
             self._complete(held.checkpoint)
         self._pin = held.pin
+
+    def sync_meanwhile(self, meanwhile: bool) -> None:
+        """Whether ``begin_sync`` is going to follow what is appended next: then another thread begins with it
+        at once."""
+        self._segments.syncs_meanwhile = meanwhile
 
     def append(self, txn: Any, changes: Changes) -> None:
         """Log what was put into a transaction. It is to be committed then, and ``sync``ed; or else
         ``retract``ed."""
         self._check()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="oastfs-checkpoint", daemon=True)
+            self._thread.start()
         position = self._position(txn)
         record = encode_record(position, changes)
         try:
@@ -173,11 +196,14 @@ class Journal:
             if error.errno in _FULL:
                 raise StoreFull(path=str(self._path)) from error
             raise self._fail("the log could not be written", error) from error
-        known = self._known = position.after(*placed, record).to_bytes()
-        txn.put(_POSITION, known)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="oastfs-checkpoint", daemon=True)
-            self._thread.start()
+        try:
+            after = position.after(*placed, record)
+            self._next = after if after.salt == self._salt else None
+            known = self._known = after.to_bytes()
+            txn.put(_POSITION, known)
+        except BaseException:
+            self.retract()
+            raise
         self._log_bytes += len(record.data)
         self._groups += 1
         if self._log_bytes >= CHECKPOINT_LOG_BYTES or self._groups >= CHECKPOINT_GROUPS:
@@ -191,7 +217,7 @@ class Journal:
                 self._segments.distrust(Position.from_bytes(row).segment)
             except OSError as error:  # the segment before could not be synced
                 raise self._fail("the log could not be synced", error) from error
-            self._known = row
+            self._known, self._next = row, None
 
     def sync(self) -> None:
         """Make durable what was appended before. For any thread."""
@@ -199,6 +225,25 @@ class Journal:
             self._segments.sync()
         except OSError as error:
             raise self._fail("the log could not be synced", error) from error
+
+    def begin_sync(self) -> int:
+        """Have what was appended made durable meanwhile: it is when ``synced`` is as much as this; 0 if it is
+        already."""
+        try:
+            return self._segments.begin_sync()
+        except OSError as error:
+            raise self._fail("the log could not be synced", error) from error
+
+    def synced(self) -> int:
+        """How much of what was appended is durable. For any thread."""
+        try:
+            return self._segments.synced()
+        except OSError as error:
+            raise self._fail("the log could not be synced", error) from error
+
+    def synced_descriptor(self) -> int:
+        """It is readable once ``synced`` may have grown."""
+        return self._segments.synced_descriptor()
 
     def retract(self) -> None:
         """The transaction could not be committed: see that recovery does not apply it."""
@@ -233,6 +278,8 @@ class Journal:
     def _position(self, txn: Any) -> Position:
         """Where the next record goes."""
         row = txn.get(_POSITION)
+        if self._next is not None and row == self._known:
+            return self._next
         position = None if row is None else Position.from_bytes(row)
         if position is not None and position.salt == self._salt:
             return position
@@ -244,8 +291,16 @@ class Journal:
         self._salt = newest.position.salt
         return position if position is not None and position.salt == self._salt else newest.position
 
+    def _write_back(self) -> None:
+        """Have most of the data file on disk before it is synced, without holding up syncs of the log."""
+        try:
+            write_back(self._data_file)
+        except OSError as error:
+            raise self._fail("a checkpoint could not be made", error) from error
+
     def _complete(self, checkpoint: Checkpoint) -> None:
-        """Sync the data file, write the checkpoint, and recycle the log before it."""
+        """Sync the data file, write the checkpoint, and recycle the log before it. If another process has
+        written a newer one, see that it is on the disk."""
         with self._making, exclusively(self._directory):
             try:
                 newest = self._checkpoints.read()
@@ -258,6 +313,8 @@ class Journal:
                     os.fdatasync(self._data_file)
                     self._write(checkpoint)
                     newest = checkpoint
+                else:
+                    self._checkpoints.settle()
             except OSError as error:
                 if isinstance(error, StoreFull):
                     raise
@@ -278,7 +335,7 @@ class Journal:
         held, _ = self._hold_now()
         self._complete(held.checkpoint._replace(clean=clean))
         self._release()
-        self._pin, self._begun, self._completed = held.pin, None, False
+        self._pin, self._begun, self._completed = held.pin, None, None
         self._log_bytes = self._groups = 0
 
     def _hold_now(self) -> tuple[_Held, Checkpoint | None]:
@@ -296,14 +353,15 @@ class Journal:
             self._wake.wait(CHECKPOINT_SECONDS)
             self._wake.clear()
             begun = self._begun
-            if begun is not None and not self._completed:
+            if begun is not None and self._completed is not begun:
                 try:
+                    self._write_back()
                     self._complete(begun.checkpoint)
                 except StoreFull:
                     continue  # again, some time later
                 except StoreError:
                     return  # it has been said, and nothing will be written any more
-                self._completed = True
+                self._completed = begun
             elif self._groups:
                 self._due = True
             elif self._pin is not None:

@@ -48,6 +48,7 @@ def recover(path: Path, presence: Presence, opener: Opener) -> None:
             if presence.machine_ran_on():
                 return
             raise StoreError("the store is to be repaired, but another program has it open", path=str(path))
+        checkpoints.settle()
         end = _restore(path, checkpoint, segments, opener)
         checkpoints.write(end)
         segments.recycle(end.position.segment + 1)

@@ -6,9 +6,10 @@ which is the next segment when one is needed. A small store has small segments; 
 on.
 
 Whoever appends holds LMDB's writer mutex. Syncing needs no mutex: one sync makes durable what all threads
-and processes have written to the segment before it. When a segment ends it is synced, so that what a sync of
-the next one makes durable is not cut off by a gap. The directory is held by descriptor: a store that is
-renamed while it is open keeps its log.
+and processes have written to the segment before it. So two numbers tell what is durable: of the writes of
+this process, and of those among them that are known to be. When a segment ends it is synced, so that what a
+sync of the next one makes durable is not cut off by a gap. The directory is held by descriptor: a store
+that is renamed while it is open keeps its log.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -30,6 +30,8 @@ from oastfs.store.lmdb_driver.records import (
     decode_record,
     read_header,
 )
+from oastfs.store.lmdb_driver.syncer import make_syncer
+from oastfs.store.lmdb_driver.writeout import begin_write_out
 
 SEGMENT_BYTES_MIN = 128 << 10
 SEGMENT_BYTES_MAX = 8 << 20
@@ -37,7 +39,9 @@ _ROUND_BYTES = 4096
 _SPARE = "spare"
 _SUFFIX = ".log"
 _UNFINISHED = ("new-", "checkpoint-")
-_ZEROS = bytes(1 << 20)
+_ZEROS = bytes(4096)
+"""A page: what is written at once, Linux keeps in one piece of memory, and looks through all of it for each
+record that is written to it and for each sync. With pieces of a mebibyte these take a quarter more."""
 _QUICK_SECONDS = 0.0005
 """A slower disk would have an event loop that waits for it stand still for longer than what that saves."""
 _QUICK_BYTES = 32 << 10
@@ -52,14 +56,19 @@ class Segments:
         self._file = -1
         self._length = self._end_of_log = 0
         self._syncing = threading.Lock()
-        self._unsynced = False
+        self._syncer = make_syncer()
+        self._written = self._synced = 0
+        self.syncs_meanwhile = False
+        """Whether what is written next will be synced by ``begin_sync``."""
         self._failure: OSError | None = None
-        self._sync_seconds = 0.0
-        """What syncs take at present: an average in which each counts for an eighth."""
 
     def is_quick(self) -> bool:
-        """Whether writing and syncing a record is likely to be a matter of a moment."""
-        return self._sync_seconds < _QUICK_SECONDS and self._length - self._end_of_log > _QUICK_BYTES
+        """Whether writing a record is likely to be a matter of a moment: the segment has room for it."""
+        return self._length - self._end_of_log > _QUICK_BYTES
+
+    def syncs_quickly(self) -> bool:
+        """Whether syncs are a matter of a moment at present."""
+        return self._syncer.seconds() < _QUICK_SECONDS
 
     def place(self, position: Position, record: Record) -> tuple[int, int]:
         """Where a record goes: at the position, or, if it does not fit there, at the start of the next
@@ -72,14 +81,25 @@ class Segments:
     def write(self, position: Position, placed: tuple[int, int], record: Record) -> None:
         """Write a record, not yet durably. Raises OSError."""
         number, offset = placed
-        length = self._use(number) if number == position.segment else 0
+        # A segment that is there although nothing in it counts was begun by a process that died, perhaps
+        # before its name was durable.
+        length = self._use(number) if offset else 0
         if offset + len(record.data) > length:
             if number != position.segment:
                 self._end(position)
             self._begin(number, len(record.data))
-        _write_all(self._file, record.data, offset)
+        try:
+            _write_all(self._file, record.data, offset)
+        except OSError:
+            self._doubt()
+            raise
         self._end_of_log = offset + len(record.data)
-        self._unsynced = True
+        self._written += 1
+        if not self.syncs_meanwhile:
+            begin_write_out(self._file, offset, len(record.data))
+        else:
+            with suppress(OSError):  # then ``begin_sync`` says so
+                self._syncer.request(self._file, self._written)
 
     def sync(self) -> None:
         """Make durable what was written before, or see that another thread has done so. Raises OSError.
@@ -89,16 +109,42 @@ class Segments:
         with self._syncing:
             self._sync()
 
+    def begin_sync(self) -> int:
+        """Have what was written before made durable meanwhile: it is when ``synced`` is as much as this; 0 if
+        it is already. For who may write. Raises OSError."""
+        if self._failure is not None:
+            raise self._failure
+        number = self._written
+        if self._synced >= number:
+            return 0
+        self._syncer.request(self._file, number)
+        return number
+
+    def synced(self) -> int:
+        """How much of what was written is durable. Raises OSError."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._synced = max(self._synced, self._syncer.reached())
+        except OSError as error:
+            self._failure = error
+            raise
+        return self._synced
+
+    def synced_descriptor(self) -> int:
+        """It is readable once ``synced`` may have grown."""
+        return self._syncer.fileno()
+
     def distrust(self, number: int) -> None:
         """Others have written to a segment, the last there is: have the next sync make that durable."""
         if self._use(number):
-            self._unsynced = True
+            self._written += 1
 
     def void(self, placed: tuple[int, int]) -> None:
         """Make sure that the record which was just written will not be found. Raises OSError."""
         _write_all(self._file, VOID, placed[1])
-        self._unsynced = True
-        self.sync()
+        self._written += 1
+        self.close()
 
     def read(self, position: Position) -> Iterator[tuple[Changes, Position]]:
         """The records from a position on, each with the position behind it."""
@@ -146,7 +192,12 @@ class Segments:
             try:
                 self._sync()
             finally:
+                self._syncer.wait()
                 self.abandon()
+
+    def end(self) -> None:
+        """End the thread that syncs. In a forked child there is none."""
+        self._syncer.close()
 
     def abandon(self) -> None:
         """Close the open segment and nothing else, as in a forked child."""
@@ -158,15 +209,14 @@ class Segments:
         # After a sync that failed the next one may claim success, for what is not on the disk.
         if self._failure is not None:
             raise self._failure
-        if self._unsynced:
-            self._unsynced = False
-            started = time.perf_counter()
+        number = self._written
+        if self._synced < number:
             try:
-                os.fdatasync(self._file)
+                self._syncer.sync(self._file)
             except OSError as error:
                 self._failure = error
                 raise
-            self._sync_seconds += (time.perf_counter() - started - self._sync_seconds) / 8
+            self._synced = max(self._synced, number)
 
     # --- files ----------------------------------------------------------------------------------------
 
@@ -182,6 +232,11 @@ class Segments:
             self._length = os.fstat(self._file).st_size
         return self._length
 
+    def _doubt(self) -> None:
+        """Have the segment opened by its name again: another process may begin it anew, with another file."""
+        with suppress(OSError):  # who waits for what is in it is told
+            self.close()
+
     def _end(self, position: Position) -> None:
         """Mark that nothing is at the end of a segment.
 
@@ -194,7 +249,7 @@ class Segments:
     def _begin(self, number: int, record_bytes: int) -> None:
         """Make a segment that has room for a record: of the spare if that is large enough."""
         previous = self._use(number - 1)
-        self._unsynced = previous > 0  # if not by us, then by others
+        self._written += previous > 0  # if not by us, then by others
         self.close()
         wanted = min(max(2 * previous, SEGMENT_BYTES_MIN), SEGMENT_BYTES_MAX)
         if self._spare_bytes() < max(wanted, record_bytes):

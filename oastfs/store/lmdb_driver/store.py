@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import get_ident
@@ -41,6 +42,7 @@ class LmdbStore(Store):
         self._path = path
         self._options = options
         self._closed = False
+        self._watched: list[int] = []
         self._memo: tuple[OpenTables, int, dict[Any, Any]] = {}, 0, {}
         """What readers found out from the last snapshot, which many share while nothing changes that it rests
         upon. An environment that was opened again has other tables, and may count its snapshots anew."""
@@ -50,6 +52,9 @@ class LmdbStore(Store):
         self._shared = shared
         self._environment = shared.environment
         self._committer = shared.committer
+
+    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watched.append(self._committer.attend(loop))
 
     @property
     def environment(self) -> Environment:
@@ -116,10 +121,11 @@ class LmdbStore(Store):
     def submit_together(
         self,
         jobs: Sequence[tuple[Callable[[Transaction], Any], Callable[[Any, BaseException | None], None]]],
+        wait: bool = True,
     ) -> None:
         if self._environment.barrier is not None:
             self.settle()
-        self._committer.submit_together(jobs)
+        self._committer.submit_together(jobs, wait)
 
     def is_quick(self) -> bool:
         return self._environment.state is State.OPEN and self._committer.is_quick()
@@ -134,6 +140,8 @@ class LmdbStore(Store):
             environment, self._environment = self._environment, CLOSED
         if environment.state is not State.INHERITED:
             self._committer.flush()
+            while self._watched:
+                self._committer.leave(self._watched.pop())
             registry.release(self._shared)
 
     def usage(self) -> tuple[int, int]:

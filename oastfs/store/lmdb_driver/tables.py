@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import Columns, index_columns, positions
 from oastfs.store.lmdb_driver.codec import key_decoder, key_encoder, value_codec
 from oastfs.store.lmdb_driver.directory import Unprepared
@@ -49,6 +50,14 @@ class OpenTable:
 
 
 OpenTables = dict[Table[Any], OpenTable]
+
+
+def opened_table(tables: OpenTables, table: Table[Any]) -> OpenTable:
+    """The table as it is open. Raises TransactionMisuse for what is none."""
+    opened = tables.get(table)
+    if opened is None:
+        raise TransactionMisuse(f"the store has no table {getattr(table, 'name', table)!r}")
+    return opened
 
 
 def open_tables(environment: Any, tables: Sequence[Table[Any]]) -> OpenTables:

@@ -1,4 +1,4 @@
-"""Reading tables in an LMDB transaction, and putting staged writes into one.
+"""Reading tables in an LMDB transaction.
 
 The hot path of the whole filesystem is ``get``: every statement in it is there for a reason.
 """
@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 import msgspec
@@ -17,15 +17,18 @@ import msgspec
 from oastfs.core.errors import OastError, StoreError, TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix
 from oastfs.store.lmdb_driver.codec import after_prefix, encode_prefix
-from oastfs.store.lmdb_driver.records import Changes
-from oastfs.store.lmdb_driver.tables import OpenIndex, OpenTable, OpenTables
-from oastfs.store.staged import Writes
+from oastfs.store.lmdb_driver.tables import OpenTable, OpenTables, opened_table
 from oastfs.store.table import Index, Key, Lock, Table, V
 from oastfs.store.transaction import EncodedRows, Transaction
 
+try:
+    from oastfs.store.lmdb_driver import _rows as compiled
+except ImportError:  # there was no C compiler
+    compiled = None  # type: ignore[assignment]
 
-class ReadTransaction(Transaction):
-    """One snapshot. Around a write transaction it also serves as base of the staged ones."""
+
+class PythonReader(Transaction):
+    """Reads rows in an LMDB transaction."""
 
     __slots__ = ("_get", "_tables", "_txn", "memo")
 
@@ -34,16 +37,6 @@ class ReadTransaction(Transaction):
         self._txn = txn
         self._get = txn.get
         self.memo = {} if memo is None else memo
-
-    def end(self) -> None:
-        """Release the snapshot. Every later call raises TransactionMisuse."""
-        txn = self._txn
-        self.forget()
-        txn.abort()
-
-    def forget(self) -> None:
-        """Let go of the LMDB transaction, which is somebody else's to end."""
-        self._txn, self._get = None, _ended
 
     def get(self, table: Table[V], key: Key, lock: Lock = Lock.NONE) -> V | None:
         try:
@@ -56,6 +49,31 @@ class ReadTransaction(Transaction):
         # What is not a proper key is never found, so checking can wait until here.
         check_key(table, key)
         return None
+
+
+if TYPE_CHECKING:
+    Reader = PythonReader
+else:
+    Reader = PythonReader if compiled is None else compiled.Reader
+
+
+class ReadTransaction(Reader, Transaction):
+    """One snapshot. Around a write transaction it also serves as base of the staged ones."""
+
+    __slots__ = ()
+
+    get_in_python = PythonReader.get
+    """What ``get`` calls where anything is wrong, if it is compiled."""
+
+    def end(self) -> None:
+        """Release the snapshot. Every later call raises TransactionMisuse."""
+        txn = self._txn
+        self.forget()
+        txn.abort()
+
+    def forget(self) -> None:
+        """Let go of the LMDB transaction, which is somebody else's to end."""
+        self._txn, self._get = None, _ended
 
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         get = self.get
@@ -72,7 +90,7 @@ class ReadTransaction(Transaction):
     ) -> Iterator[tuple[Key, V]]:
         if self._txn is None:
             raise TransactionMisuse("the transaction has ended")
-        opened = _opened(self._tables, table)
+        opened = opened_table(self._tables, table)
         through = None if index is None else opened.indexes.get(index)
         if index is not None and through is None:
             raise TransactionMisuse(f"table {table.name} has no index {index.name}")
@@ -99,7 +117,7 @@ class ReadTransaction(Transaction):
     ) -> EncodedRows[V]:
         if self._txn is None:
             raise TransactionMisuse("the transaction has ended")
-        opened = _opened(self._tables, table)
+        opened = opened_table(self._tables, table)
         columns = opened.columns
         check_prefix(table, columns, prefix, after)
         low = encode_prefix(columns, prefix)
@@ -125,45 +143,7 @@ class ReadTransaction(Transaction):
 
     def count(self, table: Table[Any]) -> int:
         """How many rows the table has."""
-        return int(self._txn.stat(_opened(self._tables, table).database)["entries"])
-
-
-Change = tuple[OpenTable, Key, bytes, bytes | None]
-"""One row to put (or, without a value, to remove), encoded."""
-
-
-def encode_writes(tables: OpenTables, writes: Writes) -> list[Change]:
-    """The rows of a stage as bytes. Raises TransactionMisuse, before anything is put, if one cannot be."""
-    changes: list[Change] = []
-    for table, rows in writes.items():
-        opened = _opened(tables, table)
-        encode_key, encode_value = opened.encode_key, opened.encode_value
-        try:
-            for key, value in rows.items():
-                changes.append((opened, key, encode_key(key), None if value is None else encode_value(value)))
-        except Exception as error:
-            raise TransactionMisuse(f"a row of table {table.name} cannot be stored: {error}") from error
-    return changes
-
-
-def apply_changes(txn: Any, changes: list[Change], logged: Changes) -> None:
-    """Put encoded rows into a write transaction, indexes with them; note what was put in ``logged``."""
-    for opened, key, raw_key, raw_value in changes:
-        _put(txn, opened, raw_key, raw_value, logged)
-        for index in opened.indexes.values():
-            _put(txn, index, index.encode_table_key(key), None if raw_value is None else b"", logged)
-
-
-def _put(txn: Any, opened: OpenTable | OpenIndex, key: bytes, value: bytes | None, logged: Changes) -> None:
-    if value is None:
-        txn.delete(key, b"", opened.database)
-    else:
-        txn.put(key, value, True, True, False, opened.database)
-    rows = logged.get(opened.name)
-    if rows is None:
-        logged[opened.name] = {key: value}
-    else:
-        rows[key] = value
+        return int(self._txn.stat(opened_table(self._tables, table).database)["entries"])
 
 
 # --- scanning -------------------------------------------------------------------------------------
@@ -240,13 +220,6 @@ def _indexed_rows(
 
 def _ended(*arguments: object) -> Any:
     raise TransactionMisuse("the transaction has ended")
-
-
-def _opened(tables: OpenTables, table: Table[Any]) -> OpenTable:
-    opened = tables.get(table)
-    if opened is None:
-        raise TransactionMisuse(f"the store has no table {getattr(table, 'name', table)!r}")
-    return opened
 
 
 def _explain(error: Exception, table: Table[Any], key: Key | None = None) -> Exception:

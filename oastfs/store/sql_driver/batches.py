@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 from oastfs.store.sql_driver.layout import Layout
-from oastfs.store.sql_driver.statements import Statement, pruning
-from oastfs.store.table import Table
+from oastfs.store.sql_driver.statements import STAMP, Statement, pruning
+from oastfs.store.table import Key, Table
 
 _PLACES = ("k.place",)
-_STAMPED = "k.place", "t.xmin::text::bigint"
-_HORIZON = "SELECT -1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, NULL::bigint"
+_STAMPED = "k.place", f"t.{STAMP}"
+_SNAPSHOT = "hashtextextended(pg_current_snapshot()::text, 0)"
+_HORIZON = f"SELECT -1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, {_SNAPSHOT}"
+SNAPSHOT = Statement(
+    "snapshot", f"PREPARE snapshot AS SELECT -1, 0::bigint, {_SNAPSHOT}; ", "EXECUTE snapshot"
+)
+"""As a stamped batch for no table at all."""
 
 
 class Batch:
     """The statement for some tables. Its arguments are an array for each key column of each of them.
 
-    A ``stamped`` one gives the number of the transaction that made each row as well, and in a row of its own,
-    as if of table -1, the number below which no transaction is under way.
+    A ``stamped`` one gives the number of the transaction that made each row as well, in the third column.
+    With ``horizon``, there is a row as if of table -1: with the number below which no transaction is under
+    way, and one of the snapshot; where that is the same twice, no transaction has ended in between.
     """
 
-    def __init__(self, name: str, layouts: dict[Table[Any], Layout], stamped: bool) -> None:
+    def __init__(self, name: str, layouts: dict[Table[Any], Layout], stamped: bool, horizon: bool) -> None:
         self.layouts = layouts
         self.stamped = stamped
         first = _STAMPED if stamped else _PLACES
@@ -51,7 +57,7 @@ class Batch:
             parts.append(_part(layout, len(types), [str(part), *first, *columns]))
             types += [f"{kind}[]" for kind in layout.key_types]
             self._decoders.append((table, _picker([first_value + one for one in picked]), layout.decode))
-        if stamped:
+        if horizon:
             kinds = [kind for kind, _ in slots]
             if any(layout.partitioned for layout in layouts.values()):
                 kinds.append("smallint")
@@ -65,6 +71,13 @@ class Batch:
         self.statement = Statement(
             name, f"PREPARE {name}{parameters} AS {body}; ", f"EXECUTE {name}({marks})"
         )
+
+    def arguments(self, keys: Mapping[Table[Any], Sequence[Key]]) -> list[Any]:
+        """Of its statement, for these keys of each of its tables."""
+        arguments: list[Any] = []
+        for table, layout in self.layouts.items():
+            arguments += map(array, zip(*map(layout.key_arguments, keys[table]), strict=True))
+        return arguments
 
     def decode(self, row: tuple[Any, ...]) -> tuple[Table[Any], int, Any]:
         """The table, the place of the key among those asked for (from 1), and the value."""
@@ -112,9 +125,12 @@ def _picker(positions: list[int]) -> Any:
 class Batches:
     """The batches that a store was asked for; there are as many as operations want different tables."""
 
-    def __init__(self, layouts: dict[Table[Any], Layout], stamped: bool = False) -> None:
+    def __init__(
+        self, layouts: dict[Table[Any], Layout], stamped: bool = False, horizon: bool = False
+    ) -> None:
         self._layouts = layouts
         self._stamped = stamped
+        self._horizon = horizon
         self._numbers = itertools.count(1)
         self._made: dict[tuple[Table[Any], ...], Batch] = {}
 
@@ -123,6 +139,6 @@ class Batches:
         batch = self._made.get(tables)
         if batch is None:
             layouts = {table: self._layouts[table] for table in tables}
-            name = f"{'look' if self._stamped else 'batch'}_{next(self._numbers)}"
-            batch = self._made[tables] = Batch(name, layouts, self._stamped)
+            name = f"{'look' if self._horizon else 'batch'}_{next(self._numbers)}"
+            batch = self._made[tables] = Batch(name, layouts, self._stamped, self._horizon)
         return batch

@@ -50,7 +50,12 @@ def frozen(open_sessions: Sequence[Callable[[], Session]], look: Statement = LOO
         yield sessions
     finally:
         for session in held:
-            try:
-                session.command(THAW_ALL)
-            except Exception:
-                session.lost = True  # the lock ends with the connection
+            thaw(session)
+
+
+def thaw(session: Session) -> None:
+    """After a failure: let go of all locks that a session has outside of transactions."""
+    try:
+        session.command(THAW_ALL)
+    except Exception:
+        session.lost = True  # they end with the connection

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from greenlet import getcurrent, greenlet
 
-from oastfs.store.sql_driver.batches import Batches, array
+from oastfs.store.sql_driver.batches import Batches
 from oastfs.store.sql_driver.connections import Connections
 from oastfs.store.sql_driver.session import ALONE, Session
 from oastfs.store.sql_driver.statements import Statement, Statements
@@ -48,13 +48,15 @@ _FEW: Final = 2
 class Seen:
     """What a look has given, of what was asked for and perhaps of other rows: all as it was at one moment."""
 
-    __slots__ = ("connected_at", "horizon", "notice", "rows", "stamps")
+    __slots__ = ("connected_at", "horizon", "notice", "rows", "snapshot", "stamps")
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.stamps: dict[tuple[Table[Any], Key], int] = {}
         """Which transaction made each row: its number's low 32 bits. Of stamped looks only, as the rest."""
         self.horizon = NO_HORIZON
+        self.snapshot = 0
+        """If it is another look's as well, nothing was committed between them."""
         self.connected_at = math.inf
         """Since when, at the latest, the server has not been started anew."""
         self.notice = ""
@@ -229,13 +231,10 @@ class _Rows:
         self._looks = looks
         batch = self._batch = looks.batches.of(looks.in_order(wanted))
         self._places = {table: list(wanted[table]) for table in batch.layouts}
-        arguments: list[Any] = []
-        for table, some in self._places.items():
-            arguments += map(array, zip(*map(batch.layouts[table].key_arguments, some), strict=True))
         self._session: Session | None = looks.connections.take(ALONE, looks.opening)
         self._asked_at = time.monotonic()
         try:
-            self._session.start_fetch(batch.statement, arguments)
+            self._session.start_fetch(batch.statement, batch.arguments(self._places))
         except BaseException:
             self.close()
             raise
@@ -251,6 +250,7 @@ class _Rows:
         for row in found:
             if row[0] < 0:
                 seen.horizon = self._looks.horizon = Horizon(row[1], self._asked_at)
+                seen.snapshot = row[2]
                 continue
             table, place, value = batch.decode(row)
             key = places[table][place - 1]

@@ -53,6 +53,7 @@ Step = AddTable | AddField | AddIndex
 MIGRATIONS: Final[Mapping[int, tuple[Step, ...]]] = {
     2: (AddTable("claim"),),
     3: (AddField("namenode", "control_port"),),
+    4: (AddTable("file_lock"),),
 }
 """What each version above 1 added, by its number. A new database is made at the newest version at once."""
 

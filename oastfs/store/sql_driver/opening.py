@@ -41,8 +41,9 @@ def _open_one(
     known = declared or Declared()
     try:
         partitioned = server.connections.prepare(create, partition_column, known)
-        server.learn(partitioned, known)
-        if partitioned and server.ask(citus.is_there):
+        is_citus = partitioned and server.ask(citus.is_there)
+        server.learn(partitioned, known, stamped=is_citus)
+        if is_citus:
             from oastfs.store.sql_driver.citus.store import CitusStore
 
             server.connections.set(citus.SETTINGS)

@@ -47,14 +47,21 @@ class Server:
         self.batches = Batches({})
         self.looks = Looks(self.connections, self.tables, self.batches)
 
-    def learn(self, partitioned: bool, declared: Declared, opening: Statement | None = None) -> None:
-        """How its tables are laid out; what is executed before looks at it, which are stamped then."""
-        self.tables = {
-            table: Statements(layout) for table, layout in layouts(partitioned, declared.tables).items()
-        }
-        known = {table: one.layout for table, one in self.tables.items()}
-        self.batches = Batches(known)
-        looks = self.batches if opening is None else Batches(known, stamped=True)
+    def learn(
+        self,
+        partitioned: bool,
+        declared: Declared,
+        opening: Statement | None = None,
+        stamped: bool = False,
+    ) -> None:
+        """How its tables are laid out; what is executed before looks at it, which are stamped then.
+
+        ``stamped``: single rows and batches are stamped in any transaction.
+        """
+        known = layouts(partitioned, declared.tables)
+        self.tables = {table: Statements(layout, stamped) for table, layout in known.items()}
+        self.batches = Batches(known, stamped)
+        looks = self.batches if opening is None else Batches(known, stamped=True, horizon=True)
         self.looks = Looks(self.connections, self.tables, looks, opening)
 
     def after_fork_in_child(self) -> None:

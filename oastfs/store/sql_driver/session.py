@@ -86,7 +86,7 @@ class Session:
         self._before = ("ROLLBACK; " if self._open else "") + self._how
         if self._in_doubt:
             # A string of commands failed somewhere behind a PREPARE: start from nothing.
-            self._before = f"ROLLBACK; {self._how}{_FORGET}"
+            self._before += _FORGET
             self._prepared.clear()
 
     # --- statements that give rows ----------------------------------------------------------------------
@@ -180,8 +180,13 @@ class Session:
             arguments.extend(values)
         self._start(used, f"{'; '.join(parts)}; {end}", arguments, committing=committing)
 
+    def forget_warnings(self) -> None:
+        """Those of answers until now."""
+        self._take_notices()
+        self._notices.clear()
+
     def was_warned(self) -> bool:
-        """Whether the server has given a warning with the last answer, or may have, if its end has come."""
+        """Whether the server has given a warning since, or may have, if its end has come."""
         try:
             self._trip.take_notices()
         except Exception:

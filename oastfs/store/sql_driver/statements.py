@@ -10,11 +10,14 @@ what engines which shard by themselves take without a question.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from oastfs.store.keys import Columns
 from oastfs.store.sql_driver.layout import Layout, _quote
 from oastfs.store.table import Column, Lock
+
+STAMP: Final = "xmin::text::bigint"
+"""Of a row: the number of the transaction that made it, its low 32 bits."""
 
 
 class Statement(NamedTuple):
@@ -41,9 +44,9 @@ def pruning(layout: Layout, partitions: str) -> str:
 
 
 class Statements:
-    """Of one table."""
+    """Of one table. ``stamped``: ``get`` gives the number of the transaction that made the row before it."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, stamped: bool = False) -> None:
         self.layout = layout
         name = layout.table.name
         table, key, values = layout.name, layout.quoted_key, layout.quoted_values
@@ -58,7 +61,8 @@ class Statements:
         on_conflict = f"ON CONFLICT ({', '.join(key)}) DO " + (
             f"UPDATE SET {replaced}" if values else "NOTHING"
         )
-        self.get = _statement(f"get_{name}", types, f"SELECT {columns} FROM {table} WHERE {where}")
+        stamp = f"{STAMP}, " if stamped else ""
+        self.get = _statement(f"get_{name}", types, f"SELECT {stamp}{columns} FROM {table} WHERE {where}")
         self.get_many = self._get_many(columns)
         self.insert = _statement(f"insert_{name}", all_types, insert)
         self.upsert = _statement(f"upsert_{name}", all_types, f"{insert} {on_conflict}")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from oastfs.core.errors import TransactionMisuse
 from oastfs.store.keys import check_key, check_prefix, index_columns, positions
 from oastfs.store.sql_driver.batches import Batch, Batches, array
+from oastfs.store.sql_driver.layout import Layout
 from oastfs.store.sql_driver.session import Call, Session
 from oastfs.store.sql_driver.statements import Statements
 from oastfs.store.staged import Writes
@@ -67,13 +68,15 @@ class SqlTransaction(Transaction):
         value = seen.get(key, _ABSENT)
         if value is not _ABSENT:
             return value  # type: ignore[no-any-return]
-        layout = statements.layout
-        rows = session.fetch(statements.get, layout.key_arguments(key))
         found: V | None = None
-        if rows:
-            found = layout.decode(rows[0]) if layout.values else layout.table.value()
+        if rows := session.fetch(statements.get, statements.layout.key_arguments(key)):
+            found = self._found(statements.layout, key, rows[0])
         seen[key] = found
         return found
+
+    def _found(self, layout: Layout, key: Key, row: tuple[Any, ...]) -> Any:
+        """The value in a row that ``get`` has given."""
+        return layout.decode(row) if layout.values else layout.table.value()
 
     def get_many(self, table: Table[V], keys: Sequence[Key], lock: Lock = Lock.NONE) -> list[V | None]:
         session = self._session or _ended()
@@ -85,13 +88,17 @@ class SqlTransaction(Transaction):
         seen = self._seen.setdefault(table, {})
         missing = [key for key in dict.fromkeys(keys) if key not in seen]
         if missing:
-            layout = statements.layout
-            arguments = [array(column) for column in zip(*map(layout.key_arguments, missing), strict=True)]
-            seen.update(dict.fromkeys(missing))
-            for row in session.fetch(statements.get_many, arguments):
-                value = layout.decode(row[1:]) if layout.values else layout.table.value()
-                seen[missing[row[0] - 1]] = value
+            self._fetch_many(session, statements, missing)
         return [seen[key] for key in keys]
+
+    def _fetch_many(self, session: Session, statements: Statements, missing: list[Key]) -> None:
+        layout = statements.layout
+        arguments = [array(column) for column in zip(*map(layout.key_arguments, missing), strict=True)]
+        seen = self._seen[layout.table]
+        seen.update(dict.fromkeys(missing))
+        for row in session.fetch(statements.get_many, arguments):
+            value = layout.decode(row[1:]) if layout.values else layout.table.value()
+            seen[missing[row[0] - 1]] = value
 
     def prefetch(self, wanted: Wanted, more: bool = False) -> None:
         finish = self.start_prefetch(wanted)
@@ -127,7 +134,13 @@ class SqlTransaction(Transaction):
             self._seen[table].update(dict.fromkeys(left))
         for row in rows:
             table, place, value = batch.decode(row)
-            self._seen[table][missing[table][place - 1]] = value
+            key = missing[table][place - 1]
+            self._seen[table][key] = value
+            if batch.stamped:
+                self._note_stamp(table, key, row[2])
+
+    def _note_stamp(self, table: Table[Any], key: Key, stamp: int) -> None:
+        """A row was made by the transaction of this number."""
 
     def scan(
         self,

@@ -34,6 +34,12 @@ class Scanned:
         self.complete = False
         """It came to its end by itself."""
 
+    @property
+    def partition(self) -> int | None:
+        """Where its rows are, if in one partition."""
+        table, prefix, _, _, _, index = self.arguments
+        return table.partition(prefix) if prefix and index is None else None
+
 
 class WatchedTransaction(SqlTransaction):
     """What is read of one server, and remembered."""
@@ -100,12 +106,10 @@ class WatchedTransaction(SqlTransaction):
     ) -> Iterator[tuple[Key, V]]:
         self._begin()
         rows = super().scan(table, prefix, after, limit, reverse, index)
-        partitions = (table.partition(prefix),) if prefix and index is None else None
-        return self._recorded(Scanned(table, prefix, after, limit, reverse, index), rows, partitions)
+        return self._recorded(Scanned(table, prefix, after, limit, reverse, index), rows)
 
-    def _recorded(
-        self, scanned: Scanned, rows: Iterator[tuple[Key, Any]], partitions: tuple[int, ...] | None
-    ) -> Iterator[tuple[Key, Any]]:
+    def _recorded(self, scanned: Scanned, rows: Iterator[tuple[Key, Any]]) -> Iterator[tuple[Key, Any]]:
+        partitions = None if scanned.partition is None else (scanned.partition,)
         self.scans.append(scanned)
         for row in rows:
             self._answered()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 import itertools
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pytest
@@ -25,6 +24,9 @@ CLIENTS = ["hdfs-native", "hdfs-fsspec", "gohdfs", "rclone", "pyarrow"]
 APPENDING = [name for name in CLIENTS if name not in (GoHdfs.name, Rclone.name)]
 OWN = ["mount", "oastfs-fsspec", "oastfs"]
 """OastFS's own."""
+
+Faces = Callable[[str], Face]
+"""The program of a name."""
 
 _numbers = itertools.count()
 
@@ -104,7 +106,7 @@ def arrow_executor(hdfs_address: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def faces(hdfs_address: str, request: pytest.FixtureRequest) -> Any:
+def faces(hdfs_address: str, request: pytest.FixtureRequest) -> Faces:
     """The programs by name, each made when it is first asked for."""
     made: dict[str, Face] = {}
 
@@ -120,7 +122,8 @@ def make_face(name: str, address: str, request: pytest.FixtureRequest) -> Face:
     """The program of this name, on the filesystem under test."""
     port = int(address.split(":")[1])
     if name == "hdfs-native":
-        return request.getfixturevalue("hdfs_native")
+        native: Native = request.getfixturevalue("hdfs_native")
+        return native
     if name == "hdfs-fsspec":
         pytest.importorskip("hdfs_native")
         return Fsspec(name, fsspec.filesystem("hdfs", host=HOST, port=port))
@@ -139,12 +142,26 @@ def make_face(name: str, address: str, request: pytest.FixtureRequest) -> Face:
 
 
 @pytest.fixture(params=CLIENTS)
-def client(request: pytest.FixtureRequest, faces: Any) -> Face:
+def client(request: pytest.FixtureRequest, faces: Faces) -> Face:
     """Each HDFS client in turn."""
     return faces(request.param)
 
 
 @pytest.fixture(params=APPENDING)
-def appending_client(request: pytest.FixtureRequest, faces: Any) -> Face:
+def appending_client(request: pytest.FixtureRequest, faces: Faces) -> Face:
     """Each HDFS client that can append."""
     return faces(request.param)
+
+
+@pytest.fixture
+def go(faces: Faces) -> GoHdfs:
+    found = faces("gohdfs")
+    assert isinstance(found, GoHdfs)
+    return found
+
+
+@pytest.fixture
+def rclone(faces: Faces) -> Rclone:
+    found = faces("rclone")
+    assert isinstance(found, Rclone)
+    return found

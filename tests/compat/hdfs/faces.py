@@ -85,12 +85,12 @@ class Native(Face):
 
     def read(self, path: str) -> bytes:
         with self.client.read(path) as file:
-            return file.read()
+            return bytes(file.read())
 
     def read_range(self, path: str, offset: int, length: int) -> bytes:
         with self.client.read(path) as file:
             file.seek(offset)
-            return file.read(length)
+            return bytes(file.read(length))
 
     def mkdir(self, path: str) -> None:
         self.client.mkdirs(path, create_parent=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.harness.java import Jvm
@@ -200,7 +201,7 @@ class JavaClient:
         entries = []
         while found.hasNext():
             listing = found.next()
-            names = self.attempt(lambda one=listing: [status.getPath().getName() for status in one.get()])
+            names = self.attempt(partial(_names_in, listing))
             entries.append((str(listing.getListedPath().toUri().getPath()), names))
         return entries
 
@@ -295,6 +296,11 @@ class JavaClient:
             f" {status.getGroup()} {status.getLen()} {status.getBlockSize()} {time}"
             f" {status.getLocalName()} acl={status.hasAcl()}"
         )
+
+
+def _names_in(listing: Any) -> list[str]:
+    """Of one of several listings, which may be an error instead."""
+    return [str(status.getPath().getName()) for status in listing.get()]
 
 
 def _describe(error: Any) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.compat.hdfs.conftest import CLIENTS, OWN, HdfsPlace
+from tests.compat.hdfs.conftest import CLIENTS, OWN, Faces, HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, CommandFace, Face, Mounted
 from tests.compat.hdfs.test_files import content
 from tests.harness.cluster import Cluster
@@ -25,7 +24,7 @@ def mounted(hdfs_mount: Path) -> Mounted:
 
 
 @pytest.fixture
-def readers(faces: Any) -> list[Face]:
+def readers(faces: Faces) -> list[Face]:
     """One of each kind: OastFS's client, the mount, and HDFS clients in Rust, Go and Java."""
     return [faces(name) for name in ("oastfs-fsspec", "mount", "hdfs-native", "gohdfs", "pyarrow")]
 
@@ -43,7 +42,7 @@ def check(readers: list[Face], path: str, expected: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def written(faces: Any, hdfs_cluster: Cluster) -> dict[str, bytes]:
+def written(faces: Faces, hdfs_cluster: Cluster) -> dict[str, bytes]:
     """Files of several lengths from each face, in one directory."""
     hdfs_cluster.connect().makedirs("/written-by-all")
     files = {}
@@ -56,7 +55,7 @@ def written(faces: Any, hdfs_cluster: Cluster) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("reader", CLIENTS + OWN)
-def test_written_there_read_here(reader: str, faces: Any, written: dict[str, bytes]) -> None:
+def test_written_there_read_here(reader: str, faces: Faces, written: dict[str, bytes]) -> None:
     face: Face = faces(reader)
     sizes = {path.rpartition("/")[2]: len(data) for path, data in written.items()}
     assert face.sizes("/written-by-all") == sizes
@@ -64,7 +63,7 @@ def test_written_there_read_here(reader: str, faces: Any, written: dict[str, byt
 
 
 @pytest.mark.parametrize("writer", ["hdfs-native", "pyarrow", "mount", "oastfs-fsspec"])
-def test_appended_by_all_in_turn(writer: str, faces: Any, readers: list[Face], place: HdfsPlace) -> None:
+def test_appended_by_all_in_turn(writer: str, faces: Faces, readers: list[Face], place: HdfsPlace) -> None:
     """A file that ``writer`` began, and each face that can append goes on with."""
     expected = content(1000)
     faces(writer).write(place / "file", expected)
@@ -91,7 +90,7 @@ def overwrite(mounted: Mounted, path: str, data: bytes, seed: int, changes: int 
 @pytest.mark.parametrize("writer", ["hdfs-native", "gohdfs", "pyarrow", "mount"])
 @pytest.mark.parametrize("length", [20_000, 3 * BLOCK_BYTES])
 def test_overwritten_through_the_mount(
-    writer: str, length: int, faces: Any, readers: list[Face], mounted: Mounted, place: HdfsPlace
+    writer: str, length: int, faces: Faces, readers: list[Face], mounted: Mounted, place: HdfsPlace
 ) -> None:
     data = content(length)
     faces(writer).write(place / "file", data)
@@ -192,7 +191,7 @@ def test_append_after_a_hole(
     readers: list[Face],
     mounted: Mounted,
     hdfs_native: Face,
-    faces: Any,
+    faces: Faces,
     place: HdfsPlace,
 ) -> None:
     """HDFS clients append to files that only the mount can make."""
@@ -256,7 +255,7 @@ def test_symbolic_links(readers: list[Face], mounted: Mounted, hdfs_native: Face
 
 
 def test_changes_are_seen_by_readers_that_looked_before(
-    readers: list[Face], faces: Any, place: HdfsPlace
+    readers: list[Face], faces: Faces, place: HdfsPlace
 ) -> None:
     """No face keeps what another has replaced, renamed or deleted."""
     writer = faces("hdfs-native")

@@ -6,14 +6,13 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from oastfs.client import Filesystem
 from tests.compat.hdfs import arrow_process
-from tests.compat.hdfs.conftest import HdfsPlace
-from tests.compat.hdfs.faces import BLOCK_BYTES, GoHdfs, Mounted, Native, Rclone
+from tests.compat.hdfs.conftest import Faces, HdfsPlace
+from tests.compat.hdfs.faces import BLOCK_BYTES, Arrow, GoHdfs, Mounted, Native, Rclone
 from tests.harness.cluster import Cluster
 
 pytestmark = pytest.mark.system
@@ -30,11 +29,6 @@ def fs(hdfs_cluster: Cluster) -> Filesystem:
 @pytest.fixture
 def mounted(hdfs_mount: Path) -> Mounted:
     return Mounted(hdfs_mount)
-
-
-@pytest.fixture
-def go(faces: Any) -> GoHdfs:
-    return faces("gohdfs")
 
 
 def test_status(hdfs_native: Native, place: HdfsPlace, fs: Filesystem) -> None:
@@ -85,7 +79,7 @@ def test_owners(hdfs_native: Native, go: GoHdfs, place: HdfsPlace, mounted: Moun
     assert (found.owner, found.group) == ("games", "games")
 
 
-def test_times(hdfs_native: Native, place: HdfsPlace, mounted: Mounted, faces: Any) -> None:
+def test_times(hdfs_native: Native, place: HdfsPlace, mounted: Mounted, faces: Faces) -> None:
     hdfs_native.write(place / "file", b"x")
     hdfs_native.client.set_times(place / "file", MOMENT * 1000 + 123, MOMENT * 1000 + 5456)
     found = mounted.at(place / "file").stat()
@@ -94,11 +88,11 @@ def test_times(hdfs_native: Native, place: HdfsPlace, mounted: Mounted, faces: A
     os.utime(mounted.at(place / "file"), ns=(MOMENT * 10**9, MOMENT * 10**9 + 7_000_000))
     assert hdfs_native.client.get_file_info(place / "file").modification_time == MOMENT * 1000 + 7
     arrow = faces("pyarrow")
+    assert isinstance(arrow, Arrow)
     assert arrow.run(arrow_process.modified_ns, place / "file") // 10**9 == MOMENT
 
 
-def test_rclone_keeps_times(faces: Any, place: HdfsPlace, tmp_path: Path, fs: Filesystem) -> None:
-    rclone: Rclone = faces("rclone")
+def test_rclone_keeps_times(rclone: Rclone, place: HdfsPlace, tmp_path: Path, fs: Filesystem) -> None:
     local = tmp_path / "file"
     local.write_bytes(b"x" * 100)
     os.utime(local, (MOMENT, MOMENT))
@@ -139,7 +133,7 @@ def test_content_summary(hdfs_native: Native, go: GoHdfs, place: HdfsPlace) -> N
     assert go.run("du", "-s", place / "a").split()[0] == b"2001000"
 
 
-def test_space(go: GoHdfs, faces: Any) -> None:
+def test_space(go: GoHdfs, rclone: Rclone) -> None:
     size, _, available, _ = go.run("df").splitlines()[1].split()[1:]
     assert int(size) >= int(available) > 0
-    assert b"Free:" in faces("rclone").run("about", ":hdfs:")
+    assert b"Free:" in rclone.run("about", ":hdfs:")

@@ -6,11 +6,10 @@ import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
-from tests.compat.hdfs.conftest import CLIENTS, OWN, HdfsPlace
+from tests.compat.hdfs.conftest import CLIENTS, OWN, Faces, HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, CommandFace, Face, Native
 from tests.harness.cluster import Cluster
 
@@ -152,7 +151,7 @@ for turn in range(100):
 """
 
 
-def test_several_processes(hdfs_address: str, hdfs_native: Native, place: HdfsPlace, faces: Any) -> None:
+def test_several_processes(hdfs_address: str, hdfs_native: Native, place: HdfsPlace, faces: Faces) -> None:
     """Processes of HDFS clients in one directory, while the mount lists it."""
     command = [sys.executable, "-c", WRITE_MANY, f"hdfs://{hdfs_address}", place.path]
     processes = [subprocess.Popen([*command, str(number)]) for number in range(4)]
@@ -176,8 +175,10 @@ def test_many_readers_of_one_file(client: Face, place: HdfsPlace) -> None:
         assert all(read == data for read in threads.map(client.read, [place / "file"] * 12))
 
 
-def test_clients_at_once(hdfs_native: Native, faces: Any, place: HdfsPlace) -> None:
+def test_clients_at_once(hdfs_native: Native, faces: Faces, place: HdfsPlace) -> None:
     """Different clients work in one directory at the same time."""
+
+    made = {name: faces(name) for name in CLIENTS + OWN}
 
     def work(name: str) -> None:
         for turn in range(2):
@@ -186,7 +187,6 @@ def test_clients_at_once(hdfs_native: Native, faces: Any, place: HdfsPlace) -> N
             face.write(place / f"{name}-{turn}", data)
             assert face.read(place / f"{name}-{turn}") == data
 
-    made = {name: faces(name) for name in CLIENTS + OWN}
     with ThreadPoolExecutor(len(made)) as threads:
         list(threads.map(work, made))
     assert len(hdfs_native.sizes(place.path)) == 2 * len(made)

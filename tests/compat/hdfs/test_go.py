@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from oastfs.client import Filesystem
-from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.conftest import Faces, HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, GoHdfs, Mounted, Native, Rclone
 from tests.compat.hdfs.test_files import content
 from tests.harness.cluster import Cluster
@@ -18,16 +17,6 @@ from tests.harness.cluster import Cluster
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 FILES = 300
-
-
-@pytest.fixture
-def go(faces: Any) -> GoHdfs:
-    return faces("gohdfs")
-
-
-@pytest.fixture
-def rclone(faces: Any) -> Rclone:
-    return faces("rclone")
 
 
 @pytest.fixture
@@ -123,7 +112,7 @@ def test_gohdfs_moves_into_directories(go: GoHdfs, place: HdfsPlace, hdfs_native
 
 
 @pytest.mark.parametrize("length", [3 * BLOCK_BYTES, 50_000])
-def test_gohdfs_truncates(go: GoHdfs, place: HdfsPlace, faces: Any, length: int) -> None:
+def test_gohdfs_truncates(go: GoHdfs, place: HdfsPlace, faces: Faces, length: int) -> None:
     data = content(length)
     go.write(place / "file", data)
     for shorter in (length - 1, length // 2, 100, 0):

@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.conftest import Faces, HdfsPlace
 from tests.compat.hdfs.faces import Fsspec, Mounted
 
 pytest.importorskip("hdfs_native")
@@ -25,9 +25,10 @@ def table() -> Any:
 
 
 @pytest.fixture
-def hdfs(faces: Any) -> Any:
+def hdfs(faces: Faces) -> Any:
     """hdfs-native's fsspec filesystem."""
-    found: Fsspec = faces("hdfs-fsspec")
+    found = faces("hdfs-fsspec")
+    assert isinstance(found, Fsspec)
     return found.fs
 
 

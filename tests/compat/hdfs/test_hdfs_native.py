@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.conftest import Faces, HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, Native
 from tests.compat.hdfs.test_files import content
 from tests.harness.cluster import Cluster
@@ -59,7 +59,9 @@ def test_directory_errors(client: Any, hdfs_native: Native, place: HdfsPlace) ->
 
 
 @pytest.mark.parametrize("length", [1000, 100_000, BLOCK_BYTES + 1000])
-def test_synced_bytes_are_seen_before_the_end(client: Any, place: HdfsPlace, faces: Any, length: int) -> None:
+def test_synced_bytes_are_seen_before_the_end(
+    client: Any, place: HdfsPlace, faces: Faces, length: int
+) -> None:
     """By those that look at files which are being written; hdfs-native itself reads blocks that are ended."""
     data = content(length)
     with client.create(place / "file") as file:
@@ -83,7 +85,7 @@ time.sleep(600)
 """
 
 
-def test_leases(client: Any, place: HdfsPlace, hdfs_address: str, faces: Any) -> None:
+def test_leases(client: Any, place: HdfsPlace, hdfs_address: str, faces: Faces) -> None:
     """One writer; when it has died another takes over what it left, as far as it was synced."""
     arguments = [sys.executable, "-c", ABANDON, f"hdfs://{hdfs_address}", place / "file"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as writer:

@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.compat.hdfs.conftest import HdfsPlace
-from tests.compat.hdfs.faces import Mounted
+from tests.compat.hdfs.conftest import Faces, HdfsPlace
+from tests.compat.hdfs.faces import Fsspec, Mounted
 from tests.harness import libhdfs
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -52,7 +51,7 @@ def test_tensorflow_io(place: HdfsPlace, tmp_path: Path, hdfs_mount: Path) -> No
     assert len(list(Mounted(hdfs_mount).at(place / "records").iterdir())) == 10
 
 
-def test_newer_tensorflow(place: HdfsPlace, hdfs_mount: Path, faces: Any) -> None:
+def test_newer_tensorflow(place: HdfsPlace, hdfs_mount: Path, faces: Faces) -> None:
     """Records that came by hdfs:// are read by path; images that did, in batches by oastfs://."""
     tf = pytest.importorskip("tensorflow")
     writer = faces("hdfs-native")
@@ -65,10 +64,11 @@ def test_newer_tensorflow(place: HdfsPlace, hdfs_mount: Path, faces: Any) -> Non
     assert found == list(range(100))
     for number in range(20):
         writer.write(place / f"{number:02}.raw", number.to_bytes(4, "little") * 10)
-    fs = faces("oastfs-fsspec").fs
+    by_url = faces("oastfs-fsspec")
+    assert isinstance(by_url, Fsspec)
     names = [place / f"{number:02}.raw" for number in range(20)]
     dataset = tf.data.Dataset.from_generator(
-        lambda: fs.cat_stream(names), output_signature=tf.TensorSpec((), tf.string)
+        lambda: by_url.fs.cat_stream(names), output_signature=tf.TensorSpec((), tf.string)
     )
     firsts = [int(tf.io.decode_raw(data, tf.int32)[0]) for data in dataset]
     assert firsts == list(range(20))

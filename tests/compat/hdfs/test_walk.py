@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from oastfs.client import Filesystem
-from tests.compat.hdfs.conftest import HdfsPlace
+from tests.compat.hdfs.conftest import Faces, HdfsPlace
 from tests.compat.hdfs.faces import BLOCK_BYTES, Face, GoHdfs, Mounted
 from tests.harness.cluster import Cluster
 
@@ -130,7 +130,9 @@ class Walk:
 
 
 @pytest.fixture
-def walk(faces: Any, hdfs_mount: Path, place: HdfsPlace, hdfs_cluster: Cluster) -> Callable[[int, int], None]:
+def walk(
+    faces: Faces, hdfs_mount: Path, place: HdfsPlace, hdfs_cluster: Cluster
+) -> Callable[[int, int], None]:
     """Walks from a seed for some steps."""
 
     def run(seed: int, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""Mounted filesystems of real processes: one for each binding, and one through a namenode.
+"""Mounted filesystems of real processes: one for each binding, one on PostgreSQL, one through a namenode.
 
 Each test has a directory of its own.
 """
@@ -6,6 +6,7 @@ Each test has a directory of its own.
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from oastfs.namenode.fsck import check
 from oastfs.store import open_store
 from tests.harness.cluster import Cluster
+from tests.harness.postgresql import PostgresServer
 from tests.harness.waiting import wait_until
 
 BINDINGS = ("kernel", "mfusepy")
@@ -29,6 +31,7 @@ class Served:
     mountpoint: Path
     binding: str
     url: str
+    on_database: bool = False
 
     def mount_again(self, name: str) -> Path:
         """Another mount, in the same way."""
@@ -48,13 +51,18 @@ class Served:
             store.close()
 
 
-@pytest.fixture(scope="session", params=(*BINDINGS, "namenode"))
+@pytest.fixture(scope="session", params=(*BINDINGS, "postgresql", "namenode"))
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A filesystem with one datanode."""
-    binding = "kernel" if request.param == "namenode" else request.param
-    with Cluster(tmp_path_factory.mktemp(f"mount-{request.param}")) as cluster:
+    binding = request.param if request.param in BINDINGS else "kernel"
+    metadata = []
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgresql")
+        metadata.append(server.url(server.create_database()))
+    with Cluster(tmp_path_factory.mktemp(f"mount-{request.param}"), metadata=metadata) as cluster:
         url = cluster.url if request.param == "namenode" else cluster.metadata_url
-        yield Served(cluster, cluster.mount(url, options=["--binding", binding]), binding, url)
+        mountpoint = cluster.mount(url, options=["--binding", binding])
+        yield Served(cluster, mountpoint, binding, url, bool(metadata))
 
 
 @pytest.fixture
@@ -65,6 +73,8 @@ def directory(served: Served) -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     served.fsck()
+    if served.on_database:
+        shutil.rmtree(path, ignore_errors=True)  # each check asks for each file
 
 
 @pytest.fixture

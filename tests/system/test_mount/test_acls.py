@@ -54,6 +54,17 @@ SCRIPTS = {
         mkdir m; setfacl -d -m g::rwx,o::- m; umask 027; touch m/f; mkdir m/d; show m m/f m/d
         touch f; setfacl -d -m u:12345:r f
     """,
+    "set-group-id of who is not of the group": """
+        for name in f d; do
+            test $name = f && touch $name || mkdir $name
+            chown 12345:23456 $name; chmod 2755 $name
+            as 12345 --groups 23456 setfacl -m u:12346:rx $name; show $name
+            as 12345 setfacl -m u:12346:rwx $name; show $name
+            chmod 2755 $name; as 12345 setfacl -d -m u:12346:rwx $name; show $name
+            chmod 2755 $name; as 12345 chmod 2750 $name; show $name
+            chmod 2755 $name; setfacl -m u:12346:r $name; show $name
+        done
+    """,
     "removing and replacing": """
         mkdir d; setfacl -m u:12345:rwx,d:u:12346:r d; show d
         setfacl --set u::rwx,g::r,o::-,g:23456:x d; show d

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import struct
+import subprocess
 import time
 import traceback
 from pathlib import Path
@@ -17,7 +18,7 @@ SHARED_GROUP = 23_456
 SECOND_NS = 10**9
 
 
-def refused(code: int) -> pytest.RaisesContext[OSError]:
+def refused(code: int) -> pytest.RaisesExc[OSError]:
     """The block raises OSError with this errno."""
     return pytest.raises(OSError, check=lambda error: error.errno == code)
 
@@ -313,7 +314,7 @@ refused(errno.EPERM, os.rename, path + "/file", path + "/stolen")
     run_as(ALICE, EXPECT + 'os.unlink(path + "/file")', directory)
 
 
-@pytest.mark.parametrize("how", ["write", "truncate", "truncate at open"])
+@pytest.mark.parametrize("how", ["write", "truncate", "truncate at open", "allocate"])
 def test_set_id_bits_go_when_another_writes(directory: Path, how: str) -> None:
     path = directory / "program"
     path.write_bytes(b"#!/bin/true")
@@ -322,9 +323,51 @@ def test_set_id_bits_go_when_another_writes(directory: Path, how: str) -> None:
         "write": "file = open(path, 'r+b', buffering=0); file.write(b'x'); file.close()",
         "truncate": "os.truncate(path, 3)",
         "truncate at open": "open(path, 'wb').close()",
+        "allocate": "file = open(path, 'r+b'); os.posix_fallocate(file.fileno(), 0, 100)",
     }[how]
     run_as(ALICE, EXPECT + code, path)
     assert mode_of(path) == 0o777
+
+
+def test_allocating_takes_set_group_id_from_who_is_not_in_the_group(directory: Path) -> None:
+    for name, group, left in (("ours", ALICE, 0o2666), ("theirs", SHARED_GROUP, 0o666)):
+        path = directory / name
+        path.write_bytes(b"x")
+        os.chown(path, 0, group)
+        path.chmod(0o6666)
+        run_as(ALICE, "os.posix_fallocate(os.open(path, os.O_RDWR), 0, 100)", path)
+        assert mode_of(path) == left, name
+
+
+def test_capabilities_go_when_another_allocates(directory: Path) -> None:
+    path = directory / "program"
+    path.write_bytes(b"#!/bin/true")
+    path.chmod(0o777)
+    capabilities = struct.pack("<5I", 0x0200_0001, 1 << 7, 0, 0, 0)
+    os.setxattr(path, "security.capability", capabilities)
+    run_as(ALICE, EXPECT + 'refused(errno.EPERM, os.removexattr, path, "security.capability")', path)
+    assert "security.capability" in os.listxattr(path)
+    run_as(ALICE, "os.posix_fallocate(os.open(path, os.O_RDWR), 0, 100)", path)
+    assert "security.capability" not in os.listxattr(path)
+
+
+def test_the_mode_is_asked_for_after_a_write_past_the_cache(directory: Path) -> None:
+    path = directory / "f"
+    path.write_bytes(b"short")
+    path.chmod(0o6644)
+    os.chown(path, ALICE, ALICE)
+    path.chmod(0o6644)
+
+    def mode_alone() -> str:
+        """Of statx(2) that asks for the mode only, which the kernel may have cached."""
+        return subprocess.run(
+            ["stat", "-c", "%a", path], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    assert mode_alone() == "6644"
+    write = "f = os.open(path, os.O_WRONLY | os.O_DIRECT); os.pwrite(f, bytes(4096), 0); os.close(f)"
+    run_as(ALICE, write, path)
+    assert mode_alone() == "2644"
 
 
 def test_set_id_bits_go_with_the_owner(directory: Path) -> None:

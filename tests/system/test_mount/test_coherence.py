@@ -8,11 +8,13 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.harness.cluster import OASTFS, Cluster, run_oastfs
+from tests.harness.cluster import Cluster, run_oastfs
+from tests.harness.process import OASTFS
 from tests.harness.waiting import wait_until
 from tests.system.test_mount.conftest import BINDINGS, Served
 
@@ -79,11 +81,15 @@ def test_names_show_within_the_cache_time(pair: tuple[Path, Path]) -> None:
 
 def test_opening_a_name_that_another_mount_replaced(pair: tuple[Path, Path]) -> None:
     ours, theirs = pair
+
+    def shows(text: str) -> bool:
+        return (theirs / "file").read_text() == text
+
     for number in range(10):
         (ours / "fresh").write_text(f"version {number}")
         os.rename(ours / "fresh", ours / "file")
         wait_until(
-            lambda n=number: (theirs / "file").read_text() == f"version {n}",
+            partial(shows, f"version {number}"),
             "the file that replaced the other",
             3 * ATTRIBUTE_SECONDS,
         )

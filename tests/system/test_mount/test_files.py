@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from oastfs.core.limits import FILE_BYTES_MAX
+
 INLINE_LIMIT = 64 * 1024
 SIZES = [0, 1, 4095, 4096, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 3_000_001]
 
@@ -202,6 +204,14 @@ def test_sync_calls(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
+
+
+def test_the_last_byte_that_a_file_may_have(directory: Path) -> None:
+    with (directory / "file").open("w+b", buffering=0) as file:
+        assert os.pwrite(file.fileno(), b"x", FILE_BYTES_MAX - 1) == 1
+        os.fsync(file.fileno())
+        assert os.fstat(file.fileno()).st_size == FILE_BYTES_MAX
+        assert os.pread(file.fileno(), 1, FILE_BYTES_MAX - 1) == b"x"
 
 
 def test_allocating_space(directory: Path) -> None:

@@ -23,7 +23,7 @@ def renameat2(source: Path, target: Path, flags: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def refused(code: int) -> pytest.RaisesContext[OSError]:
+def refused(code: int) -> pytest.RaisesExc[OSError]:
     """The block raises OSError with this errno."""
     return pytest.raises(OSError, check=lambda error: error.errno == code)
 

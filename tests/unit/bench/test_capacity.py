@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from typing import Any
 
 import pytest
 
@@ -63,10 +64,10 @@ def test_an_embedded_store_has_no_shards() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"utilisation": 0.0}, {"utilisation": 1.5}, {"shard_cores": 0}, {"rate": -1.0}]
 )
-def test_what_cannot_be_planned(wrong: dict[str, float]) -> None:
+def test_what_cannot_be_planned(wrong: dict[str, Any]) -> None:
     rate = wrong.pop("rate", 1000.0)
     with pytest.raises(InvalidArgument):
-        capacity.plan(COSTS, rate, **wrong)  # type: ignore[arg-type]
+        capacity.plan(COSTS, rate, **wrong)
     with pytest.raises(InvalidArgument):
         capacity.plan(Costs({"callers": 1.0}, 0, 1), 1000)
 

@@ -13,7 +13,7 @@ import pytest
 
 from oastfs.bench.processes import Usage, cpu_seconds, find_servers, memory_bytes, part_of, tree_bytes
 from oastfs.bench.targets.base import Servers, database_address, local_ports
-from oastfs.bench.targets.filesystem import metadata_urls
+from oastfs.client.url import metadata_urls
 
 BUSY = """
 import socket, subprocess, sys

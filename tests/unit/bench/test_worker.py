@@ -23,6 +23,14 @@ def ignore(amount: int) -> None:
     return
 
 
+def one_that_takes(seconds: float) -> Callable[[], int]:
+    def call() -> int:
+        time.sleep(seconds)
+        return 1
+
+    return call
+
+
 def test_a_closed_loop_does_all_steps() -> None:
     done: list[int] = []
     caller = Caller(phase_of(lambda: 3, 50), False, done.append)
@@ -32,7 +40,7 @@ def test_a_closed_loop_does_all_steps() -> None:
 
 
 def test_a_closed_loop_stops_when_its_time_is_up() -> None:
-    caller = Caller(phase_of(lambda: time.sleep(0.001) or 1, None), False, ignore)
+    caller = Caller(phase_of(one_that_takes(0.001), None), False, ignore)
     started = time.perf_counter_ns()
     caller.one_after_the_other(started + 50_000_000)
     assert time.perf_counter_ns() - started >= 50_000_000
@@ -117,7 +125,7 @@ def test_a_stall_is_not_omitted() -> None:
 
 def test_arrivals_that_are_given_up_count_as_far_as_they_waited() -> None:
     due = array("Q", (0, 1000, 2000, 3000))
-    caller = Caller(phase_of(lambda: time.sleep(0.05) or 1, None), False, ignore)
+    caller = Caller(phase_of(one_that_takes(0.05), None), False, ignore)
     start_ns = time.perf_counter_ns()
     caller.as_they_are_due(Arrivals(due), start_ns, start_ns + 20_000_000)
     assert caller.report.amount == 1

@@ -17,6 +17,7 @@ from oastfs.bench.workloads.sizes import SPOTIFY_KIB_PERCENT, SPOTIFY_MEAN_BYTES
 from oastfs.bench.workloads.spotify import MIX_PERCENT, Pool
 from oastfs.bench.workloads.trees import tree
 from oastfs.core.errors import InvalidArgument, OastError
+from tests.harness.noting import noting
 
 
 class MemoryTarget(Target):
@@ -253,8 +254,7 @@ def test_every_file_is_in_one_share_of_an_epoch() -> None:
     for phases in callers:
         run_phase(phases[0])
     read: list[str] = []
-    original = target.read
-    target.read = lambda path: read.append(path) or original(path)  # type: ignore[method-assign, func-returns-value]
+    target.read = noting(target.read, read)  # type: ignore[method-assign]  # the target then notes what is read
     for phases in callers:
         run_phase(phases[3])
     assert sorted(read) == sorted(target.files), "each file once"
@@ -304,6 +304,7 @@ def test_a_namespace_grows_along_its_axis(axis: str) -> None:
 
 
 def test_points_of_a_scale() -> None:
+    wrong: dict[str, Any]
     for wrong in ({"axis": "colour"}, {"points": [5, 3]}, {"points": []}, {"operations": ["fly"]}):
         with pytest.raises(InvalidArgument):
             WORKLOADS["scale"].check(wrong)

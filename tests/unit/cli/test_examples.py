@@ -79,7 +79,7 @@ def test_what_the_settings_come_to() -> None:
 def test_the_unit_is_a_unit(unit: Path, tmp_path: Path) -> None:
     """By its sections, and by systemd's own check where there is one."""
     parser = configparser.RawConfigParser(strict=True)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # as the library's manual has it
     parser.read(unit)
     assert parser.sections() == ["Unit", "Service", "Install"]
     assert parser["Service"]["Type"] == "notify"

@@ -13,7 +13,7 @@ from oastfs.cli.failure import ExitCode, Failure, UsageFailure, describe
 from oastfs.core import errors
 
 
-@pytest.mark.parametrize("kind", sorted(errors.all_errors().values(), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", [kind for _, kind in sorted(errors.all_errors().items())])
 def test_errors_of_the_filesystem_are_one_line(kind: type[errors.OastError]) -> None:
     code, line = describe(kind("first\nsecond", path="/a"))
     assert code == ExitCode.FAILED

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oastfs.client.extents import SMALL_BYTES, DirtyExtents
 
 SPAN = 200
+
+Step = tuple[Any, ...]
+"""What is done, and with what."""
 
 writes = st.tuples(
     st.just("write"),
@@ -18,7 +23,7 @@ writes = st.tuples(
 discards = st.tuples(st.just("discard"), st.integers(0, SPAN), st.integers(0, SPAN))
 
 
-def apply(extents: DirtyExtents, model: dict[int, int], operation: tuple) -> None:  # type: ignore[type-arg]
+def apply(extents: DirtyExtents, model: dict[int, int], operation: Step) -> None:
     if operation[0] == "write":
         _, offset, data, kind = operation
         extents.write(offset, kind(data))
@@ -31,8 +36,9 @@ def apply(extents: DirtyExtents, model: dict[int, int], operation: tuple) -> Non
 
 
 @given(st.lists(writes | discards, max_size=30), st.integers(0, SPAN), st.integers(0, SPAN))
-def test_it_holds_what_was_written_last(operations: list, start: int, end: int) -> None:  # type: ignore[type-arg]
-    extents, model = DirtyExtents(), {}
+def test_it_holds_what_was_written_last(operations: list[Step], start: int, end: int) -> None:
+    extents = DirtyExtents()
+    model: dict[int, int] = {}
     for operation in operations:
         apply(extents, model, operation)
     found = {offset + n: byte for offset, pieces in extents.runs() for n, byte in enumerate(b"".join(pieces))}
@@ -48,7 +54,7 @@ def test_it_holds_what_was_written_last(operations: list, start: int, end: int) 
 
 
 @given(st.lists(writes | discards, max_size=30))
-def test_runs_neither_touch_nor_overlap(operations: list) -> None:  # type: ignore[type-arg]
+def test_runs_neither_touch_nor_overlap(operations: list[Step]) -> None:
     extents = DirtyExtents()
     for operation in operations:
         apply(extents, {}, operation)

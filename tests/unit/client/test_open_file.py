@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from oastfs.client import Filesystem, OpenFile, connect
 from oastfs.core.errors import FileTooLarge, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
+from tests.harness.noting import noting
 from tests.harness.waiting import wait_until
 
 SPAN = 300
@@ -44,7 +46,7 @@ def cut(model: bytearray, length: int) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(OPERATIONS, max_size=25))
-def test_it_is_a_bytearray(filesystem: Filesystem, operations: list[tuple]) -> None:  # type: ignore[type-arg]
+def test_it_is_a_bytearray(filesystem: Filesystem, operations: list[tuple[Any, ...]]) -> None:
     file, model = create(filesystem), bytearray()
     for name, *arguments in operations:
         if name == "write":
@@ -74,10 +76,7 @@ def test_it_is_a_bytearray(filesystem: Filesystem, operations: list[tuple]) -> N
 def test_a_small_file_costs_one_change(filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
     file = create(filesystem)
     verbs: list[str] = []
-    call = filesystem.metadata.call
-    monkeypatch.setattr(
-        filesystem.metadata, "call", lambda verb, *rest: (verbs.append(verb), call(verb, *rest))[1]
-    )
+    monkeypatch.setattr(filesystem.metadata, "call", noting(filesystem.metadata.call, verbs))
     for number in range(10):
         file.pwrite(number * 3, b"abc")
     assert file.pread(0, 100) == b"abc" * 10

@@ -151,7 +151,7 @@ def test_arguments_that_cannot_be_sent(remote: RemoteMetadata) -> None:
     with pytest.raises(NotUtf8):
         remote.stat(ROOT, "/\udcff")
     with pytest.raises(InvalidArgument):
-        remote.stat(ROOT, object())  # type: ignore[arg-type]
+        remote.stat(ROOT, object())  # type: ignore[arg-type]  # no path
     assert remote.stat(ROOT, "/").is_directory
 
 
@@ -421,20 +421,28 @@ def test_what_the_store_left_undone_is_asked_for_again(
     kind: type[OastError], endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the same call id, so that one that was carried out after all is answered, not repeated."""
-    submit, refused = Namespace.submit_call, []
+    submit: Callable[..., None] = Namespace.submit
+    refused: list[object] = []
 
-    def lose(self: Namespace, context: object, operation: object, done: object, *more: object) -> None:
+    def lose(
+        self: Namespace,
+        verb: object,
+        caller: object,
+        arguments: object,
+        done: Callable[..., None],
+        *more: object,
+    ) -> None:
         """The first change is made, and the answer lost."""
 
         def tell(result: object, error: BaseException | None) -> None:
             if not refused:
                 refused.append(result)
                 error = kind("the store is away")
-            done(result, error)  # type: ignore[operator]
+            done(result, error)
 
-        submit(self, context, operation, tell, *more)  # type: ignore[arg-type]
+        submit(self, verb, caller, arguments, tell, *more)
 
-    monkeypatch.setattr(Namespace, "submit_call", lose)
+    monkeypatch.setattr(Namespace, "submit", lose)
     remote = RemoteMetadata([(HOST, endpoints.port)])
     path = f"/once-{kind.__name__}"
     remote.create(ROOT, path)  # a second time it would be there already

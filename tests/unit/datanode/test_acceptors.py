@@ -54,7 +54,9 @@ def ask(connection: socket.socket, byte: bytes = b"x") -> bytes:
 def test_connections_one_after_the_other_need_no_new_threads(served: Served) -> None:
     for _ in range(MANY):
         assert ask(served.connect()) == b"x"
-    assert len(set(served.by)) <= 3
+        # Its thread may still be on its way back, and another one would be begun in its place.
+        wait_until(lambda: served.acceptors._waiting == len(served.acceptors.threads), "it to wait again")
+    assert len(set(served.by)) <= 2
 
 
 def test_connections_at_once_are_all_served(served: Served) -> None:

@@ -71,18 +71,12 @@ def write_session() -> bytes:
     data = b"fuzz" * 300
     checksums = checksum_chunks(ChecksumKind.CRC32C, 512, data)
     return (
-        write_request(BlockId(77 << 10, 5), [node_target()], Stage.PIPELINE_SETUP_CREATE)
+        write_request(BlockId(77 << 10, 5), [Target("127.0.0.1", 1)], Stage.PIPELINE_SETUP_CREATE)
         + encode_prefix(PacketHeader(0, 0, False, len(data)), len(checksums))
         + checksums
         + data
         + encode_prefix(PacketHeader(len(data), 1, True, 0), 0)
     )
-
-
-def node_target():  # type: ignore[no-untyped-def]
-    from oastfs.wire.transfer import Target
-
-    return Target("127.0.0.1", 1)
 
 
 relaxed = settings(

@@ -13,7 +13,7 @@ from oastfs.core.version import VERSION
 from oastfs.wire.frames import pack_length
 from oastfs.wire.proto import datanode_ipc_pb2 as ipc
 from oastfs.wire.proto import datatransfer_pb2 as pb
-from oastfs.wire.proto.rpc_pb2 import RpcRequestHeader, RpcSaslMessage
+from oastfs.wire.proto.rpc_pb2 import RPC_PROTOCOL_BUFFER, RpcRequestHeader, RpcSaslMessage
 from oastfs.wire.transfer import BlockId
 from oastfs.wire.varint import encode_delimited
 from tests.harness.waiting import wait_until
@@ -165,7 +165,13 @@ def test_another_protocol_is_not_here(node: Node) -> None:
 
 def test_clients_that_begin_with_sasl_are_offered_simple(node: Node) -> None:
     """Java does, to ask for the visible length, also where security is off."""
-    header = RpcRequestHeader(rpcKind=2, rpcOp=0, callId=-33, clientId=b"", retryCount=-1)
+    header = RpcRequestHeader(
+        rpcKind=RPC_PROTOCOL_BUFFER,
+        rpcOp=RpcRequestHeader.RPC_FINAL_PACKET,
+        callId=-33,
+        clientId=b"",
+        retryCount=-1,
+    )
     negotiate = RpcSaslMessage(state=RpcSaslMessage.NEGOTIATE)
     payload = encode_delimited(header.SerializeToString()) + encode_delimited(negotiate.SerializeToString())
     with socket.create_connection(("127.0.0.1", port(node)), TIMEOUT_SECONDS) as sock:

@@ -43,6 +43,10 @@ def files(node: Running) -> list[str]:
     return sorted(path.name for path in found)
 
 
+def wait_until_forgotten(node: Running) -> None:
+    wait_until(lambda: node.store.find(1024) is None, "the replica to be forgotten")
+
+
 def write_whole(nodes: list[Running], data: bytes, *, packet: int = 65536) -> Pipeline:
     """A block as a client writes a small file: its end follows at once."""
     pipeline = Pipeline([node.target for node in nodes], BLOCK)
@@ -68,7 +72,7 @@ def test_what_comes_whole_and_is_staged_never_gets_files(
         assert node.store.memory.used_bytes == OVERHEAD_BYTES + len(SMALL)
     namenode.outcomes[1024] = DISCARD
     for node in nodes:
-        wait_until(lambda node=node: node.store.find(1024) is None, "the replica to be forgotten")
+        wait_until_forgotten(node)
         assert not files(node) and node.store.memory.used_bytes == node.store.volumes[0].used_bytes == 0
 
 

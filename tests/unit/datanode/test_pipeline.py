@@ -41,6 +41,10 @@ def targets(trio: list[Node]) -> list[Target]:
     return [node.target for node in trio]
 
 
+def wait_until_cleared(node: Node) -> None:
+    wait_until(lambda: len(node.store) == 0, "the attempt to be cleared away")
+
+
 def assert_all_have(trio: list[Node], block: BlockId, content: bytes) -> None:
     for node in trio:
         replica = node.store.get(block.block_id, block.generation_stamp)
@@ -100,14 +104,12 @@ def test_a_datanode_that_does_not_answer_is_named_at_set_up(trio: list[Node], de
     hops = targets(trio)
     hops[dead] = Target("127.0.0.1", free_port())
     with TransferConnection.open(hops[0].host, hops[0].data_port, TIMEOUT_SECONDS) as connection:
-        from oastfs.wire.transfer import write_request
-
         connection.send(write_request(BLOCK, hops, Stage.PIPELINE_SETUP_CREATE))
         response = connection.receive_message(pb.BlockOpResponse)
     assert response.status == pb.ERROR
     assert response.firstBadLink == hops[dead].address
     for node in trio:
-        wait_until(lambda node=node: len(node.store) == 0, "the attempt to be cleared away")
+        wait_until_cleared(node)
 
 
 def test_a_refusal_further_down_is_named_at_set_up(trio: list[Node]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -149,12 +150,13 @@ def test_after_fencing_nothing_is_written(home: Home) -> None:
     writer.on_fence(lambda: called.append(True))
     writer.fence()
     assert called
-    for use in (
+    uses: tuple[Callable[[], object], ...] = (
         lambda: writer.write(0, [b"new"], None),
         writer.sync,
         writer.finalize,
         lambda: writer.truncate(0),
-    ):
+    )
+    for use in uses:
         with pytest.raises(StaleBlock):
             use()
     check(writer.replica, b"old")

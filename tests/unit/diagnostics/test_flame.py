@@ -52,5 +52,5 @@ def test_nothing_and_very_deep_stacks(stacks: dict[tuple[str, ...], float]) -> N
 
 
 def test_what_is_too_narrow_is_left_out() -> None:
-    stacks = {("main", f"f{n}"): 1.0 for n in range(100_000)}
+    stacks: dict[tuple[str, ...], float] = {("main", f"f{n}"): 1.0 for n in range(100_000)}
     assert len(boxes(draw(stacks, "t"))) < 10

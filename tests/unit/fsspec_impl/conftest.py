@@ -50,9 +50,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def fs(request: pytest.FixtureRequest) -> OastFileSystem:
     """The filesystem, by each form of address."""
     if request.param == "direct":
-        return fsspec.filesystem("oastfs", metadata=request.getfixturevalue("direct_url"))
+        direct: OastFileSystem = fsspec.filesystem("oastfs", metadata=request.getfixturevalue("direct_url"))
+        return direct
     cluster: Cluster = request.getfixturevalue("cluster")
-    return fsspec.core.url_to_fs(cluster.url + "/")[0]
+    served: OastFileSystem = fsspec.core.url_to_fs(cluster.url + "/")[0]
+    return served
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from fsspec.tests import abstract
 class Fixtures(abstract.AbstractFixtures):
     """``fs``, ``fs_path`` and ``local_path`` are in conftest."""
 
-    fs = None  # type: ignore[assignment]
-    fs_path = None  # type: ignore[assignment]
-    local_path = None  # type: ignore[assignment]
+    fs = None
+    fs_path = None
+    local_path = None
 
     @pytest.fixture
     def fs_join(self) -> Callable[..., str]:

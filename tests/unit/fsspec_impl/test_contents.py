@@ -15,6 +15,7 @@ from fsspec.callbacks import Callback
 
 from oastfs.fsspec_impl import OastFileSystem
 from tests.harness.cluster import Cluster
+from tests.harness.noting import noting
 
 LARGE_BYTES = 3 * 1024 * 1024
 
@@ -162,8 +163,7 @@ def test_cat_of_thousands_is_a_few_calls(
     files = {f"{fs_path}/{number:04}": b"%d" % number for number in range(3000)}
     calls: list[str] = []
     metadata = fs.client.metadata
-    original = metadata.call
-    monkeypatch.setattr(metadata, "call", lambda verb, *rest: calls.append(verb) or original(verb, *rest))
+    monkeypatch.setattr(metadata, "call", noting(metadata.call, calls))
     fs.pipe(files)
     assert fs.cat(list(files)) == files
     assert len(fs.info_many(list(files))) == 3000
@@ -197,14 +197,14 @@ def test_cat_ranges(fs: OastFileSystem, fs_path: str, max_gap: int | None) -> No
     starts = [8, 0, 5, 0, 4, -2, None]
     ends = [None, 3, 7, 2, 5, None, -8]
     expected = [data[path][start:end] for path, start, end in zip(paths, starts, ends, strict=True)]
-    assert fs.cat_ranges(paths, starts, ends, max_gap=max_gap) == expected
+    assert fs.cat_ranges([*paths], starts, ends, max_gap=max_gap) == expected
     assert fs.cat_ranges([a, b], 1, 3) == [b"12", b"bc"]
     found = fs.cat_ranges([a, f"{fs_path}/none", f"{fs_path}/none"], [1, 0, -1], [2, 1, None])
     assert found[0] == b"1" and all(isinstance(one, FileNotFoundError) for one in found[1:])
     with pytest.raises(FileNotFoundError):
         fs.cat_ranges([f"{fs_path}/none"], 0, 1, on_error="raise")
     with pytest.raises(TypeError):
-        fs.cat_ranges(a, 0, 1)  # type: ignore[arg-type]
+        fs.cat_ranges(a, 0, 1)  # type: ignore[arg-type]  # no list
     with pytest.raises(ValueError, match="as many"):
         fs.cat_ranges([a, b], [1], [2])
 
@@ -214,7 +214,7 @@ def test_cat_ranges_of_a_large_file(large: tuple[OastFileSystem, str, bytes]) ->
     random_source = random.Random(3)
     starts = [random_source.randrange(LARGE_BYTES) for _ in range(200)]
     ends = [start + random_source.randrange(20_000) for start in starts]
-    found = fs.cat_ranges([path] * 200, starts, ends)
+    found = fs.cat_ranges([path] * 200, [*starts], [*ends])
     assert found == [data[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
@@ -342,8 +342,7 @@ def test_many_small_files_go_in_batches(
         (source / f"{number:04}").chmod(0o600 if number % 2 else 0o644)
     calls: list[str] = []
     metadata = fs.client.metadata
-    original = metadata.call
-    monkeypatch.setattr(metadata, "call", lambda verb, *rest: calls.append(verb) or original(verb, *rest))
+    monkeypatch.setattr(metadata, "call", noting(metadata.call, calls))
     told = Sum()
     fs.put(f"{source}/", f"{fs_path}/tree", recursive=True, callback=told)
     assert len(calls) <= 15, calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fsspec import AbstractFileSystem
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oastfs.fsspec_impl import OastFileSystem
+from tests.harness.noting import noting
 
 FILES = ["a.txt", "b.csv", "sub/a.txt", "sub/deep/c.txt", "sub/deep/.hidden", "other/a.csv", "[x]/q?"]
 
@@ -133,7 +135,7 @@ def test_links_are_followed_but_not_descended(fs: OastFileSystem, tree: str) -> 
      "sub/**/c.txt", "[[]x]/q[?]", "*/.h*", "*/*/.h*"],
 )  # fmt: skip
 @pytest.mark.parametrize("options", [{}, {"detail": True}, {"withdirs": False}, {"maxdepth": 1}])
-def test_glob_is_fsspecs(fs: OastFileSystem, tree: str, pattern: str, options: dict[str, object]) -> None:
+def test_glob_is_fsspecs(fs: OastFileSystem, tree: str, pattern: str, options: dict[str, Any]) -> None:
     path = f"{tree}/{pattern}"
     try:
         expected = AbstractFileSystem.glob(fs, path, **options)
@@ -165,8 +167,7 @@ def test_glob_lists_only_what_it_needs(
     fs: OastFileSystem, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[str] = []
-    original = fs._list
-    monkeypatch.setattr(fs, "_list", lambda path, *rest: listed.append(path) or original(path, *rest))
+    monkeypatch.setattr(fs, "_list", noting(fs._list, listed))
     assert fs.glob(f"{tree}/s*/deep/*.txt") == [f"{tree}/sub/deep/c.txt"]
     assert listed == [tree, f"{tree}/sub/deep"]
 

@@ -24,20 +24,25 @@ INLINE_LIMIT = 1024
 
 
 @pytest.fixture
-def filesystem(tmp_path: Path) -> Iterator[Filesystem]:
+def metadata_url(tmp_path: Path) -> str:
+    """Where there is to be a filesystem."""
+    return f"lmdb://{tmp_path}/store"
+
+
+@pytest.fixture
+def filesystem(metadata_url: str) -> Iterator[Filesystem]:
     """Direct mode, as root; checked at the end."""
-    url = f"lmdb://{tmp_path}/store"
-    store = open_store(url, create=True)
+    store = open_store(metadata_url, create=True)
     format_store(store, FormatOptions(inline_limit=INLINE_LIMIT))
-    with connect(url, caller=ROOT) as filesystem:
+    with connect(metadata_url, caller=ROOT) as filesystem:
         yield filesystem
         check(store).raise_if_problems()
     store.close()
 
 
 @pytest.fixture
-def mounted(filesystem: Filesystem, tmp_path: Path) -> InodeFilesystem:
-    return InodeFilesystem(filesystem, MountConfig(f"lmdb://{tmp_path}/store", str(tmp_path / "mnt")))
+def mounted(filesystem: Filesystem, metadata_url: str, tmp_path: Path) -> InodeFilesystem:
+    return InodeFilesystem(filesystem, MountConfig(metadata_url, str(tmp_path / "mnt")))
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ def test_errors_that_it_does_not_expect_come_out(filesystem: Filesystem) -> None
         run(filesystem.metadata, operation())
 
 
-def test_an_operation_without_waits() -> None:
+def test_an_operation_without_waits(filesystem: Filesystem) -> None:
     def operation() -> Operation[int]:
         return 7
         yield
 
-    assert run(None, operation()) == 7  # type: ignore[arg-type]
+    assert run(filesystem.metadata, operation()) == 7

@@ -11,6 +11,7 @@ import pytest
 
 from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import InvalidArgument, NotFound, SafeMode, StaleHandle, Unsupported
+from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.fuse.attributes import NOW, SetAttributes
 from oastfs.fuse.effects import Change
 from oastfs.fuse.filesystem import InodeFilesystem
@@ -135,11 +136,13 @@ def test_a_file_about_to_go_is_not_opened(filesystem: Filesystem, mounted: Inode
     change = next(operation)
     with pytest.raises(StaleHandle):
         mounted.files.open(inode_id, os.O_RDONLY, False)
-    status = mounted.metadata.call(change.verb, change.caller, *change.arguments)  # type: ignore[union-attr]
+    assert isinstance(change, Change)
+    status = mounted.metadata.call(change.verb, change.caller, *change.arguments)
     with pytest.raises(StopIteration):
         operation.send(status)
     assert not mounted.handles.removing
-    assert mounted.attributes.getattr(inode_id).nlink == 0  # type: ignore[union-attr]
+    left = mounted.attributes.getattr(inode_id)
+    assert isinstance(left, FileStatus) and left.nlink == 0
     mounted.handles.forget(inode_id)
     with pytest.raises(StaleHandle):
         mounted.attributes.getattr(inode_id)
@@ -247,14 +250,14 @@ def test_creating_what_another_made_first(filesystem: Filesystem, mounted: Inode
 
 def test_allocation(mounted: InodeFilesystem, do: Do, file: int) -> None:
     mounted.files.write(file, 0, b"x" * 100, False)
-    do(mounted.files.fallocate(file, 0, 200, 1))
+    do(mounted.files.fallocate(file, 0, 200, 1, SUPERUSER))
     assert do(mounted.attributes.getattr(file)).length == 100
-    do(mounted.files.fallocate(file, 10, 20, 3))
+    do(mounted.files.fallocate(file, 10, 20, 3, SUPERUSER))
     assert mounted.files.read(file, 0, 40) == b"x" * 10 + bytes(20) + b"x" * 10
-    do(mounted.files.fallocate(file, 0, 300, 0))
+    do(mounted.files.fallocate(file, 0, 300, 0, SUPERUSER))
     assert do(mounted.attributes.getattr(file)).length == 300
     with pytest.raises(Unsupported):
-        do(mounted.files.fallocate(file, 0, 10, 8))
+        do(mounted.files.fallocate(file, 0, 10, 8, SUPERUSER))
 
 
 def test_everything_is_sent_at_the_end(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.linearizability import Operation, find_order
-from tests.harness.tree_history import FAILED, Call, explain
+from tests.harness import torture, tree_history
+from tests.harness.early_search import find_order_early
+from tests.harness.linearizability import Operation, Undecided, find_order
+from tests.harness.tree_history import FAILED, Call, Tree, explain, operations_of, step
+from tests.unit.harness.histories import random_history, spoiled
 
 # --- a register -------------------------------------------------------------------------------------
 
@@ -23,7 +29,10 @@ def register(state: int, name: tuple[str, int]) -> int | None:
 
 def ordered(*history: tuple[str, int, int, int | None]) -> bool:
     """Of (verb, value, called at, answered at)."""
-    operations = [Operation((verb, value), called, answered) for verb, value, called, answered in history]
+    operations = [
+        Operation((verb, value), called, answered, only_reads=verb == "read")
+        for verb, value, called, answered in history
+    ]
     return find_order(operations, 0, register) is not None
 
 
@@ -62,6 +71,74 @@ def test_against_all_orders() -> None:
         assert ordered(*history) == expected, history
         outcomes.add(expected)
     assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.1])
+def test_trees_against_the_plain_search(lost: float) -> None:
+    """Histories as clients write them, and the same with an answer that is perhaps wrong."""
+    outcomes: Counter[bool] = Counter()
+    for seed in range(150):
+        chance = random.Random(seed)
+        calls = random_history(chance, chance.randrange(5, 40), 4, lost, "ab")
+        assert explain(calls) is not None, f"seed {seed}: what happened has an order"
+        for _ in range(2):
+            wrong = spoiled(chance, calls)
+            operations = operations_of(wrong)
+            expected = find_order_early(operations, Tree(), step, Tree.key)
+            order = find_order(operations, Tree(), step, Tree.key)
+            assert (order is None) == (expected is None), f"seed {seed}"
+            if order is not None:
+                require_is_order(order, operations)
+            outcomes[order is None] += 1
+    assert min(outcomes[True], outcomes[False]) > 20, outcomes
+
+
+def require_is_order(order: list[Operation], operations: list[Operation]) -> None:
+    """It has all that were answered, none before its time, and every answer is right."""
+    assert len(order) == len(set(map(id, order)))
+    missing = {id(one) for one in operations} - {id(one) for one in order}
+    assert all(one.answered_at is None for one in operations if id(one) in missing)
+    latest_call = -math.inf
+    state: Tree | None = Tree()
+    for operation in order:
+        latest_call = max(latest_call, operation.called_at)
+        assert operation.answered_at is None or operation.answered_at >= latest_call
+        assert state is not None
+        state = step(state, operation.name)
+        assert state is not None
+
+
+def test_a_long_history_with_lost_answers_is_decided_in_time() -> None:
+    calls = random_history(random.Random(0), 3000, 4, 0.003)
+    assert any(call.answered_at is None for call in calls)
+    assert explain(calls, seconds=60) is not None
+
+
+def test_the_other_search_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = random_history(random.Random(1), 500, 4, 0.003)
+    monkeypatch.setattr(tree_history, "LATE_SEARCH_SECONDS", 0.0)
+    assert explain(calls, seconds=60) is not None
+    with pytest.raises(Undecided, match="it is not known"):
+        explain(calls, seconds=0)
+
+
+def test_what_takes_too_long_is_said_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torture, "HISTORIES", tmp_path)
+    calls = random_history(random.Random(0), 3000, 4, 0.003)
+    torture.require_order(calls, "right")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(torture, "SEARCH_SECONDS", 0.0)
+    with pytest.raises(AssertionError, match="it is not known whether there is an order") as undecided:
+        torture.require_order(calls, "undecided")
+    (kept,) = tmp_path.iterdir()
+    assert str(kept) in str(undecided.value)
+    assert torture.history([kept]) == calls
+    wrong = [*calls, call("read", "/a", at=(10**9, 10**9 + 1), answer=b"never written")]
+    monkeypatch.setattr(torture, "SEARCH_SECONDS", 60.0)
+    monkeypatch.setattr(torture, "HISTORIES", tmp_path / "wrong")
+    with pytest.raises(AssertionError, match="there is no order"):
+        torture.require_order(wrong[-1:], "wrong")
+    assert len(list((tmp_path / "wrong").iterdir())) == 1
 
 
 def _is_order(history: list[tuple[str, int, int, int | None]]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import grpc
 import pytest
@@ -38,13 +39,13 @@ def stub(server: ControlServer) -> Iterator[ControlStub]:
         yield ControlStub(channel)
 
 
-def storage(uuid: str, **changes: object) -> pb.StorageReport:
+def storage(uuid: str, **changes: Any) -> pb.StorageReport:
     fields = {"storage_type": "SSD", "capacity": 100 * MIB, "used": MIB, "remaining": 99 * MIB, **changes}
     return pb.StorageReport(**{"storage_uuid": uuid, **fields})
 
 
-def registration(number: int = 1, **changes: object) -> pb.RegisterRequest:
-    fields: dict[str, object] = {
+def registration(number: int = 1, **changes: Any) -> pb.RegisterRequest:
+    fields: dict[str, Any] = {
         "datanode_uuid": f"dn-{number}",
         "host": f"host-{number}",
         "data_port": 9866,
@@ -55,7 +56,7 @@ def registration(number: int = 1, **changes: object) -> pb.RegisterRequest:
         "http_port": 9864,
         **changes,
     }
-    return pb.RegisterRequest(**fields)  # type: ignore[arg-type]
+    return pb.RegisterRequest(**fields)
 
 
 def beat(registered: pb.RegisterResponse, number: int = 1, **changes: object) -> pb.HeartbeatRequest:
@@ -67,13 +68,13 @@ def beat(registered: pb.RegisterResponse, number: int = 1, **changes: object) ->
 
 
 def status_of(call: grpc.RpcError) -> grpc.StatusCode:
-    return call.code()  # type: ignore[attr-defined, no-any-return]
+    return call.code()
 
 
-def refused(stub_call: object, request: object) -> tuple[grpc.StatusCode, str]:
+def refused(stub_call: Callable[[Any], object], request: object) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
-        stub_call(request)  # type: ignore[operator]
-    return caught.value.code(), caught.value.details()  # type: ignore[attr-defined]
+        stub_call(request)
+    return caught.value.code(), caught.value.details() or ""
 
 
 def replica(registered: pb.RegisterResponse, block_id: int, stamp: int, length: int) -> pb.ReplicaReport:
@@ -161,7 +162,7 @@ def test_a_copy_of_a_live_datanode_is_refused(namespace: Namespace, stub: Contro
         {"storages": [storage(str(number)) for number in range(300)]},
     ],
 )
-def test_nonsense_is_refused(namespace: Namespace, stub: ControlStub, changes: dict[str, object]) -> None:
+def test_nonsense_is_refused(namespace: Namespace, stub: ControlStub, changes: dict[str, Any]) -> None:
     code, _ = refused(stub.Register, registration(**changes))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert rows(namespace, DATANODE) == rows(namespace, STORAGE) == 0
@@ -448,7 +449,7 @@ def _message(registered: pb.RegisterResponse, replicas: list[pb.ReplicaReport]) 
 def test_random_bytes_do_no_harm(server: ControlServer, stub: ControlStub) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         for method in ("Register", "Heartbeat", "BlocksChanged"):
-            call = channel.unary_unary(f"/oastfs.control.Control/{method}")
+            call = channel.unary_unary(f"/oastfs.control.Control/{method}", bytes, bytes)
             for garbage in (b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", b""):
                 with pytest.raises(grpc.RpcError):
                     call(garbage)

@@ -211,7 +211,7 @@ def _forgetting_first(space: Namespace) -> Namespace:
         function = load(verb)
 
         def forgetting(tx: Transaction, context: Context, *arguments: Any) -> Any:
-            tx.memo = {}
+            tx.memo = {}  # type: ignore[misc]  # a slot of the engines' classes
             if isinstance(tx, StagedTransaction):
                 tx._known = {}
             return function(tx, context, *arguments)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ def storage(number: int, rack: str = "/r", host: str = "", remaining: int = GIB)
     return StorageView(number, row, datanode)
 
 
-def choose(views: Sequence[StorageView], count: int, seed: int = 0, **more: object) -> list[StorageView]:
-    return placement.choose(views, count, 1024, random.Random(seed).randrange, **more)  # type: ignore[arg-type]
+def choose(views: Sequence[StorageView], count: int, seed: int = 0, **more: Any) -> list[StorageView]:
+    return placement.choose(views, count, 1024, random.Random(seed).randrange, **more)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -133,7 +133,7 @@ def test_walks_that_begin_at_a_remembered_directory(namespace: Namespace) -> Non
         return namespace.store.read(lambda tx: _complaint(tx, context, path))
 
     def after_each_other(tx: Transaction) -> list[object]:
-        tx.memo = {}
+        tx.memo = {}  # type: ignore[misc]  # a slot of the engines' classes
         tree.resolve(tx, alice, "/a")
         return [_complaint(tx, alice, path) for path in [*expected, *reversed(expected), *expected]]
 

@@ -10,7 +10,7 @@ import pytest
 
 from oastfs.core.errors import NotFound
 from oastfs.core.types import SUPERUSER
-from oastfs.namenode.by_id import EntryReads
+from oastfs.fuse.reads import VerbReads
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
@@ -28,11 +28,13 @@ def namespace(database: str) -> Iterator[Namespace]:
     namespace = Namespace(store)
     namespace.mkdirs(ROOT, DEEP, 0o755, True, True)
     namespace.mkdirs(ROOT, "/a/b/other", 0o755, True, True)
-    for number in range(40):
-        namespace.write_file(ROOT, f"{DEEP}/file{number}", b"content")
-    # So many new ids have a batch of them fetched behind the scenes, whose trips are not those of a call.
     ids = namespace.context(ROOT).environment.inode_ids
-    wait_until(lambda: not ids._awaiting, "a batch of ids")
+    # So many new ids have a batch of them fetched behind the scenes, whose trips are not those of a call. The
+    # first may come when all are made; what is made next then takes from it, and has the second one fetched.
+    for first, last in ((0, 39), (39, 40)):
+        for number in range(first, last):
+            namespace.write_file(ROOT, f"{DEEP}/file{number}", b"content")
+        wait_until(lambda: not ids._awaiting, "a batch of ids")
     yield namespace
     finish(store)
     store.close()
@@ -48,7 +50,7 @@ def trips(namespace: Namespace, call: Callable[[], Any]) -> int:
 def test_a_mount_finds_an_entry_with_one_trip(namespace: Namespace) -> None:
     directory = namespace.stat(ROOT, DEEP).inode_id
     file = namespace.stat(ROOT, f"{DEEP}/file1")
-    reads = EntryReads(Namespace(namespace.store))
+    reads = VerbReads(Namespace(namespace.store))
     assert trips(namespace, lambda: reads.lookup(directory, "missing")) == 1
     assert trips(namespace, lambda: reads.lookup(directory, "file1")) == 1
     # Where the entry is was seen: its inode is found with it, or its content.
@@ -67,15 +69,15 @@ TRIPS = {
     "access": (1, 5),
     "list": (2, 5),
     "read a small file": (1, 6),
-    "write a small file": (2, 8),
+    "write a small file": (2, 7),
     "write a small file again": (2, 6),
-    "create": (2, 8),
+    "create": (2, 7),
     "mkdir": (2, 7),
     "chmod": (2, 6),
     "rename in a directory": (2, 7),
-    "rename of a directory": (2, 14),
-    "delete a file": (2, 7),
-    "rmdir": (3, 7),
+    "rename of a directory": (2, 12),
+    "delete a file": (2, 6),
+    "rmdir": (3, 6),
 }
 """Of each call, with a path of four directories: when the namenode has seen the path before, and when not."""
 

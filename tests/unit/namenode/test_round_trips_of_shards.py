@@ -64,7 +64,7 @@ def trips(namespace: Namespace, call: Callable[[], Any]) -> tuple[int, ...]:
 TRIPS = {
     "stat of /a": (1, 1, 0),
     "stat of /a/b/c/file": (1, 1, 1),
-    "list /a/b/c": (2, 2, 1),
+    "list /a/b/c": (3, 3, 1),
     "read /a/b/c/file": (1, 1, 1),
     "write /a/b/c/new": (2, 2, 2),
     "rename in /a/b/c": (2, 2, 2),
@@ -74,7 +74,8 @@ TRIPS = {
 }
 """Of each call, to each of the three shards.
 
-Reads: one. Listings and what a change reads: one more but to the last, to see whether all was so at a moment.
+Reads: one. Listings: two more but to the last, at the same time, to see whether all was so at a moment, and
+not changed and changed back. What a change reads: one more but to the last.
 Changes of one shard: one to commit. Of two: one to each, and one more to the first of them.
 """
 

@@ -10,6 +10,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,7 @@ def test_pairs_of_changes_to_a_file_being_written(
             Reclaim(reference[0]).run_all(0)
         world = World(first, fleet, f"/{number}.0")
         changes = world.changes()
-        told = call_around(first, changes[name], lambda change=changes[other]: call(second, change))
+        told = call_around(first, changes[name], partial(call, second, changes[other]))
         got = (told, world.state())
         assert got in expected, f"{name!r} while another makes {other!r}"
         finish(first.store)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oastfs.core.errors import ProtocolError
@@ -34,10 +36,10 @@ PREAMBLE = b"hrpc\x09\x00\x00"
 SASL_PREAMBLE = b"hrpc\x09\x00\xdf"
 
 
-def header(call_id: int, retry: int = 0, client: bytes = CLIENT, **fields: int) -> bytes:
+def header(call_id: int, retry: int = 0, client: bytes = CLIENT, **fields: Any) -> bytes:
     message = RpcRequestHeader(callId=call_id, clientId=client, retryCount=retry)
-    message.rpcKind = fields.get("kind", RPC_PROTOCOL_BUFFER)  # type: ignore[assignment]
-    message.rpcOp = fields.get("op", RpcRequestHeader.RPC_FINAL_PACKET)  # type: ignore[assignment]
+    message.rpcKind = fields.get("kind", RPC_PROTOCOL_BUFFER)
+    message.rpcOp = fields.get("op", RpcRequestHeader.RPC_FINAL_PACKET)
     return encode_delimited(message.SerializeToString())
 
 

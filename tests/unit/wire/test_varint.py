@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from google.protobuf.internal.encoder import _EncodeVarint  # type: ignore[attr-defined]
+from google.protobuf.internal.encoder import _EncodeVarint  # type: ignore[attr-defined]  # not a public one
 from hypothesis import given
 from hypothesis import strategies as st
 

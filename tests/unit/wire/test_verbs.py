@@ -11,7 +11,19 @@ import pytest
 from oastfs.core import errors
 from oastfs.core.errors import InvalidArgument, NotFound, NotUtf8, OastError, ProtocolError
 from oastfs.core.metadata import Metadata
-from oastfs.core.types import AclEntry, AclKind, AclScope, Caller, Fault, FileStatus, RenameMode, WriteRequest
+from oastfs.core.types import (
+    AclEntry,
+    AclKind,
+    AclScope,
+    Caller,
+    Fault,
+    FileLock,
+    FileStatus,
+    LockKind,
+    LockType,
+    RenameMode,
+    WriteRequest,
+)
 from oastfs.wire.verbs import (
     AT_MOST_ONCE,
     VERBS,
@@ -63,6 +75,7 @@ def example(annotation: str) -> Any:
         "list[tuple[int, int]]": [(1, 2)],
         "list[BlockCommit]": [],
         "list[AclEntry]": [AclEntry(AclScope.DEFAULT, AclKind.GROUP, 9, 5)],
+        "FileLock": FileLock(LockKind.POSIX, LockType.READ, 2**64 - 1, 7, 5, 2**63 - 1),
         "list[str] | None": None,
         "list[int] | None": [3],
     }

@@ -6,10 +6,7 @@ from typing import Final
 
 from oastfs.core.errors import AlreadyExists, IsADirectory, NotFound, NotPermitted, XattrNotFound
 from oastfs.core.limits import REPLICATION_MAX
-from oastfs.core.path import by_id
-from oastfs.core.types import Caller
 from oastfs.namenode import principals, tree
-from oastfs.namenode.context import Context
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.errors import (
     ACCESS_CONTROL,
@@ -26,7 +23,7 @@ from oastfs.namenode.ops.get_xattrs import get_xattrs
 from oastfs.namenode.ops.remove_xattr import remove_xattr
 from oastfs.namenode.ops.set_replication import set_replication
 from oastfs.namenode.ops.set_xattr import set_xattr
-from oastfs.namenode.ops.utimes import utimes
+from oastfs.namenode.ops.utimes import check_times, set_times
 from oastfs.namenode.permissions import READ, WRITE, require, require_owner
 from oastfs.store.transaction import Transaction
 from oastfs.wire.proto import client_namenode_pb2 as pb
@@ -49,17 +46,17 @@ _REPLACE: Final = 2
 
 
 @write("setPermission", pb.SetPermissionRequest)
-def set_permission(tx: Transaction, call: Call, request: pb.SetPermissionRequest) -> pb.SetPermissionResponse:
+def set_permission(tx: Transaction, call: Call, request: pb.SetPermissionRequest) -> bytes:
     """The permission bits and the sticky bit."""
     try:
         chmod(tx, call.context, request.src, request.permission.perm & PERMISSION_MASK, True)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"Directory/File does not exist {request.src}") from None
-    return pb.SetPermissionResponse()
+    return b""
 
 
 @write("setOwner", pb.SetOwnerRequest)
-def set_owner(tx: Transaction, call: Call, request: pb.SetOwnerRequest) -> pb.SetOwnerResponse:
+def set_owner(tx: Transaction, call: Call, request: pb.SetOwnerRequest) -> bytes:
     """Owner and group by name; an empty one stays as it is."""
     context, path = call.context, request.src
     uid = principals.id_of(tx, principals.USER, request.username) if request.username else -1
@@ -81,23 +78,23 @@ def set_owner(tx: Transaction, call: Call, request: pb.SetOwnerRequest) -> pb.Se
         chown(tx, context, path, uid, gid, True)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"Directory/File does not exist {path}") from None
-    return pb.SetOwnerResponse()
+    return b""
 
 
 @write("setTimes", pb.SetTimesRequest)
-def set_times(tx: Transaction, call: Call, request: pb.SetTimesRequest) -> pb.SetTimesResponse:
+def set_times_of(tx: Transaction, call: Call, request: pb.SetTimesRequest) -> bytes:
     """Modification and access time in ms; all ones (Java's -1) leave one as it is."""
-    times = [-1 if value >= 1 << 63 else value * _MS for value in (request.atime, request.mtime)]
+    atime_ns, mtime_ns = (-1 if ms >= 1 << 63 else ms * _MS for ms in (request.atime, request.mtime))
     context = call.context
     try:
-        inode = tree.resolve(tx, context, request.src).inode
-        # HDFS asks for the right to write where POSIX asks for ownership.
-        require(context, inode, WRITE, request.src)
-        owner = Context(Caller(context.caller.user, inode.uid), context.now_ns, context.environment)
-        utimes(tx, owner, by_id(inode.id), times[0], times[1], True, False)
+        node = tree.resolve(tx, context, request.src)
     except NotFound:
         raise HdfsError(FILE_NOT_FOUND, f"File/Directory {request.src} does not exist.") from None
-    return pb.SetTimesResponse()
+    # HDFS asks for the right to write where POSIX asks for ownership.
+    require(context, node.inode, WRITE, request.src)
+    check_times(atime_ns, mtime_ns, request.src)
+    set_times(tx, context, node, atime_ns, mtime_ns)
+    return b""
 
 
 @write("setReplication", pb.SetReplicationRequest)

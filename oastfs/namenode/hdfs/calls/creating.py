@@ -10,9 +10,11 @@ from oastfs.core.errors import (
     OastError,
 )
 from oastfs.core.limits import REPLICATION_MAX
+from oastfs.core.path import parent
 from oastfs.core.storage_policies import BY_NAME
 from oastfs.core.types import FileStatus
 from oastfs.namenode import leases, removal, storage_policies, tree
+from oastfs.namenode.context import Context
 from oastfs.namenode.hdfs import status
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.checks import authorize, check_new
@@ -59,11 +61,7 @@ def create(tx: Transaction, call: Call, request: pb.CreateRequest) -> bytes:
 def _create(tx: Transaction, call: Call, request: pb.CreateRequest) -> FileStatus:
     context, path = call.context, request.src
     try:
-        if request.createParent:
-            make_parents(tx, context, path, AS_ABOVE)
-        else:
-            _require_parent(tx, call, path)
-        slot = tree.resolve_slot(tx, context, path, writing=False)
+        slot = _slot(tx, context, path, request.createParent)
     except NotADirectory:
         raise parent_not_directory(tx, call, path) from None
     if slot.node is not None:
@@ -93,14 +91,15 @@ def _with_policy(tx: Transaction, node: Node, name: str) -> Node:
     return tree.save(tx, node, tree.with_attributes(node.inode, flags=flags))
 
 
-def _require_parent(tx: Transaction, call: Call, path: str) -> None:
-    above = path.rpartition("/")[0] or "/"
+def _slot(tx: Transaction, context: Context, path: str, create_parent: bool) -> tree.Slot:
+    """The place of a new file; the directories above it are made if need be, and that is wanted."""
     try:
-        node = tree.resolve(tx, call.context, above)
+        return tree.resolve_slot(tx, context, path, writing=False)
     except NotFound:
-        raise HdfsError(FILE_NOT_FOUND, f"Parent directory doesn't exist: {above}") from None
-    if not node.is_directory:
-        raise NotADirectory(path=above)
+        if not create_parent:
+            raise HdfsError(FILE_NOT_FOUND, f"Parent directory doesn't exist: {parent(path)}") from None
+    make_parents(tx, context, path, AS_ABOVE)
+    return tree.resolve_slot(tx, context, path, writing=False)
 
 
 def _replace(tx: Transaction, call: Call, slot: tree.Slot, request: pb.CreateRequest) -> tree.Slot:

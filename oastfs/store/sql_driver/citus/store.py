@@ -4,6 +4,12 @@ Citus has each transaction in one snapshot per worker, refuses changes of what w
 on all workers or none; but not at one moment, and snapshots of two workers are not of one moment either. So a
 transaction that has read rows of one partition looks whether these are being committed; if there are more, it
 reads them again as well, after that look: if they are as they were, all was so at the moment of the look.
+
+As they were means that the same transactions made them: a row may have changed and changed back. Of what was
+not there, or not in a scan, nothing can tell that. If there is such a thing in one partition, its second
+snapshot is the moment that counts: it is taken before those of the other rows, and between two looks at what
+is being committed. If there are several, they are read while nobody commits in any of them. A transaction
+that writes is content with equal values: what it relies on it has locked or writes.
 """
 
 from __future__ import annotations
@@ -12,11 +18,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
+from oastfs.store.schema import SETTING
 from oastfs.store.sql_driver.citus import figures, objects
 from oastfs.store.sql_driver.citus.recovery import Recovery
 from oastfs.store.sql_driver.citus.transaction import CitusTransaction
 from oastfs.store.sql_driver.failures import Unsettled
-from oastfs.store.sql_driver.freeze import frozen
+from oastfs.store.sql_driver.freeze import frozen, thaw
 from oastfs.store.sql_driver.rechecking import RecheckingStore, Torn
 from oastfs.store.sql_driver.server import Server
 from oastfs.store.sql_driver.session import READ, Session
@@ -35,6 +42,8 @@ class CitusStore(RecheckingStore[CitusTransaction]):
     def __init__(self, server: Server, threads: int) -> None:
         super().__init__(threads, threads)
         self._server = server
+        table = server.tables.get(SETTING) or next(iter(server.tables.values()))
+        self._look = objects.Look(table.layout.name)
         server.connections.greeting = objects.RECOVER
         self.recovery = Recovery(server.connections)
         self._begin_process()
@@ -74,7 +83,7 @@ class CitusStore(RecheckingStore[CitusTransaction]):
                 return stack.enter_context(self._server.connections.session(how))
 
             if torn.frozen:
-                (session,) = stack.enter_context(frozen([open_session], objects.TOUCH))
+                (session,) = stack.enter_context(frozen([open_session], self._look.touch))
             else:
                 session = open_session()
             tx = CitusTransaction(self._server, session, recording)
@@ -94,6 +103,8 @@ class CitusStore(RecheckingStore[CitusTransaction]):
         if not torn.frozen and (base.scans or base.looked_at(writes, True)):
             self._look_again(base, writes, True, torn)
         changed = {table.partition(key) for table, rows in writes.items() for key in rows}
+        # Of a ROLLBACK where a commit had failed before, say.
+        base.session.forget_warnings()
         base.session.commit([*calls, objects.hold(changed)])
         if len(changed) > 1 and base.session.was_warned():
             self.recovery.settle(changed)
@@ -110,7 +121,8 @@ class CitusStore(RecheckingStore[CitusTransaction]):
         within = tx.is_within_partition
         rows = {} if within else tx.looked_at(writes, committing)
         scans = [] if within else tx.scans
-        opening = objects.look(None if tx.is_everywhere else tx.partitions)
+        unproven = frozenset() if committing else tx.unproven(rows, scans)
+        opening = self._look.at(None if tx.is_everywhere else tx.partitions, unproven)
         with self._server.connections.session(READ, opening) as session:
             now = CitusTransaction(self._server, session, recording=False)
             try:
@@ -119,12 +131,17 @@ class CitusStore(RecheckingStore[CitusTransaction]):
                     finish()
                 elif not scans:
                     session.fetch(objects.LOOKED, ())
-                if not now.gives_the_same(rows, scans):
-                    raise torn.again(too_much=False)
-            except Unsettled as error:
-                raise torn.again(too_much=False) from error
+                is_as_it_was = now.gives_the_same(rows, scans)
+            except BaseException as error:
+                if unproven is None or len(unproven) > 1:
+                    thaw(session)
+                if isinstance(error, Unsettled):
+                    raise torn.again(too_much=False) from error
+                raise
             finally:
                 now.end()
+        if not (is_as_it_was and (committing or now.is_as_in(tx, rows, unproven))):
+            raise torn.again(too_much=False)
 
     # --- closing ----------------------------------------------------------------------------------------
 

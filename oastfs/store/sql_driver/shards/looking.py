@@ -6,7 +6,12 @@ between, the change would be shown. So if all rows that were used are that old, 
 the looks were asked for. Which transactions have ended is told by each look at a shard, for those after it.
 
 A row that is younger than that, or one that is not there, gives no such proof: then the rows are looked at
-once more, and are to be as they were.
+once more, and are to be as they were. Who made a row tells that it was there all the time between the two
+looks, and so at every moment when all first looks had been answered and none of the second ones was asked
+for. A row that is not there tells nothing of the kind: it may have been made and removed again. So where rows
+are missing, the shard is to have committed nothing in between; or, if it is the only such one, its second
+look is the moment, and the others are looked at a third time. What fails all that is read in snapshots
+(``consistency``).
 """
 
 from __future__ import annotations
@@ -67,16 +72,33 @@ class ShardLook:
             again = [place for place in used if self._shard_of(*place) not in young]
         else:
             again = list(used)
-        seen = self._ask(again)
-        self._require_settled(seen, self._by_shard(again))
-        for table, key in again:
+        unsure = self._look_again(again)
+        if len(unsure) == 1:
+            # What that shard has shown now is held to: were all others so from before that until after it?
+            unsure = self._look_again([place for place in used if self._shard_of(*place) not in unsure])
+        if unsure:
+            raise Conflict("what was not there on several shards may have been, meanwhile", at_once=True)
+
+    def _look_again(self, places: Sequence[tuple[Table[Any], Key]]) -> set[int]:
+        """Raise a Conflict unless these are as they were; the shards that may have been different in between.
+
+        A row made by the same transaction was there all the time. One that was absent twice may have been
+        made and removed again, unless nothing at all was committed on its shard.
+        """
+        by_shard = self._by_shard(places)
+        seen = self._ask(places)
+        self._require_settled(seen, by_shard)
+        unsure = set()
+        for place in places:
+            table, key = place
             number = self._shard_of(table, key)
-            place = table, key
-            if (
-                seen[number].rows[table][key] != used[place]
-                or seen[number].stamps.get(place) != self._seen[number].stamps.get(place)
-            ):  # fmt: skip
+            first, now = self._seen[number], seen[number]
+            stamp = first.stamps.get(place)
+            if now.stamps.get(place) != stamp or now.rows[table][key] != first.rows[table][key]:
                 raise Conflict("what was read on several shards has changed meanwhile", at_once=True)
+            if stamp is None and now.snapshot != first.snapshot:
+                unsure.add(number)
+        return unsure
 
     def _is_old(self, number: int, rows: Mapping[Table[Any], list[Key]]) -> bool:
         """Whether all these were there, as they are, when it was asked."""

@@ -122,11 +122,17 @@ class Recovery:
         return bool(self._servers[branch.coordinator].connections.ask(ask))
 
     def settle_if_decided(self, branch: Branch) -> bool:
-        """Finish it if it is committed; whether it is."""
-        if not self.decision(branch):
-            return False
-        self.finish(branch, True)
-        return True
+        """Finish it if it is committed; whether it is, or may have been: it has come to its end meanwhile.
+
+        A decision is removed when all is carried out. So where there is none, nothing was decided only if the
+        branch is prepared still.
+        """
+        committed = self.decision(branch)
+        if committed is None:
+            return not self._is_prepared(branch)
+        if committed:
+            self.finish(branch, True)
+        return committed
 
     def finish(self, branch: Branch, committed: bool) -> None:
         """Carry out what was decided on this branch's shard. A Conflict if somebody is doing it."""
@@ -152,6 +158,13 @@ class Recovery:
             ).all()
 
         return [(parse(gid), float(age)) for gid, age in self._servers[number].connections.ask(ask)]
+
+    def _is_prepared(self, branch: Branch) -> bool:
+        def ask(connection: Any) -> bool:
+            text = sa.text("SELECT true FROM pg_prepared_xacts WHERE gid = :gid")
+            return connection.execute(text, {"gid": branch.gid}).scalar() is not None
+
+        return self._servers[branch.shard].connections.ask(ask)
 
     def settle_all(self, left_seconds: float = LEFT_SECONDS) -> int:
         """Settle what has been prepared for so long, on all shards that answer; how many there were."""

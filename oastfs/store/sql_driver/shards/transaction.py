@@ -24,7 +24,7 @@ from oastfs.store.table import Index, Key, Lock, Table, V
 from oastfs.store.transaction import Transaction, Wanted
 
 Settle = Callable[[Branch], bool]
-"""Finish a branch if it was decided that it is committed; whether it was."""
+"""Finish a branch if it was decided that it is committed; whether it was, or may have been."""
 
 
 class ShardPart(WatchedTransaction):

@@ -17,7 +17,7 @@ from oastfs.client.filesystem import Filesystem, connect
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel import protocol as p
 from oastfs.fuse.kernel.protocol import InitFlag, Notice, Opcode, Valid
-from oastfs.fuse.kernel.session import MAX_PAGES, MAX_TRANSFER_BYTES, WANTED, Session
+from oastfs.fuse.kernel.session import MAX_PAGES, MAX_TRANSFER_BYTES, STACK_DEPTH, WANTED, Session
 from oastfs.fuse.options import MountConfig
 from oastfs.namenode.server.process import NamenodeConfig, namenode_thread
 from tests.unit.fuse.conftest import ROOT, ROOT_ID
@@ -60,16 +60,27 @@ class Kernel:
         return int(p.ENTRY_OUT.unpack_from(answer)[0])
 
 
-@pytest.fixture(params=["direct", "namenode"])
+@pytest.fixture(params=["direct", "postgresql", "namenode"])
+def face(request: pytest.FixtureRequest) -> str:
+    """What is below the mount: a store in its process, a database, or a namenode."""
+    return str(request.param)
+
+
+@pytest.fixture
+def metadata_url(request: pytest.FixtureRequest, face: str, tmp_path: Path) -> str:
+    if face == "postgresql":
+        return str(request.getfixturevalue("database"))
+    return f"lmdb://{tmp_path}/store"
+
+
+@pytest.fixture
 def mounted(
-    request: pytest.FixtureRequest, filesystem: Filesystem, tmp_path: Path
+    face: str, metadata_url: str, filesystem: Filesystem, tmp_path: Path
 ) -> Iterator[InodeFilesystem]:
-    """On the store itself, and through a namenode."""
-    metadata = f"lmdb://{tmp_path}/store"
-    if request.param == "direct":
-        yield InodeFilesystem(filesystem, MountConfig(metadata, str(tmp_path / "mnt")))
+    if face != "namenode":
+        yield InodeFilesystem(filesystem, MountConfig(metadata_url, str(tmp_path / "mnt")))
         return
-    config = NamenodeConfig(metadata=(metadata,), port=0, control_port=0, http_port=0, log_level="error")
+    config = NamenodeConfig(metadata=(metadata_url,), port=0, control_port=0, http_port=0, log_level="error")
     with namenode_thread(config) as endpoints:
         url = f"oastfs://127.0.0.1:{endpoints.port}"
         with connect(url, caller=ROOT) as remote:
@@ -90,12 +101,12 @@ def kernel(mounted: InodeFilesystem) -> Iterator[Kernel]:
     thread.start()
     kernel = Kernel(ours)
     offered = int(WANTED) | InitFlag.WRITEBACK_CACHE
-    code, answer = kernel.ask(Opcode.INIT, 0, p.INIT_IN.pack(7, 40, 131072, offered, 0) + bytes(44))
+    code, answer = kernel.ask(Opcode.INIT, 0, p.INIT_IN.pack(7, 40, 131072, offered) + bytes(48))
     assert code == 0
     assert ready.wait(10)
-    major, minor, _, flags, _, _, max_write, _, max_pages, _, _ = p.INIT_OUT.unpack(answer)
+    major, minor, _, flags, _, _, max_write, _, max_pages, _, flags2, stack_depth = p.INIT_OUT.unpack(answer)
     assert (major, minor) == (7, p.MINOR)
-    assert flags == WANTED
+    assert (flags, flags2, stack_depth) == (WANTED, 0, STACK_DEPTH)
     assert (max_write, max_pages) == (MAX_TRANSFER_BYTES, MAX_PAGES)
     yield kernel
     ours.shutdown(socket.SHUT_WR)  # what was not received does no harm
@@ -113,14 +124,29 @@ def test_old_kernels_are_refused(mounted: InodeFilesystem) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     thread = threading.Thread(target=Session(mounted, theirs.fileno()).serve)
     thread.start()
-    code, _ = Kernel(ours).ask(Opcode.INIT, 0, p.INIT_IN.pack(7, 19, 131072, 0, 0))
+    code, _ = Kernel(ours).ask(Opcode.INIT, 0, p.INIT_IN.pack(7, 19, 131072, 0))
     assert code == errno.EPROTO
     ours.close()
     thread.join(10)
     theirs.close()
 
 
-def test_lookup(kernel: Kernel, filesystem: Filesystem) -> None:
+def test_kernels_that_say_less_are_answered(mounted: InodeFilesystem) -> None:
+    """Before Linux 5.17 there was nothing behind the flags."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    thread = threading.Thread(target=Session(mounted, theirs.fileno()).serve)
+    thread.start()
+    code, answer = Kernel(ours).ask(Opcode.INIT, 0, p.INIT_IN.pack(7, 34, 131072, int(WANTED)))
+    assert code == 0
+    assert p.INIT_OUT.unpack(answer)[:2] == (7, 34)
+    ours.shutdown(socket.SHUT_WR)
+    thread.join(10)
+    assert not thread.is_alive()
+    ours.close()
+    theirs.close()
+
+
+def test_lookup(kernel: Kernel, filesystem: Filesystem, face: str) -> None:
     inode_id = filesystem.write_bytes("/file", b"12345").inode_id
     code, answer = kernel.ask(Opcode.LOOKUP, ROOT_ID, b"file\0")
     entry = p.ENTRY_OUT.unpack(answer)
@@ -130,7 +156,26 @@ def test_lookup(kernel: Kernel, filesystem: Filesystem) -> None:
     assert kernel.ask(Opcode.LOOKUP, ROOT_ID, b"missing\0") == (errno.ENOENT, b"")
     assert kernel.ask(Opcode.LOOKUP, ROOT_ID, b"\xff\0") == (errno.EILSEQ, b"")
     assert kernel.ask(Opcode.LOOKUP, ROOT_ID, b"n" * 256 + b"\0") == (errno.ENAMETOOLONG, b"")
-    assert kernel.ask(Opcode.LOOKUP, 12_345_678, b"file\0") == (errno.ESTALE, b"")
+    # On a database the entry is asked for, and nothing else.
+    gone = errno.ENOENT if face == "postgresql" else errno.ESTALE
+    assert kernel.ask(Opcode.LOOKUP, 12_345_678, b"file\0") == (gone, b"")
+
+
+def test_nobody_waits_for_who_is_at_work_on_a_file(kernel: Kernel, mounted: InodeFilesystem) -> None:
+    """Whoever has it may be waiting for what the serving thread carries on."""
+    node = kernel.create(b"file")
+    file = mounted.handles.open[node].file
+    assert file.try_hold()
+    try:
+        write = kernel.send(Opcode.WRITE, node, p.WRITE_IN.pack(node, 0, 4, 0, 0, 0, 0) + b"data")
+        code, _ = kernel.ask(Opcode.CREATE, ROOT_ID, p.CREATE_IN.pack(os.O_RDWR, 0o100644, 0, 0) + b"other\0")
+        assert code == 0
+        opening = kernel.send(Opcode.OPEN, node, p.OPEN_IN.pack(os.O_RDWR | os.O_TRUNC, 0))
+        code, _ = kernel.ask(Opcode.LOOKUP, ROOT_ID, b"missing\0")
+        assert code == errno.ENOENT
+    finally:
+        file.let_go()
+    assert {kernel.receive()[:2], kernel.receive()[:2]} == {(write, 0), (opening, 0)}
 
 
 def test_write_and_read(kernel: Kernel, filesystem: Filesystem) -> None:
@@ -234,7 +279,9 @@ def test_a_small_content_comes_before_the_answer_to_open(kernel: Kernel, filesys
     assert body[p.NOTIFY_STORE.size :] == b"content"
     unique, code, body = kernel.receive()
     assert (unique, code) == (asked, 0)
-    assert p.OPEN_OUT.unpack(body) == (node, p.OPEN_KEEP_CACHE | p.OPEN_NOFLUSH, 0)
+    handle, flags, _ = p.OPEN_OUT.unpack(body)
+    assert flags == p.OPEN_KEEP_CACHE | p.OPEN_NOFLUSH
+    assert handle >> 63, "closed without a FLUSH: it is known by a number of its own"
     code, answer = kernel.ask(Opcode.READ, node, p.READ_IN.pack(node, 0, 100, 0, 0, 0, 0))
     assert (code, answer) == (0, b"content")
     assert kernel.ask(Opcode.RELEASE, node, bytes(24)) == (0, b"")

@@ -30,7 +30,7 @@ def scopes(draw: st.DrawFn, scope: AclScope) -> list[AclEntry]:
     entries = [AclEntry(scope, kind, -1, draw(bits)) for kind in rows.BASE]
     people = draw(named)
     entries += [AclEntry(scope, kind, number, bits) for (kind, number), bits in people.items()]
-    if people or draw(st.booleans()):
+    if len(people) > 0 or draw(st.booleans()):
         entries.append(AclEntry(scope, AclKind.MASK, -1, draw(bits)))
     return entries
 

@@ -39,6 +39,11 @@ def whole(tmp_path: Path, clock: Clock) -> Iterator[Whole]:
     store.close()
 
 
+def suffer(whole: Whole, name: str) -> None:
+    break_it = DAMAGES[name][2]
+    whole.store.write(lambda tx: break_it(tx, whole))
+
+
 def test_a_whole_filesystem_is_clean(whole: Whole) -> None:
     report = whole.check()
     report.raise_if_problems(health=True)
@@ -48,8 +53,8 @@ def test_a_whole_filesystem_is_clean(whole: Whole) -> None:
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage(whole: Whole, name: str) -> None:
-    code, mended, break_it = DAMAGES[name]
-    whole.store.write(lambda tx: break_it(tx, whole))
+    code, mended, _ = DAMAGES[name]
+    suffer(whole, name)
     report = whole.check()
     assert report.counts[code], f"found instead: {report.problems}"
     with pytest.raises(DamagedError, match=code):
@@ -81,7 +86,7 @@ def test_mending_keeps_everything_else(whole: Whole, name: str) -> None:
 
 def test_what_lost_its_place_is_found_again(whole: Whole) -> None:
     for name in ("entry_in_nothing", "directory_entry_lost", "all_names_lost"):
-        whole.store.write(lambda tx, one=DAMAGES[name][2]: one(tx, whole))
+        suffer(whole, name)
     whole.repair().raise_if_problems()
     names = {one.name for one in whole.namespace.listdir(ROOT, "/lost+found").entries}
     assert names == {f"#{whole.small}", f"#{whole.e}", f"#{whole.linked}"}
@@ -100,7 +105,7 @@ def test_many_damages_at_once(whole: Whole) -> None:
     chosen = ("place_lost", "subdirectories_miscounted", "links_miscounted", "owner_lost", "lease_lost",
               "writers_hidden", "replica_lost", "content_of_nothing", "principal_name_lost")  # fmt: skip
     for name in chosen:
-        whole.store.write(lambda tx, one=DAMAGES[name][2]: one(tx, whole))
+        suffer(whole, name)
     assert {DAMAGES[name][0] for name in chosen} <= set(whole.check().counts)
     whole.repair().raise_if_problems()
 

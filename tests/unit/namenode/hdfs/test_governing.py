@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oastfs.core.errors import OastError
+from oastfs.core.types import Caller
 from oastfs.namenode import trash
 from oastfs.namenode.hdfs.methods import METHODS
 from oastfs.namenode.namespace import Namespace
@@ -18,7 +21,7 @@ NONE = 2**64 - 1
 UNCHANGED = 2**63 - 1
 
 
-def refusal(hdfs: Hdfs, method: str, **fields: object) -> tuple[str, str]:
+def refusal(hdfs: Hdfs, method: str, **fields: Any) -> tuple[str, str]:
     """(Java class without its package, first line of the message)."""
     with pytest.raises(OastError) as refused:
         hdfs.call(method, **fields)
@@ -100,8 +103,8 @@ def test_a_file_is_made_with_a_policy(hdfs: Hdfs) -> None:
 
 
 def test_safe_mode(hdfs: Hdfs) -> None:
-    def ask(action: pb.SafeModeAction.ValueType, caller: object = ROOT) -> bool:
-        return bool(hdfs.call("setSafeMode", caller, action=action, checked=True).result)  # type: ignore[arg-type]
+    def ask(action: pb.SafeModeAction.ValueType, caller: Caller = ROOT) -> bool:
+        return bool(hdfs.call("setSafeMode", caller, action=action, checked=True).result)
 
     assert not ask(pb.SAFEMODE_GET, ALICE)
     assert ask(pb.SAFEMODE_ENTER) and ask(pb.SAFEMODE_GET, ALICE)

@@ -208,10 +208,10 @@ def test_blocks_of_native_clients_are_blocks(hdfs: Hdfs, fleet: Fleet, namespace
 
 def test_strange_blocks_are_not_staged(hdfs: Hdfs, fleet: Fleet) -> None:
     block, last = staged(hdfs, fleet)
-    for changes in ({"blockId": 12345}, {"generationStamp": 2}):
+    for changes in (types.ExtendedBlock(blockId=12345), types.ExtendedBlock(generationStamp=2)):
         other = types.ExtendedBlock()
         other.CopyFrom(block.b)
-        other.MergeFrom(types.ExtendedBlock(**changes))
+        other.MergeFrom(changes)
         assert not stage(hdfs, other, BYTES)
     assert settle(hdfs, types.ExtendedBlock(blockId=1 << 50)) == [Outcome.KEEP], "never given out"
     complete(hdfs, last)

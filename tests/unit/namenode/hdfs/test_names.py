@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import pytest
 
 from oastfs.core.errors import OastError
@@ -85,6 +88,16 @@ def test_rename2(hdfs: Hdfs, source: str, target: str, overwrite: bool, error_cl
     else:
         hdfs.call("rename2", src=source, dst=target, overwriteDest=overwrite)
         assert hdfs.exists(target) and not hdfs.exists(source)
+
+
+@pytest.mark.parametrize("method", ["rename", "rename2"])
+def test_what_a_link_leads_to_is_below_the_link(hdfs: Hdfs, namespace: Namespace, method: str) -> None:
+    """As its path is: HDFS looks at paths before it follows links."""
+    namespace.symlink(ROOT, "/link", "/d")
+    fields: dict[str, Any] = {} if method == "rename" else {"overwriteDest": False}
+    with pytest.raises(OastError) if fields else contextlib.nullcontext():
+        assert not hdfs.call(method, src="/link", dst="/link/inside", **fields).result
+    assert namespace.readlink(ROOT, "/link") == "/d" and not hdfs.exists("/d/inside")
 
 
 def test_delete(hdfs: Hdfs, namespace: Namespace) -> None:

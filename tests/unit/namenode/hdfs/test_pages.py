@@ -1,4 +1,5 @@
-"""Pages of listings: what is compiled gives the bytes that Python gives, and bears rows of any bytes."""
+"""Pages of listings, statuses and small files: what is compiled gives the bytes that Python gives, and bears
+rows of any bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from oastfs.core.types import Flag, RenameMode
 from oastfs.namenode import tree
-from oastfs.namenode.hdfs import pages
+from oastfs.namenode.hdfs import pages, small_files
 from oastfs.namenode.hdfs import status as status_module
 from oastfs.namenode.hdfs.call import Call
 from oastfs.namenode.hdfs.names import Names
@@ -168,6 +169,28 @@ def test_one_status(fields: tuple[Any, ...]) -> None:
 def test_what_is_no_status(fields: tuple[Any, ...]) -> None:
     with pytest.raises((TypeError, ValueError, OverflowError)):
         compiled.encode_status(*fields)
+
+
+@given(_numbers, st.integers(0, (1 << 64) - 1), *[st.binary(max_size=300)] * 3)
+def test_one_small_file(length: int, block_id: int, before: bytes, between: bytes, rest: bytes) -> None:
+    fields = length, block_id, before, between, rest
+    assert compiled.encode_small_file(*fields) == small_files._put_together(*fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (1, 1, b"", b""),
+        (-1, 1, b"", b"", b""),
+        (1, 1 << 64, b"", b"", b""),
+        (1.5, 1, b"", b"", b""),
+        (1, 1, "", b"", b""),
+        (1, 1, b"", None, b""),
+    ],
+)
+def test_what_is_no_small_file(fields: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        compiled.encode_small_file(*fields)
 
 
 _FILE = msgspec.msgpack.encode([1, 0o100644, 0, 0, 0, 0, 0, 0])

@@ -39,10 +39,17 @@ def test_the_same_bytes(hdfs: Hdfs, namespace: Namespace, length: int, server: A
             assert by_hand == generated
 
 
+def test_an_empty_file(hdfs: Hdfs, namespace: Namespace) -> None:
+    namespace.write_file(ROOT, "/empty", b"")
+    for offset in (0, 5):
+        by_hand, generated = answers(hdfs, "/empty", offset, Address("127.0.0.1", 8020), "")
+        assert by_hand == generated
+    namespace.append(ROOT, "/empty", "writer")
+    assert answers(hdfs, "/empty", 0, Address("127.0.0.1", 8020), "")[0] is None
+
+
 def test_what_is_not_small_and_closed_is_left_to_generated_code(hdfs: Hdfs, namespace: Namespace) -> None:
     server = Address("127.0.0.1", 8020)
-    namespace.write_file(ROOT, "/empty", b"")
-    assert answers(hdfs, "/empty", 0, server, "")[0] is None
     namespace.write_file(ROOT, "/short", b"abc")
     assert answers(hdfs, "/short", 3, server, "")[0] is None
     namespace.truncate(ROOT, "/short", 10 << 20)

@@ -109,7 +109,9 @@ def test_one_without_an_id_does_not_lead(namespace: Namespace) -> None:
     assert not election.leads
 
 
-def test_a_renewal_whose_answer_is_lost_costs_nothing(three: Machines) -> None:
+def test_a_renewal_whose_answer_is_lost_costs_nothing(
+    three: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = three.all[0]
     three.pass_time(5, *three.all)
     store, write = three.namespace.store, three.namespace.store.write
@@ -118,11 +120,10 @@ def test_a_renewal_whose_answer_is_lost_costs_nothing(three: Machines) -> None:
         write(operation)
         raise StoreError("it is not known whether it was committed")
 
-    store.write = lose  # type: ignore[method-assign, assignment]
     one.seconds += 1.1
-    with pytest.raises(StoreError):
+    with monkeypatch.context() as patch, pytest.raises(StoreError):
+        patch.setattr(store, "write", lose)
         one.election.run_once(0)
-    store.write = write  # type: ignore[method-assign]
     three.pass_time(10, *three.all)
     assert three.leading() == [1]
     assert three.row().epoch == 1

@@ -11,6 +11,7 @@ from oastfs.namenode.jobs import Job, JobRunner, all_jobs
 from oastfs.namenode.jobs.retries import RetryExpiry
 from oastfs.namenode.namespace import Namespace
 from oastfs.store.schema import RETRY, RetryEntry
+from oastfs.store.transaction import Transaction
 from tests.harness.waiting import wait_until
 from tests.unit.namenode.conftest import ROOT, Clock
 from tests.unit.namenode.ops.test_truncate import rows
@@ -119,9 +120,9 @@ def test_stopping_what_never_started(namespace: Namespace) -> None:
 def test_kept_answers_are_forgotten(namespace: Namespace, clock: Clock) -> None:
     minute = clock() // (60 * 10**9)
 
-    def fill(tx: object) -> None:
+    def fill(tx: Transaction) -> None:
         for number in range(2500):
-            tx.put(RETRY, (minute + number % 2, "client", number), RetryEntry(b"", 0))  # type: ignore[attr-defined]
+            tx.put(RETRY, (minute + number % 2, "client", number), RetryEntry(b"", 0))
 
     namespace.store.write(fill)
     job = RetryExpiry(namespace)

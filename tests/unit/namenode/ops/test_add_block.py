@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from oastfs.core.errors import (
@@ -10,6 +11,7 @@ from oastfs.core.errors import (
     PermissionDenied,
     StaleHandle,
 )
+from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.path import by_id
 from oastfs.namenode.namespace import Namespace
 from tests.harness.fleet import Fleet
@@ -99,6 +101,16 @@ def test_offsets_out_of_range(namespace: Namespace, fleet: Fleet, offset: int) -
     namespace.create(ROOT, "/f", holder="w")
     with pytest.raises(InvalidArgument):
         namespace.add_block(ROOT, "/f", "w", offset)
+
+
+def test_the_last_block_that_a_file_may_have_ends_with_it(namespace: Namespace, fleet: Fleet) -> None:
+    namespace.create(ROOT, "/f", holder="w")
+    block = namespace.add_block(ROOT, "/f", "w", FILE_BYTES_MAX - 10)
+    written = fleet.write_block(block, 11)
+    with pytest.raises(InvalidArgument, match="cannot have 11 bytes, but 0 to 10"):
+        namespace.commit(ROOT, "/f", "w", [written])
+    status = namespace.commit(ROOT, "/f", "w", [msgspec.structs.replace(written, length=10)])
+    assert status.length == FILE_BYTES_MAX
 
 
 @pytest.mark.parametrize("holder", ["", "/recovery", "a\0b", "x" * 201, "\ud800"])

@@ -6,6 +6,7 @@ from oastfs.core.errors import InvalidArgument, LeaseConflict, NoDatanodes, Perm
 from oastfs.namenode.blocks import inline
 from oastfs.namenode.namespace import Namespace
 from oastfs.store.schema import BLOCK, REPLICA, Block
+from oastfs.store.transaction import Transaction
 from tests.harness.fleet import Fleet
 from tests.unit.namenode.conftest import ALICE, BOB, ROOT, Clock, names
 from tests.unit.namenode.ops.test_truncate import extents, write
@@ -76,13 +77,15 @@ def staged(namespace: Namespace) -> list[Block]:
 def fetch(namespace: Namespace, fleet: Fleet, block_id: int) -> bytes | None:
     """What a datanode gets that has to have the block."""
     context = namespace.context(ROOT)
-    for node in fleet.nodes:
-        found = namespace.store.read(
-            lambda tx, node=node: inline.read(tx, context, node.datanode_id, block_id)  # type: ignore[misc]
-        )
-        if found is not None:
-            return found[0]
-    return None
+
+    def read(tx: Transaction) -> bytes | None:
+        for node in fleet.nodes:
+            found = inline.read(tx, context, node.datanode_id, block_id)
+            if found is not None:
+                return found[0]
+        return None
+
+    return namespace.store.read(read)
 
 
 @pytest.mark.parametrize("what", ["truncate", "recover"])
@@ -99,9 +102,8 @@ def test_bytes_that_no_datanode_has_yet_stay_in_the_row(
         assert not namespace.recover_lease(ROOT, "/blocks")
     (row,) = staged(namespace)
     assert row.staged == b"i" * 600 == fetch(namespace, fleet, row.block_id)
-    for node in fleet.nodes:
-        if namespace.store.read(lambda tx, node=node: tx.get(REPLICA, (row.block_id, node.storage_id))):  # type: ignore[misc]
-            node.ledger[row.block_id] = (1, 600)
+    for key, _ in namespace.store.read(lambda tx: list(tx.scan(REPLICA, (row.block_id,)))):
+        fleet.by_storage(int(key[1])).ledger[row.block_id] = (1, 600)
     fleet.carry_out_all()
     assert namespace.recover_lease(ROOT, "/blocks")
     assert extents(namespace, "/blocks") == [(0, 4096), (4096, 200 if what == "truncate" else 600)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from oastfs.core.errors import (
@@ -50,9 +53,9 @@ def test_create_through_a_link(namespace: Namespace) -> None:
     "bad",
     [{"mode": 0o100644}, {"replication": -1}, {"replication": 513}, {"block_size": 100}, {"block_size": 513}],
 )
-def test_create_bad_arguments(namespace: Namespace, bad: dict[str, int]) -> None:
+def test_create_bad_arguments(namespace: Namespace, bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
-        namespace.create(ROOT, "/f", **bad)  # type: ignore[arg-type]
+        namespace.create(ROOT, "/f", **bad)
     with pytest.raises(NotFound):
         namespace.stat(ROOT, "/f")
 
@@ -60,11 +63,12 @@ def test_create_bad_arguments(namespace: Namespace, bad: dict[str, int]) -> None
 def test_holder_excludes_other_writers(namespace: Namespace, clock: Clock) -> None:
     status = namespace.create(ALICE, "/tmp/f", 0o666, holder="writer-1")
     assert status.flags & Flag.OPEN
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: namespace.create(EVE, "/tmp/f", overwrite=True, holder="writer-2"),
         lambda: namespace.write_file(EVE, "/tmp/f", b"x"),
         lambda: namespace.write_inline(EVE, "/tmp/f", [(0, b"x")]),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(LeaseConflict):
             attempt()
     done = namespace.write_inline(ALICE, "/tmp/f", [(0, b"mine")], holder="writer-1", release=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oastfs.core.errors import InvalidArgument, LeaseExpired, PermissionDenied, StaleBlock
+from oastfs.core.types import Flag
 from oastfs.namenode.namespace import Namespace
 from oastfs.store.schema import LEASE
 from tests.harness.fleet import Fleet
@@ -84,6 +85,19 @@ def test_a_last_block_that_an_appender_had_is_settled(namespace: Namespace, flee
     assert namespace.recover_lease(ROOT, "/f") and namespace.stat(ROOT, "/f").length == 100
     (seen,) = namespace.open(ROOT, "/f").blocks
     assert seen.generation_stamp == 2
+
+
+def test_an_update_that_its_writer_leaves_unfinished_is_settled(namespace: Namespace, fleet: Fleet) -> None:
+    """The file stays open for that, and for nothing else."""
+    namespace.create(ROOT, "/f", holder="w")
+    block = namespace.add_block(ROOT, "/f", "w", 0)
+    namespace.commit(ROOT, "/f", "w", [fleet.write_block(block, 100)])
+    namespace.update_block(ROOT, "/f", "w", 0, block.block_id)
+    assert namespace.complete(ROOT, "/f", "w", []).flags & Flag.OPEN
+    assert not namespace.recover_lease(ROOT, "/f")
+    fleet.carry_out_all()
+    assert namespace.recover_lease(ROOT, "/f")
+    assert not namespace.stat(ROOT, "/f").flags & Flag.OPEN
 
 
 def test_a_block_that_no_datanode_has_is_dropped(namespace: Namespace, fleet: Fleet) -> None:

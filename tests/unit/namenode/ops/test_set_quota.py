@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 import pytest
 
@@ -109,12 +110,13 @@ def test_more_content_than_space_is_refused(namespace: Namespace, fleet: Fleet) 
         "The DiskSpace quota of /q is exceeded: quota = 8192 B = 8 KB "
         "but diskspace consumed = 8293 B = 8.10 KB"
     )
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: namespace.write_inline(ROOT, "/q/f", [(100, b"x")]),
         lambda: namespace.truncate(ROOT, "/q/f", 101),
         lambda: namespace.set_replication(ROOT, "/q/blocks", 3),
         lambda: namespace.truncate(ROOT, "/q/blocks", 5000),
-    ):
+    )
+    for change in changes:
         with pytest.raises(SpaceQuotaExceeded):
             change()
     # What is over its limit may shrink, and be changed otherwise.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oastfs.core.errors import (
@@ -36,7 +38,7 @@ def extents(namespace: Namespace, path: str) -> list[tuple[int, int]]:
     return [(block.offset, block.length) for block in namespace.open(ROOT, path, 0, 1 << 62).blocks]
 
 
-def rows(namespace: Namespace, table: Table) -> int:  # type: ignore[type-arg]
+def rows(namespace: Namespace, table: Table[Any]) -> int:
     return namespace.store.read(lambda tx: sum(1 for _ in tx.scan(table)))
 
 

@@ -6,6 +6,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ from oastfs.wire.verbs import PROTOCOL
 HOST = "127.0.0.1"
 
 
-def make_config(directory: Path, **options: object) -> NamenodeConfig:
+def make_config(directory: Path, **options: Any) -> NamenodeConfig:
     """A new filesystem below ``directory`` on free ports."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "metadata": (f"lmdb://{directory}/store",),
         "port": 0,
         "control_port": 0,
@@ -30,14 +31,18 @@ def make_config(directory: Path, **options: object) -> NamenodeConfig:
         "log_level": "error",
         **options,
     }
-    return NamenodeConfig(**values)  # type: ignore[arg-type]
+    return NamenodeConfig(**values)
 
 
 class RawClient:
     """A socket that speaks frames, for sending what no client would."""
 
-    def __init__(self, port: int, protocol: str = PROTOCOL) -> None:
-        self.sock = socket.create_connection((HOST, port), 10)
+    def __init__(self, port: int, protocol: str = PROTOCOL, receive_bytes: int | None = None) -> None:
+        self.sock = socket.socket()
+        if receive_bytes is not None:  # before it connects: then the server is told no more
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.sock.settimeout(20)
+        self.sock.connect((HOST, port))
         self.encoder = RequestEncoder(uuid.uuid4().bytes, protocol)
         self._buffer = FrameBuffer()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,17 @@ from oastfs.client.remote import RemoteMetadata
 from oastfs.core.errors import NotFound
 from oastfs.core.types import SUPERUSER
 from oastfs.namenode.server.metrics import Metrics, VerbMetrics
-from oastfs.namenode.server.process import Endpoints, Namenode
+from oastfs.namenode.server.process import Endpoints, Namenode, namenode_thread
+from oastfs.namenode.server.rpc import RpcServer
+from tests.harness import http
+from tests.harness.ports import free_port
 from tests.unit.namenode.server.conftest import HOST, make_config
 
 ROOT = SUPERUSER
 
 
 def get(endpoints: Endpoints, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://{HOST}:{endpoints.http_port}{path}", timeout=20) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+    return http.get(endpoints.http_port, path)
 
 
 def samples(endpoints: Endpoints) -> dict[tuple[str, str], float]:
@@ -41,6 +38,24 @@ def samples(endpoints: Endpoints) -> dict[tuple[str, str], float]:
         for sample in family.samples
         if "le" not in sample.labels
     }
+
+
+def test_it_is_ready_when_calls_are_accepted_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tmp_path, http_port=free_port())
+    early = Endpoints(HOST, 0, 0, config.http_port)
+    seen = []
+    start = RpcServer.start
+
+    async def asked_before(server: RpcServer, host: str, port: int) -> int:
+        seen.append(await asyncio.to_thread(get, early, "/readyz"))
+        return await start(server, host, port)
+
+    monkeypatch.setattr(RpcServer, "start", asked_before)
+    with namenode_thread(config) as endpoints:
+        assert seen == [(503, "not serving\n")]
+        assert get(endpoints, "/readyz") == (200, "ready\n")
 
 
 def test_metrics_count_calls_and_errors(endpoints: Endpoints, remote: RemoteMetadata) -> None:

@@ -14,6 +14,7 @@ from oastfs.core.errors import (
     InlineLimitExceeded,
     InvalidArgument,
     InvalidPath,
+    LocksLost,
     NoDatanodes,
     NoSuchVerb,
     NotFound,
@@ -29,12 +30,16 @@ from oastfs.core.types import (
     BlockCommit,
     Caller,
     Fault,
+    FileLock,
     FileStatus,
+    LockKind,
+    LockType,
     Opened,
     RenameMode,
     WriteRequest,
 )
 from oastfs.namenode.server.process import Endpoints
+from oastfs.store.schema import ROOT_ID
 from oastfs.wire.hadoop_rpc_client import FIRST_CALL_ID
 from oastfs.wire.proto.rpc_pb2 import RpcResponseHeader
 from oastfs.wire.varint import decode_delimited
@@ -61,9 +66,11 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "filesystem_info": (),
     "forget": ([77], "writer"),
     "get_acl": ("/file",),
+    "get_lock": (77, "mount", FileLock(LockKind.POSIX, LockType.WRITE, 2**64 - 1)),
     "get_xattrs": ("/file",),
     "link": ("/file", "/linked"),
     "listdir": ("/",),
+    "lookup": (ROOT_ID, "file"),
     "mkdirs": ("/made/deep",),
     "mknod": ("/node", 0o010644),
     "modify_acl": ("/file", [AclEntry(AclScope.ACCESS, AclKind.USER, 7, 4)]),
@@ -81,7 +88,9 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "remove_default_acl": ("/directory",),
     "remove_xattr": ("/file", "user.x"),
     "rename": ("/file", "/renamed", RenameMode.POSIX),
+    "release_locks": ("mount",),
     "renew_lease": ("writer",),
+    "renew_locks": ("mount",),
     "report_bad_blocks": ([(1, 1)],),
     "rmdir": ("/directory",),
     "set_acl": (
@@ -92,6 +101,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "set_storage_policy": ("/directory", "COLD"),
     "get_storage_policy": ("/directory",),
     "list_storage_policies": (),
+    "set_lock": (77, "mount", FileLock(LockKind.POSIX, LockType.UNLOCK, 2**64 - 1)),
     "set_quota": ("/directory", 10, -1),
     "set_replication": ("/file", 3),
     "set_xattr": ("/file", "user.y", b"1"),
@@ -109,8 +119,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
 }
 """Arguments with which each verb can be called on the tree of ``populate``."""
 
-REFUSED: dict[str, type[OastError]] = {"add_block": NoDatanodes}
-"""Verbs that need a datanode to succeed, and what they say without one."""
+REFUSED: dict[str, type[OastError]] = {"add_block": NoDatanodes, "renew_locks": LocksLost}
+"""Verbs that need a datanode to succeed, or locks, and what they say without."""
 MAY_FAIL = {"abandon_block", "commit", "update_block"}
 
 

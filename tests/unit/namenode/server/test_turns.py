@@ -1,8 +1,10 @@
-"""Changes that come together are one group, on the loop's own thread where the store is quick."""
+"""Changes that come together are one group, on the loop's own thread; the loop may go on during the sync."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +12,17 @@ from typing import Any, cast
 
 import pytest
 
-from oastfs.core.errors import NotFound
+from oastfs.core.errors import NotFound, StoreError
 from oastfs.namenode.server import turns
 from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.turns import Turns
 from oastfs.store import open_store
 from oastfs.store.lmdb_driver import LmdbStore
+from oastfs.store.lmdb_driver.syncer import ThreadSyncer
+from oastfs.store.schema import COUNTER
 from oastfs.store.transaction import Transaction
 from tests.contract.rows import increment
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture
@@ -123,16 +128,187 @@ def test_after_waiting_in_vain_the_next_groups_do_not_wait(
     asyncio.run(run())
 
 
-def test_where_the_store_is_slow_another_thread_does_it(
+def test_where_the_log_has_to_be_prepared_another_thread_does_it(
     store: LmdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_BYTES", 1 << 40)
     assert not store.is_quick()
 
     async def run() -> None:
         loop = Loop(store)
         assert await asyncio.wait_for(loop.change("a"), 30) == 3
         assert threading.get_ident() not in loop.threads
+
+    asyncio.run(run())
+
+
+class HeldDisk:
+    """A disk that syncs when it is told to, for stores that are opened from now on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.error = 0
+        monkeypatch.setattr("oastfs.store.lmdb_driver.segments.make_syncer", ThreadSyncer)
+        monkeypatch.setattr("oastfs.store.lmdb_driver.syncer.os.fdatasync", self._sync)
+
+    def _sync(self, file: int) -> None:
+        assert self.free.wait(60), "a sync was held up for a minute"
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> HeldDisk:
+    return HeldDisk(monkeypatch)
+
+
+def value(store: LmdbStore) -> int:
+    row = store.read(lambda tx: tx.get(COUNTER, ("n",)))
+    return 0 if row is None else row.value
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_loop_with_others_to_serve_goes_on_during_a_sync(
+    disk: HeldDisk, store: LmdbStore, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """If nobody else is to be served, it does on a slow disk."""
+    monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_SECONDS", 0.0 if slow else 1e9)
+
+    async def run() -> None:
+        store.attend(asyncio.get_running_loop())
+        loop = Loop(store)
+        loop.turns.served = not slow
+        disk.free.clear()
+        first = loop.change("a")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert value(store) == 3, "it was not committed"
+        before = groups(store)
+        later = [loop.change("b"), loop.change("c")]
+        await asyncio.sleep(0.05)
+        assert groups(store) == before, "those that come meanwhile are to be one group"
+        assert not first.done()
+        disk.free.set()
+        assert await asyncio.wait_for(asyncio.gather(first, *later), 30) == [3, 4, 5]
+        assert groups(store) == before + 1
+        assert set(loop.threads) == {threading.get_ident()}
+
+    asyncio.run(run())
+
+
+def test_what_changes_nothing_is_answered_when_what_it_saw_is_durable(
+    disk: HeldDisk, store: LmdbStore
+) -> None:
+    async def run() -> None:
+        store.attend(asyncio.get_running_loop())
+        loops = [Loop(store), Loop(store)]  # two ports, say: neither waits for the other's groups
+        disk.free.clear()
+        for loop in loops:
+            loop.turns.served = True
+        first = loops[0].change("a")
+        look = loops[1].change("b", lambda tx: tx.get(COUNTER, ("n",)))
+        await asyncio.sleep(0.05)
+        assert value(store) == 3 and not first.done() and not look.done()
+        disk.free.set()
+        assert await asyncio.wait_for(first, 30) == 3
+        assert (await asyncio.wait_for(look, 30)).value == 3
+        loops[1].turns.served = True
+        disk.free.clear()
+        again = loops[1].change("b", lambda tx: tx.get(COUNTER, ("n",)))
+        assert (await asyncio.wait_for(again, 30)).value == 3, "all was durable"
+        disk.free.set()
+
+    asyncio.run(run())
+
+
+def test_a_sync_that_somebody_else_has_heard_of(store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread looks what has been synced just before the group is known to wait for it."""
+    journal = store.environment.journal
+    begin_sync = journal.begin_sync
+
+    def begin_and_hear() -> int:
+        number = begin_sync()
+        wait_until(lambda: journal.synced() >= number, "the sync")
+        return number
+
+    async def run() -> None:
+        store.attend(asyncio.get_running_loop())
+        loop = Loop(store)
+        loop.turns.served = True
+        monkeypatch.setattr(journal, "begin_sync", begin_and_hear)
+        assert await asyncio.wait_for(loop.change("a"), 10) == 3
+
+    asyncio.run(run())
+
+
+def test_a_sync_that_fails_is_told_to_the_group_and_to_all_after_it(disk: HeldDisk, store: LmdbStore) -> None:
+    async def run() -> None:
+        store.attend(asyncio.get_running_loop())
+        loop = Loop(store)
+        loop.turns.served = True
+        disk.error = errno.EIO
+        answers = await asyncio.wait_for(
+            asyncio.gather(loop.change("a"), loop.change("b"), return_exceptions=True), 30
+        )
+        disk.error = 0
+        assert all("could not be synced" in str(one) for one in answers)
+        loop.turns.served = True
+        with pytest.raises(StoreError, match="opened again"):
+            await asyncio.wait_for(loop.change("a"), 30)
+
+    asyncio.run(run())
+
+
+def test_a_sync_that_cannot_be_begun_is_told_to_the_group(
+    disk: HeldDisk, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> None:
+        store.attend(asyncio.get_running_loop())
+        loop = Loop(store)
+        for _ in range(2):
+            loop.turns.served = True
+            with monkeypatch.context() as patch, pytest.raises(StoreError, match=r"opened again|synced"):
+                patch.setattr(threading.Thread, "start", refuse)
+                await asyncio.wait_for(loop.change("a"), 30)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_callback_that_fails_holds_up_nobody(disk: HeldDisk, store: LmdbStore, served: bool) -> None:
+    def fail(result: Any, error: BaseException | None) -> None:
+        raise ValueError("the caller has gone")
+
+    async def run() -> None:
+        store.attend(asyncio.get_running_loop())
+        loop = Loop(store)
+        loop.turns.served = served
+        loop.turns.add(caller("a"), increment, fail)
+        await asyncio.sleep(0.05)
+        assert await asyncio.wait_for(loop.change("b"), 10) == 4
+
+    asyncio.run(run())
+
+
+def test_closing_waits_for_a_sync_that_is_under_way_and_answers(disk: HeldDisk, store: LmdbStore) -> None:
+    async def run() -> None:
+        running = asyncio.get_running_loop()
+        store.attend(running)
+        loop = Loop(store)
+        loop.turns.served = True
+        disk.free.clear()
+        first = loop.change("a")
+        await asyncio.sleep(0.01)
+        closing = running.run_in_executor(None, store.close)
+        await asyncio.sleep(0.05)
+        assert not closing.done() and not first.done()
+        disk.free.set()
+        assert await asyncio.wait_for(first, 30) == 3
+        await asyncio.wait_for(closing, 30)
 
     asyncio.run(run())
 

@@ -141,10 +141,14 @@ def test_every_row_comes_through_a_file_into_any_store_and_back(
     assert everything(empty) == everything(full)
 
 
+def put_content(store: Store, inode_id: int, data: bytes) -> None:
+    store.write(lambda tx: tx.put(CONTENT, (inode_id,), Content(data)))
+
+
 def test_progress_is_told_and_large_rows_are_cut_apart(full: Store, empty: Store) -> None:
     big = 3 << 20
     for number in range(5):
-        full.write(lambda tx, n=number: tx.put(CONTENT, (n,), Content(bytes(big))))  # type: ignore[misc]
+        put_content(full, number, bytes(big))
     places: Rows = [((n,), Place(n, "x")) for n in range(2, CHUNK_ROWS_MAX + 10)]
     full.write(lambda tx: [tx.put(PLACE, key, value) for key, value in places])
     told: list[tuple[str, int]] = []

@@ -17,10 +17,9 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from oastfs.core.errors import StoreError, StoreFull, WrongStore
-from oastfs.store import open_store
-from oastfs.store.lmdb_driver import LmdbStore, journal
-from oastfs.store.lmdb_driver.checkpoint import Checkpoint, CheckpointFile, read_metas
+from oastfs.core.errors import StoreError, WrongStore
+from oastfs.store.lmdb_driver import journal
+from oastfs.store.lmdb_driver.checkpoint import read_metas
 from oastfs.store.lmdb_driver.records import (
     HEADER_BYTES,
     Position,
@@ -29,34 +28,14 @@ from oastfs.store.lmdb_driver.records import (
     read_header,
 )
 from oastfs.store.lmdb_driver.segments import Segments
-from oastfs.store.schema import CONTENT, COUNTER, SCHEMA_VERSION, Content
-from oastfs.store.transaction import Store
+from oastfs.store.lmdb_driver.syncer import ThreadSyncer
+from oastfs.store.schema import COUNTER, SCHEMA_VERSION, Counter
 from tests.contract.rows import increment
 from tests.harness.waiting import wait_until
+from tests.unit.store.lmdb_driver.stores import in_another_process, newest, opened, value
 
 MARKER = b"oastfs schema version"
 START = Position(salt=7, segment=1, offset=0, sequence=0, checksum=0)
-
-
-def opened(path: Path) -> LmdbStore:
-    store = open_store(f"lmdb://{path}", create=True)
-    assert isinstance(store, LmdbStore)
-    return store
-
-
-def value(store: Store) -> int:
-    row = store.read(lambda tx: tx.get(COUNTER, ("n",)))
-    return 0 if row is None else row.value
-
-
-def newest(path: Path) -> Checkpoint | None:
-    directory = os.open(path / "wal", os.O_RDONLY)
-    file = CheckpointFile(directory, path / "wal")
-    try:
-        return file.read()
-    finally:
-        file.close()
-        os.close(directory)
 
 
 # --- records ------------------------------------------------------------------------------------------
@@ -120,6 +99,7 @@ def test_a_store_of_the_older_format_is_opened_and_marked(tmp_path: Path) -> Non
     with lmdb.open(str(tmp_path), max_dbs=64) as environment, environment.begin() as txn:
         marker = txn.get(MARKER)
         # What the older program asks of the marker, and refuses otherwise.
+        assert marker is not None
         assert not (marker.isdigit() and int(marker) <= SCHEMA_VERSION)
 
 
@@ -298,9 +278,9 @@ def test_all_who_waited_for_a_sync_that_fails_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system reports a failed write once for each descriptor; a second sync would claim success."""
+    disk = Disk(monkeypatch)
     store = opened(tmp_path)
     store.write(increment)
-    disk = Disk(monkeypatch)
     with ThreadPoolExecutor(2) as threads, disk.held(error=errno.EIO):
         writes = [threads.submit(store.write, increment) for _ in range(2)]
         wait_until(lambda: value(store) == 3, "both changes to be committed")
@@ -316,7 +296,7 @@ def test_all_who_waited_for_a_sync_that_fails_are_told(
 
 
 class Disk:
-    """Syncs of the log, counted, and held up or failing when told."""
+    """Syncs of the log of stores that are opened now, counted, and held up or failing when told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.syncs = 0
@@ -324,7 +304,8 @@ class Disk:
         self._free.set()
         self._error = 0
         self._fdatasync = os.fdatasync
-        monkeypatch.setattr("oastfs.store.lmdb_driver.segments.os.fdatasync", self._sync)
+        monkeypatch.setattr("oastfs.store.lmdb_driver.segments.make_syncer", ThreadSyncer)
+        monkeypatch.setattr("oastfs.store.lmdb_driver.syncer.os.fdatasync", self._sync)
 
     @contextmanager
     def held(self, error: int = 0) -> Iterator[None]:
@@ -348,9 +329,10 @@ class Disk:
 def test_others_write_during_a_sync_and_one_sync_serves_them_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    disk = Disk(monkeypatch)
     store = opened(tmp_path)
     store.write(increment)
-    disk = Disk(monkeypatch)
+    before = disk.syncs
     with ThreadPoolExecutor(9) as threads:
         with disk.held():
             writes = [threads.submit(store.write, increment) for _ in range(9)]
@@ -359,7 +341,7 @@ def test_others_write_during_a_sync_and_one_sync_serves_them_all(
             # Another process is not held up either: it waits for its own sync only.
             other = in_another_process(tmp_path, "print(store.write(increment))")
         assert sorted([other, *(write.result(30) for write in writes)]) == list(range(2, 12))
-    assert disk.syncs <= 4
+    assert disk.syncs <= before + 4
     store.close()
 
 
@@ -367,18 +349,19 @@ def test_what_changes_nothing_waits_until_what_it_saw_is_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a call that is repeated would be answered although its first run may still be lost."""
+    disk = Disk(monkeypatch)
     store = opened(tmp_path)
     store.write(increment)
-    disk = Disk(monkeypatch)
     # A process that dies between its commit and its sync.
     program = (
         "from oastfs.store.lmdb_driver.segments import Segments\nSegments.sync = lambda self: os._exit(9)\n"
     )
     in_another_process(tmp_path, program + "store.write(increment)", status=9)
-    assert store.write(lambda tx: tx.get(COUNTER, ("n",))).value == 2
-    assert disk.syncs == 1
-    assert store.write(lambda tx: tx.get(COUNTER, ("n",))).value == 2
-    assert disk.syncs == 1
+    before = disk.syncs
+    assert store.write(lambda tx: tx.get(COUNTER, ("n",))) == Counter(2)
+    assert disk.syncs == before + 1
+    assert store.write(lambda tx: tx.get(COUNTER, ("n",))) == Counter(2)
+    assert disk.syncs == before + 1
     store.close()
 
 
@@ -386,9 +369,9 @@ def test_a_sync_that_fails_as_another_process_has_gone_on_to_a_new_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written to the segment before is synced as it is closed; who only looks hears of it."""
+    disk = Disk(monkeypatch)
     store = opened(tmp_path)
     store.write(increment)
-    disk = Disk(monkeypatch)
     large = "store.write(lambda tx: tx.put(CONTENT, (1,), Content(bytes(1 << 20))))"
     with ThreadPoolExecutor(2) as threads, disk.held(error=errno.EIO):
         write = threads.submit(store.write, increment)
@@ -399,85 +382,3 @@ def test_a_sync_that_fails_as_another_process_has_gone_on_to_a_new_segment(
         with pytest.raises(StoreError, match="could not be synced"):
             waiting.result(30)
     store.close()
-
-
-def in_another_process(path: Path, statements: str, status: int = 0) -> int:
-    """Run statements on the open ``store``; the number they print."""
-    program = f"""
-import os
-from oastfs.store import open_store
-from tests.contract.rows import increment
-store = open_store("lmdb://{path}")
-{statements}
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert done.returncode == status, done.stderr
-    return int(done.stdout or 0)
-
-
-def test_no_room_in_the_log_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = opened(tmp_path)
-    store.write(increment)
-
-    def full(self: Segments, *arguments: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Segments, "_begin", full)
-        with pytest.raises(StoreFull):
-            store.write(lambda tx: tx.put(CONTENT, (1,), Content(b"x" * (1 << 20))))
-        assert store.write(increment) == 2
-    store.write(lambda tx: tx.put(CONTENT, (1,), Content(b"x" * (1 << 20))))
-    store.close()
-
-
-def test_a_commit_that_fails_after_its_record_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was answered with an error is not there after a crash either."""
-    program = f"""
-import os
-from oastfs.core.errors import StoreError
-from oastfs.store import open_store
-from oastfs.store.lmdb_driver.journal import Journal
-from tests.contract.rows import increment
-store = open_store("lmdb://{tmp_path}", create=True)
-store.write(increment)
-append = Journal.append
-def failing(self, txn, changes):
-    append(self, txn, changes)
-    txn.abort()  # so that the commit is refused
-Journal.append = failing
-try:
-    store.write(increment)
-except StoreError:
-    os._exit(9)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 9, done.stderr
-    store = opened(tmp_path)
-    assert value(store) == 1
-    store.close()
-
-
-def test_no_room_for_the_first_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = opened(tmp_path)
-
-    def full(self: CheckpointFile, checkpoint: Checkpoint) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CheckpointFile, "_create", full)
-        for _ in range(2):
-            with pytest.raises(StoreFull):
-                store.write(increment)
-    assert store.write(increment) == 1
-    store.close()
-
-
-def test_what_a_dead_process_was_making_is_removed(tmp_path: Path) -> None:
-    opened(tmp_path).close()
-    for name in ("new-4711", "checkpoint-4711"):
-        (tmp_path / "wal" / name).write_bytes(b"half")
-    opened(tmp_path).close()
-    assert not list((tmp_path / "wal").glob("*-4711"))

@@ -105,7 +105,11 @@ def test_growing_waits_for_a_snapshot_that_is_read(tmp_path: Path) -> None:
     reader.start()
     assert began.wait(30)
 
-    writer = threading.Thread(target=lambda: [put(store, number) for number in range(2, 40)])
+    def fill() -> None:
+        for number in range(2, 40):
+            put(store, number)
+
+    writer = threading.Thread(target=fill)
     writer.start()
     while store.environment.barrier is None:
         assert writer.is_alive(), "the map never grew"

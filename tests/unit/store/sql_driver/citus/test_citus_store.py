@@ -15,6 +15,7 @@ from oastfs.store.schema import COUNTER, Counter
 from oastfs.store.sql_driver import server
 from oastfs.store.sql_driver.citus import objects
 from oastfs.store.sql_driver.citus.store import CitusStore
+from oastfs.store.sql_driver.session import READ
 from oastfs.store.transaction import Transaction
 from tests.harness.citus import CitusCluster
 from tests.harness.waiting import wait_until
@@ -164,6 +165,24 @@ def test_a_worker_that_dies_in_the_middle_of_a_commit(store: CitusStore, citus_c
     dying.start()
     reading.join(30)
     assert reading.told == [Counter(value=7)]
+    assert store.read(lambda tx: tx.get(COUNTER, (first,))) == Counter(value=7)
+
+
+def test_warnings_from_before_a_commit_are_not_its_own(
+    store: CitusStore, citus_cluster: CitusCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ROLLBACK of what is over already gives one: nobody is to be held up for that."""
+    first, second = keys_on_two_workers(citus_cluster, store)
+
+    def change(tx: Transaction) -> None:
+        for key in (first, second):
+            assert tx.get(COUNTER, (key,)) is not None
+            tx.put(COUNTER, (key,), Counter(value=7))
+
+    with store._server.connections.session(READ) as session:
+        session._open = True  # as after a failed COMMIT
+    store.write(change)
+    assert not caplog.messages
     assert store.read(lambda tx: tx.get(COUNTER, (first,))) == Counter(value=7)
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from oastfs.store import failpoints, open_store
@@ -72,7 +73,7 @@ def run_until(urls: list[str], name: str, action: str = "kill") -> int | None:
     return process.exitcode
 
 
-stopped: dict[int, Any] = {}
+stopped: dict[int, BaseProcess] = {}
 
 
 def go_on() -> int | None:

@@ -14,6 +14,7 @@ from oastfs.store.schema import DIRECTORY, Directory
 from oastfs.store.sql_driver.looks import Asked, Horizon, Keys, Seen
 from oastfs.store.sql_driver.shards import recovery as recovery_module
 from oastfs.store.sql_driver.shards.store import ShardedStore
+from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
 from tests.unit.store.sql_driver.shards.pairs import (
     KEYS,
@@ -22,6 +23,7 @@ from tests.unit.store.sql_driver.shards.pairs import (
     nothing_in_doubt,
     set_all,
     sharded,
+    values,
 )
 from tests.unit.store.sql_driver.test_tasks import submitted
 
@@ -116,6 +118,7 @@ class Interrupted:
         self._looks = looks
         self._before = before
         self.batches, self.connections = looks.batches, looks.connections
+        self.in_order = looks.in_order
 
     @property
     def horizon(self) -> Horizon:
@@ -172,6 +175,78 @@ def test_changes_between_the_looks(store: ShardedStore, other: ShardedStore, tog
     seen = store.read(operation)
     assert len(runs) > 1 and len(set(runs[0])) == 2, "the first attempt saw halves"
     assert len(set(seen)) == 1 and seen[0] >= 2
+
+
+def swapped(here: tuple[int], there: tuple[int]) -> Callable[[Transaction], None]:
+    """The row that is one of these becomes the other: exactly one of them is there."""
+
+    def swap(tx: Transaction) -> None:
+        for old, new in ((here, there), (there, here)):
+            if (row := tx.get(DIRECTORY, old, Lock.EXCLUSIVE)) is not None:
+                tx.delete(DIRECTORY, old)
+                tx.put(DIRECTORY, new, row)
+                return
+
+    return swap
+
+
+@pytest.mark.parametrize("there_first", [False, True], ids=["absent", "there"])
+@pytest.mark.parametrize("how", [looked, values])
+def test_a_row_that_goes_there_and_back_between_the_looks(
+    store: ShardedStore, other: ShardedStore, how: Callable[..., list[int]], there_first: bool
+) -> None:
+    """Each look finds it where the one before has not, or never finds it: nobody is told so."""
+    keys = KEYS[0], KEYS[2]
+    other.write(lambda tx: tx.delete(DIRECTORY, keys[0 if there_first else 1]))
+    other.write(swapped(*keys))
+    swaps = 0
+
+    def swap() -> None:
+        nonlocal swaps
+        swaps += 1
+        if swaps <= 12:
+            other.write(swapped(*keys))
+
+    looks_asked = 0
+
+    def between() -> None:
+        nonlocal looks_asked
+        looks_asked += 1
+        if looks_asked > 1:
+            swap()
+
+    for server in store.servers:
+        server.looks = Interrupted(server.looks, between)  # type: ignore[assignment]  # around the real ones
+    attempts: list[list[int]] = []
+
+    def operation(tx: Transaction) -> list[int]:
+        if how is looked:
+            attempts.append(looked(tx, keys))
+        else:
+            first = values(tx, keys[:1])
+            swap()
+            attempts.append(first + values(tx, keys[1:]))
+            swap()
+        return attempts[-1]
+
+    seen = store.read(operation)
+    assert [0, 0] in attempts or any(all(one) for one in attempts), f"no attempt saw halves: {attempts}"
+    assert sorted(seen) == [0, 1], "it is in one place"
+
+
+def test_rows_that_are_missing_on_two_shards(store: ShardedStore, other: ShardedStore) -> None:
+    """As long as nobody changes anything on one of the shards, that is told at the second look."""
+    missing = ((4,), (5,))
+    assert trips(store, lambda tx: looked(tx, missing)) == [0, 2, 2]
+
+    def elsewhere() -> None:
+        other.write(put((7,), 1))  # on shard 1, as (4,) is
+
+    store.servers[2].looks = Interrupted(  # type: ignore[assignment]  # around the real ones
+        store.servers[2].looks, elsewhere
+    )
+    assert trips(store, lambda tx: looked(tx, missing)) == [0, 2, 3]
+    assert store.read(lambda tx: looked(tx, missing)) == [0, 0]
 
 
 def test_many_readers_on_a_loop(store: ShardedStore, other: ShardedStore) -> None:

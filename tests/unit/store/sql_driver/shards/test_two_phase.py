@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from oastfs.store import failpoints, open_store
 from oastfs.store.failpoints import RECOVERY, TWO_PHASE
 from oastfs.store.schema import DIRECTORY, Directory
 from oastfs.store.sql_driver.shards import recovery as recovery_module
+from oastfs.store.sql_driver.shards.branch import Branch
 from oastfs.store.sql_driver.shards.store import ShardedStore
 from oastfs.store.table import Lock
 from oastfs.store.transaction import Transaction
@@ -110,6 +112,41 @@ def test_one_that_stands_still_after_its_decision(store: ShardedStore, shards: l
     assert store.write(count_up) == 9
     assert go_on() == 0
     assert store.read(values) == [9, 9, 9]
+
+
+@pytest.mark.parametrize("how", [looked, values])
+def test_a_decision_that_is_forgotten_while_a_reader_asks_for_it(
+    store: ShardedStore, shards: list[str], monkeypatch: pytest.MonkeyPatch, how: Callable[..., list[int]]
+) -> None:
+    """The reader comes between the decision and its end, and asks what was decided when all is over."""
+    other = sharded(shards)
+    store.write(lambda tx: set_all(tx, 7))
+    keys = (KEYS[1], KEYS[0])  # the coordinator's first
+    store.read(partial(how, keys=keys))
+    asked, is_over = threading.Event(), threading.Event()
+    ask = store.recovery.decision
+
+    def ask_late(branch: Branch) -> bool | None:
+        asked.set()
+        assert is_over.wait(60), "the writer hangs"
+        return ask(branch)
+
+    seen: list[list[int]] = []
+    reader = threading.Thread(target=lambda: seen.append(store.read(partial(how, keys=keys))))
+
+    def read() -> None:
+        store.read(partial(looked, keys=keys[:1]))  # from now on that row counts as old
+        monkeypatch.setattr(store.recovery, "decision", ask_late)
+        reader.start()
+        assert asked.wait(60), "the reader has not found the branch"
+
+    failpoints.arm("two-phase.decided", read)
+    assert other.write(count_up) == 8
+    other.recovery.forget_finished()
+    is_over.set()
+    reader.join(60)
+    assert seen == [[8, 8]]
+    other.close()
 
 
 def test_a_failure_before_the_decision_leaves_nothing(store: ShardedStore) -> None:
