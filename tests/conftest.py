@@ -73,6 +73,13 @@ def shard_servers(postgresql: PostgresServer) -> Iterator[ShardServers]:
         server.remove()
 
 
+@pytest.fixture(scope="module")
+def no_autovacuum(shard_servers: ShardServers) -> Iterator[None]:
+    """For those who count looks at shards: a transaction that ends between two of them costs a third one."""
+    with shard_servers.without_autovacuum():
+        yield
+
+
 @pytest.fixture
 def shards(shard_servers: ShardServers) -> Iterator[list[str]]:
     """The addresses of three databases with an empty store on them. Nothing is left in doubt at the end."""

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,24 @@ class PostgresServer:
             file.write_text(before)
             self.execute("SELECT pg_reload_conf()")
 
+    @contextmanager
+    def without_autovacuum(self) -> Iterator[None]:
+        """Nothing but the test begins transactions, so that what depends on it can be counted."""
+        self._set("autovacuum = off")
+        wait_until(
+            lambda: not self.execute("SELECT 1 FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'"),
+            f"the end of autovacuum on port {self.port}",
+            60,
+        )
+        try:
+            yield
+        finally:
+            self._set("autovacuum = DEFAULT")
+
+    def _set(self, setting: str) -> None:
+        self.execute(f"ALTER SYSTEM SET {setting}")
+        self.execute("SELECT pg_reload_conf()")
+
     def kill_sessions(self, database: str) -> int:
         """End every session on a database, as an administrator would; how many there were."""
         return len(
@@ -252,6 +270,14 @@ class ShardServers:
             name = url.rpartition("/")[2]
             server.empty(name)
             server.execute("DELETE FROM oastfs.decision", name)
+
+    @contextmanager
+    def without_autovacuum(self) -> Iterator[None]:
+        """As for one server."""
+        with ExitStack() as stack:
+            for server in self.servers:
+                stack.enter_context(server.without_autovacuum())
+            yield
 
     def prepared(self) -> list[str]:
         """Names of what is prepared on any of the servers."""

@@ -22,6 +22,8 @@ from tests.unit.namenode.conftest import finish
 
 ROOT = SUPERUSER
 
+pytestmark = pytest.mark.usefixtures("no_autovacuum")
+
 
 @pytest.fixture
 def namespace(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Namespace]:
