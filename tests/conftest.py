@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness import reaper
 from tests.harness.deadlines import LastDeadline
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from tests.harness.citus import CitusCluster
     from tests.harness.postgresql import PostgresServer, ShardServers
 
+
+# What takes how long is no property: a busy machine would break it. (As Hypothesis does by itself in CI.)
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 10 << 30
