@@ -81,9 +81,16 @@ def shard_servers(postgresql: PostgresServer) -> Iterator[ShardServers]:
 
 
 @pytest.fixture(scope="module")
-def no_autovacuum(shard_servers: ShardServers) -> Iterator[None]:
-    """For those who count looks at shards: a transaction that ends between two of them costs a third one."""
-    with shard_servers.without_autovacuum():
+def nothing_beside(shard_servers: ShardServers) -> Iterator[None]:
+    """For those who count looks at shards: nothing but the test ends transactions or takes connections.
+
+    A transaction that ends between two looks costs a third one. A connection that is being tidied has a new
+    one made, and of what was known of a server before that nothing counts.
+    """
+    from oastfs.store.sql_driver.connections import Connections
+
+    with shard_servers.without_autovacuum(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connections, "_have_tidied", lambda self: None)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from operator import length_hint
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
 from oastfs.store.transaction import Store
 from tests.harness.fleet import Fleet
+from tests.harness.waiting import wait_until
 
 ROOT = SUPERUSER
 ALICE = Caller("alice", 1001, (1001, 2000))
@@ -34,6 +36,15 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now_ns += int(seconds * SECOND_NS)
+
+
+def have_ids_ready(namespace: Namespace, directory: str) -> None:
+    """From now on no batch of inode ids is fetched behind the scenes: its trips are not those of a call."""
+    ids = namespace.context(ROOT).environment.inode_ids
+    while ids._next_numbers is None or not length_hint(ids._numbers):
+        namespace.write_file(ROOT, f"{directory}/takes an id", b"")
+        namespace.delete(ROOT, f"{directory}/takes an id")
+        wait_until(lambda: not ids._awaiting, "a batch of ids")
 
 
 @pytest.fixture

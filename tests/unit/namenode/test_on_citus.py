@@ -14,7 +14,7 @@ from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
 from tests.harness.citus import HOST, MISSING, CitusCluster, is_installed
 from tests.harness.waiting import wait_until
-from tests.unit.namenode.conftest import finish
+from tests.unit.namenode.conftest import finish, have_ids_ready
 
 pytestmark = pytest.mark.long
 
@@ -35,8 +35,7 @@ def on_citus(citus_database: str) -> Iterator[Namespace]:
     namespace = namespace_on(citus_database)
     for number in range(40):
         namespace.write_file(ROOT, f"{DEEP}/file{number}", b"content")
-    ids = namespace.context(ROOT).environment.inode_ids
-    wait_until(lambda: not ids._awaiting, "a batch of ids")
+    have_ids_ready(namespace, DEEP)
     yield namespace
     finish(namespace.store)
     namespace.store.close()

@@ -14,8 +14,7 @@ from oastfs.fuse.reads import VerbReads
 from oastfs.namenode.filesystem import FormatOptions, format_store
 from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
-from tests.harness.waiting import wait_until
-from tests.unit.namenode.conftest import finish
+from tests.unit.namenode.conftest import finish, have_ids_ready
 
 ROOT = SUPERUSER
 DEEP = "/a/b/c/d"
@@ -28,13 +27,9 @@ def namespace(database: str) -> Iterator[Namespace]:
     namespace = Namespace(store)
     namespace.mkdirs(ROOT, DEEP, 0o755, True, True)
     namespace.mkdirs(ROOT, "/a/b/other", 0o755, True, True)
-    ids = namespace.context(ROOT).environment.inode_ids
-    # So many new ids have a batch of them fetched behind the scenes, whose trips are not those of a call. The
-    # first may come when all are made; what is made next then takes from it, and has the second one fetched.
-    for first, last in ((0, 39), (39, 40)):
-        for number in range(first, last):
-            namespace.write_file(ROOT, f"{DEEP}/file{number}", b"content")
-        wait_until(lambda: not ids._awaiting, "a batch of ids")
+    for number in range(40):
+        namespace.write_file(ROOT, f"{DEEP}/file{number}", b"content")
+    have_ids_ready(namespace, DEEP)
     yield namespace
     finish(store)
     store.close()

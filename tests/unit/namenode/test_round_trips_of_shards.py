@@ -18,11 +18,11 @@ from oastfs.namenode.namespace import Namespace
 from oastfs.store import open_store
 from oastfs.store.sql_driver.shards import recovery
 from oastfs.store.sql_driver.shards.store import ShardedStore
-from tests.unit.namenode.conftest import finish
+from tests.unit.namenode.conftest import finish, have_ids_ready
 
 ROOT = SUPERUSER
 
-pytestmark = pytest.mark.usefixtures("no_autovacuum")
+pytestmark = pytest.mark.usefixtures("nothing_beside")
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def namespace(shards: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Na
     for number in range(8):
         namespace.write_file(ROOT, f"/a/b/c/file{number}", b"content")
         namespace.write_file(ROOT, f"/a/b/file{number}", b"content")
+    have_ids_ready(namespace, "/a/b")
     namespace.stat(ROOT, "/a/b/same")
     # What is made from now on is younger than what is known of each shard.
     namespace.stat(ROOT, "/a/b/c/file0")

@@ -29,7 +29,7 @@ from tests.unit.store.sql_driver.test_tasks import submitted
 
 WAIT_SECONDS = 120.0
 
-pytestmark = pytest.mark.usefixtures("no_autovacuum")
+pytestmark = pytest.mark.usefixtures("nothing_beside")
 
 
 @pytest.fixture
