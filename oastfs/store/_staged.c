@@ -14,8 +14,8 @@ typedef struct {
 } Stage;
 
 /* What the module was begun with, of Python. */
-static PyObject *misuse, *check_key, *no_lock, *id_column, *ended, *ended_get;
-static PyObject *shape_name, *value_name, *remembered_name, *get_name;
+static PyObject *misuse, *no_lock, *ended, *ended_get;
+static PyObject *value_name, *remembered_name, *get_name;
 
 /* --- arguments ------------------------------------------------------------------------------------------- */
 
@@ -53,22 +53,6 @@ static const char *const row_names[ARGUMENTS_MAX] = {"table", "key", "value", NU
 static const char *const get_names[ARGUMENTS_MAX] = {"table", "key", "lock", NULL};
 
 /* --- keys ------------------------------------------------------------------------------------------------ */
-
-static int
-check(PyObject *table, PyObject *key)
-{
-    PyObject *shape = PyObject_GetAttr(table, shape_name);
-    if (shape == NULL)
-        return -1;
-    int plain = key_is_plain(shape, id_column, key);
-    Py_DECREF(shape);
-    if (plain)
-        return 0;
-    PyObject *arguments[] = {table, key};
-    PyObject *result = PyObject_Vectorcall(check_key, arguments, 2, NULL);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
 
 /* A key was not to be looked up: say what is wrong with it, or else what went wrong. */
 static void
@@ -376,27 +360,15 @@ static PyType_Spec stage_spec = {
 
 /* --- the module ------------------------------------------------------------------------------------------ */
 
-static PyObject *
-import(const char *module_name, const char *name, const char *attribute)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    PyObject *value = module == NULL ? NULL : PyObject_GetAttrString(module, name);
-    Py_XDECREF(module);
-    if (value != NULL && attribute != NULL)
-        Py_SETREF(value, PyObject_GetAttrString(value, attribute));
-    return value;
-}
-
 static int
 fill(PyObject *module)
 {
+    if (begin_keys() < 0)
+        return -1;
     misuse = import("oastfs.core.errors", "TransactionMisuse", NULL);
-    check_key = import("oastfs.store.keys", "check_key", NULL);
     no_lock = import("oastfs.store.table", "Lock", "NONE");
-    id_column = import("oastfs.store.table", "Column", "ID");
     ended = import("oastfs.store.transaction", "ENDED", NULL);
     ended_get = import("oastfs.store.transaction", "ENDED", "get");
-    shape_name = PyUnicode_InternFromString("shape");
     value_name = PyUnicode_InternFromString("value");
     remembered_name = PyUnicode_InternFromString("remembered");
     get_name = PyUnicode_InternFromString("get");

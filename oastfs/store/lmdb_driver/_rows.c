@@ -13,8 +13,8 @@
 #define ID_BYTES 8
 
 /* What the module was begun with, of Python. */
-static PyObject *id_column, *check_key, *empty_bytes;
-static PyObject *shape_name, *name_name, *database_name, *encode_key_name, *encode_value_name, *decode_value_name,
+static PyObject *empty_bytes;
+static PyObject *name_name, *database_name, *encode_key_name, *encode_value_name, *decode_value_name,
     *indexes_name, *encode_table_key_name, *get_in_python_name;
 
 /* --- keys ------------------------------------------------------------------------------------------------ */
@@ -177,22 +177,6 @@ find_raw(Reader *self, PyObject *opened, PyObject *key)
     Py_XDECREF(database);
     Py_XDECREF(encode);
     return raw;
-}
-
-static int
-check(PyObject *table, PyObject *key)
-{
-    PyObject *shape = PyObject_GetAttr(table, shape_name);
-    if (shape == NULL)
-        return -1;
-    int plain = key_is_plain(shape, id_column, key);
-    Py_DECREF(shape);
-    if (plain)
-        return 0;
-    PyObject *arguments[] = {table, key};
-    PyObject *result = PyObject_Vectorcall(check_key, arguments, 2, NULL);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
 }
 
 /* A row, or None; NULL, with an error set or not, if Python is to look. */
@@ -525,17 +509,6 @@ note_changes(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t
 
 /* --- the module ------------------------------------------------------------------------------------------ */
 
-static PyObject *
-import(const char *module_name, const char *name, const char *attribute)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    PyObject *value = module == NULL ? NULL : PyObject_GetAttrString(module, name);
-    Py_XDECREF(module);
-    if (value != NULL && attribute != NULL)
-        Py_SETREF(value, PyObject_GetAttrString(value, attribute));
-    return value;
-}
-
 static int
 add_type(PyObject *module, PyType_Spec *spec, const char *name)
 {
@@ -550,10 +523,9 @@ add_type(PyObject *module, PyType_Spec *spec, const char *name)
 static int
 fill(PyObject *module)
 {
-    check_key = import("oastfs.store.keys", "check_key", NULL);
-    id_column = import("oastfs.store.table", "Column", "ID");
+    if (begin_keys() < 0)
+        return -1;
     empty_bytes = PyBytes_FromStringAndSize(NULL, 0);
-    shape_name = PyUnicode_InternFromString("shape");
     name_name = PyUnicode_InternFromString("name");
     database_name = PyUnicode_InternFromString("database");
     encode_key_name = PyUnicode_InternFromString("encode_key");
