@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -29,17 +30,12 @@ def counted(store: Store) -> int:
 
 
 def test_threads_lose_no_update(store: Store) -> None:
-    results: list[int] = []
+    def work() -> list[int]:
+        return [store.write(increment) for _ in range(50)]
 
-    def work() -> None:
-        for _ in range(50):
-            results.append(store.write(increment))
-
-    threads = [threading.Thread(target=work) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(32) as pool:
+        threads = [pool.submit(work) for _ in range(32)]
+    results = [number for thread in threads for number in thread.result()]
     assert sorted(results) == list(range(1, 1601))
     assert counted(store) == 1600
 

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -168,6 +169,14 @@ def value(store: LmdbStore) -> int:
     return 0 if row is None else row.value
 
 
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Let the loop go on until something is so."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"waited 30 s for {what}"
+        await asyncio.sleep(0.001)
+
+
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_loop_with_others_to_serve_goes_on_during_a_sync(
     disk: HeldDisk, store: LmdbStore, monkeypatch: pytest.MonkeyPatch, slow: bool
@@ -208,8 +217,9 @@ def test_what_changes_nothing_is_answered_when_what_it_saw_is_durable(
             loop.turns.served = True
         first = loops[0].change("a")
         look = loops[1].change("b", lambda tx: tx.get(COUNTER, ("n",)))
+        await until(lambda: value(store) == 3 and bool(loops[1].threads), "both to be carried out")
         await asyncio.sleep(0.05)
-        assert value(store) == 3 and not first.done() and not look.done()
+        assert not first.done() and not look.done(), "answered before the sync"
         disk.free.set()
         assert await asyncio.wait_for(first, 30) == 3
         assert (await asyncio.wait_for(look, 30)).value == 3
@@ -288,7 +298,7 @@ def test_a_callback_that_fails_holds_up_nobody(disk: HeldDisk, store: LmdbStore,
         loop = Loop(store)
         loop.turns.served = served
         loop.turns.add(caller("a"), increment, fail)
-        await asyncio.sleep(0.05)
+        await until(lambda: value(store) == 3, "the first change")
         assert await asyncio.wait_for(loop.change("b"), 10) == 4
 
     asyncio.run(run())
@@ -302,7 +312,7 @@ def test_closing_waits_for_a_sync_that_is_under_way_and_answers(disk: HeldDisk, 
         loop.turns.served = True
         disk.free.clear()
         first = loop.change("a")
-        await asyncio.sleep(0.01)
+        await until(lambda: value(store) == 3, "the change whose sync is held")
         closing = running.run_in_executor(None, store.close)
         await asyncio.sleep(0.05)
         assert not closing.done() and not first.done()

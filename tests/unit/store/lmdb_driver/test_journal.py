@@ -18,7 +18,7 @@ import lmdb
 import pytest
 
 from oastfs.core.errors import StoreError, WrongStore
-from oastfs.store.lmdb_driver import journal
+from oastfs.store.lmdb_driver import LmdbStore, journal
 from oastfs.store.lmdb_driver.checkpoint import read_metas
 from oastfs.store.lmdb_driver.records import (
     HEADER_BYTES,
@@ -295,6 +295,11 @@ def test_all_who_waited_for_a_sync_that_fails_are_told(
 # --- syncs ------------------------------------------------------------------------------------------------
 
 
+def queued(store: LmdbStore) -> int:
+    """How many wait for a group that begins later."""
+    return int(store._committer._queue.qsize())
+
+
 class Disk:
     """Syncs of the log of stores that are opened now, counted, and held up or failing when told."""
 
@@ -339,6 +344,8 @@ def test_others_write_during_a_sync_and_one_sync_serves_them_all(
         with disk.held():
             writes = [threads.submit(store.write, increment) for _ in range(9)]
             wait_until(lambda: value(store) >= 3, "changes to be committed while one is synced")
+            # Who comes after the others were served would have a sync for himself.
+            wait_until(lambda: value(store) - 1 + queued(store) == 9, "all nine to be committed or queued")
             assert not any(write.done() for write in writes)
             # Another process is not held up either: it waits for its own sync only.
             other = in_another_process(tmp_path, "print(store.write(increment))")
