@@ -44,7 +44,7 @@ from oastfs.store.lmdb_driver.segments import Segments
 from oastfs.store.lmdb_driver.writeout import write_back
 
 CHECKPOINT_LOG_BYTES = 8 << 20
-CHECKPOINT_GROUPS = 512
+CHECKPOINT_GROUPS = 2048
 CHECKPOINT_SECONDS = 5.0
 
 _POSITION = b"oastfs log position"
