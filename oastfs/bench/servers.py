@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +23,9 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
+_PORTS = range(10_000, 15_000)
+_given: set[int] = set()
+"""Those that servers have been told, which may not listen yet."""
 
 
 class Server:
@@ -166,12 +171,24 @@ class Mount(Server):
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, different ones."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nothing listens on, different ones at each call.
+
+    None of those that Linux gives to outgoing connections: one might be taken before the server has it, or
+    while it is down.
+    """
+    free = (port for port in random.sample(_PORTS, len(_PORTS)) if port not in _given and _is_free(port))
+    ports = list(islice(free, count))
+    if len(ports) < count:
+        raise OastError(f"all ports from {_PORTS[0]} to {_PORTS[-1]} are in use")
+    _given.update(ports)
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
