@@ -23,6 +23,7 @@ from oastfs.core.errors import (
 from oastfs.datanode import layout
 from oastfs.datanode.held import Held, Memory, put_into_files
 from oastfs.datanode.journal import Journal
+from oastfs.datanode.lending import end_loan
 from oastfs.datanode.reader import sync_files
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.scan import scan_volume
@@ -205,6 +206,11 @@ class BlockStore:
 
     def _reopen(self, replica: Replica, new_stamp: int, committed_length: int) -> ReplicaWriter:
         journal = self._open_journal(replica, committed_length)
+        try:
+            end_loan(replica, journal)
+        except OSError:
+            journal.close()
+            raise
         writer = ReplicaWriter(replica, journal, self.mark_corrupt, new=False)
         replica.writer = writer
         replica.epoch += 1

@@ -9,6 +9,8 @@ is on disk before the first byte of a region changes. After a crash, checksums t
 * above the durable length: where the replica ends;
 * anywhere else: corruption, and reported.
 
+It also says whether the data file is lent to the writer (``lending.py``).
+
 A final replica has no such file; losing its removal in a crash only costs a check at the next start.
 """
 
@@ -23,7 +25,7 @@ REGION_BYTES = 1024 * 1024
 
 _HEADER = struct.Struct(">4sB3xQ")
 _MAGIC = b"OASJ"
-_WRITING, _TEMPORARY = 1, 2
+_WRITING, _TEMPORARY, _LENT = 1, 2, 3
 
 
 class Journal:
@@ -33,6 +35,7 @@ class Journal:
         self.path = path
         self.temporary = temporary
         self.durable_length = durable_length
+        self.lent = False
         self._fd = fd
         self._marks = marks
 
@@ -52,15 +55,27 @@ class Journal:
         if len(content) < _HEADER.size or content[:4] != _MAGIC:
             return cls(path, fd, False, 0, bytearray())
         _, kind, durable_length = _HEADER.unpack_from(content)
-        return cls(path, fd, kind == _TEMPORARY, durable_length, bytearray(content[_HEADER.size :]))
+        journal = cls(path, fd, kind == _TEMPORARY, durable_length, bytearray(content[_HEADER.size :]))
+        journal.lent = kind == _LENT
+        return journal
 
     def _header(self) -> bytes:
-        kind = _TEMPORARY if self.temporary else _WRITING
+        kind = _TEMPORARY if self.temporary else _LENT if self.lent else _WRITING
         return _HEADER.pack(_MAGIC, kind, self.durable_length)
 
     def set_durable_length(self, durable_length: int) -> None:
         """Change the length below which a mismatch is corruption; on disk with the next ``sync``."""
         self.durable_length = durable_length
+        os.pwrite(self._fd, self._header(), 0)
+
+    def begin_loan(self) -> None:
+        """The data file is about to be lent. Not synced: a crash of the machine takes the borrower, too."""
+        self.lent = True
+        os.pwrite(self._fd, self._header(), 0)
+
+    def end_loan(self) -> None:
+        """The replica has a file that nobody else writes."""
+        self.lent = False
         os.pwrite(self._fd, self._header(), 0)
 
     def is_marked(self, start: int, end: int) -> bool:

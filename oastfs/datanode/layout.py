@@ -22,6 +22,7 @@ META_HEADER_BYTES: Final = len(META_HEADER)
 DATA_NAME: Final = re.compile(r"blk_(\d+)")
 META_NAME: Final = re.compile(r"blk_(\d+)_(\d+)\.meta")
 JOURNAL_NAME: Final = re.compile(r"blk_(\d+)\.open")
+OWN_COPY_NAME: Final = re.compile(r"blk_(\d+)\.own")
 
 SUBDIRECTORIES: Final = 32
 
@@ -53,6 +54,11 @@ def meta_path(blocks: Path, block_id: int, generation_stamp: int) -> Path:
 def journal_path(blocks: Path, block_id: int) -> Path:
     """The journal of a replica that is being written."""
     return directory_of(blocks, block_id) / f"blk_{block_id}.open"
+
+
+def own_copy_path(blocks: Path, block_id: int) -> Path:
+    """A data file in the making that takes the place of one that is lent; after a crash it is litter."""
+    return directory_of(blocks, block_id) / f"blk_{block_id}.own"
 
 
 def chunk_count(length: int) -> int:

@@ -8,6 +8,7 @@ flag, that it is on their disks. A small block that comes whole needs no file if
 
 from __future__ import annotations
 
+import array
 import select
 import socket
 import time
@@ -30,6 +31,8 @@ from oastfs.core.errors import (
 )
 from oastfs.core.limits import BYTES_PER_CHECKSUM
 from oastfs.datanode.context import DataContext
+from oastfs.datanode.gathering import gather
+from oastfs.datanode.lending import may_borrow
 from oastfs.datanode.mirror import Mirror, MirrorFailed
 from oastfs.datanode.reader import ReplicaReader
 from oastfs.datanode.writer import ReplicaWriter
@@ -43,8 +46,6 @@ from oastfs.wire.transfer.packet import HEARTBEAT_SEQNO, Packet, PacketHeader, c
 log = structlog.get_logger(__name__)
 
 BYTES_PER_CHECKSUM_MAX = 16 * 1024 * 1024
-GATHER_SECONDS = 0.002
-"""How long the end of a small block is waited for before what has come of it is acknowledged."""
 
 CREATE = {Stage.PIPELINE_SETUP_CREATE}
 REOPEN = {
@@ -79,6 +80,8 @@ class BlockReceiver:
         self._transfer = request.stage in TRANSFER
         self._kind = ChecksumKind(request.requestedChecksum.type)
         self._chunk_bytes = request.requestedChecksum.bytesPerChecksum
+        alone = request.stage in CREATE and not request.targets
+        self._lends = request.lend and alone and self._storable and may_borrow(connection.sock)
         self._writer: ReplicaWriter | None = None
         self._mirror: Mirror | None = None
         self._pending: deque[_Unacknowledged] = deque()
@@ -119,13 +122,16 @@ class BlockReceiver:
         if self._stage == Stage.PIPELINE_CLOSE_RECOVERY:
             # The answer is all that the writer waits for.
             self._make_durable(PacketHeader(self._request.minBytesRcvd, 0, True, 0))
-        if not self._transfer:
+        if self._lends:
+            self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink="", lent=True))
+            self._connection.send_descriptors(b"\0", array.array("i", (writer.lend(),)))
+        elif not self._transfer:
             self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink=""))
 
     def _open_writer(self) -> ReplicaWriter:
         store, request = self._context.store, self._request
         if self._stage in CREATE:
-            longest = self._longest if request.header.clientName else 0
+            longest = self._longest if request.header.clientName and not self._lends else 0
             return store.create(self._block_id, self._stamp, request.storageId, held_bytes_max=longest)
         if self._transfer:
             return store.create(self._block_id, self._stamp, request.storageId, temporary=True)
@@ -178,7 +184,7 @@ class BlockReceiver:
         while not self._last_seen:
             packets = self._next_packets()
             if self._open().in_memory:
-                packets = self._gather(packets)
+                packets = gather(self._connection, packets, self._longest)
             self._handle(packets)
         while self._mirror is not None and self._pending:
             self._mirror.fill()
@@ -203,20 +209,6 @@ class BlockReceiver:
                 self._connection.fill()
             else:
                 self._wait_for_either(self._mirror)
-
-    def _gather(self, packets: list[Packet]) -> list[Packet]:
-        """What follows at once, up to the end of a small block: what comes whole never needs a file."""
-        gathered = [_copied(packet) for packet in packets]
-        limit = self._longest
-        buffer = self._connection.buffer
-        while _may_be_whole_soon(gathered, limit) and self._connection.has_more(GATHER_SECONDS):
-            try:
-                self._connection.fill()
-            except OastError:
-                break  # what has come is written all the same; the next read tells
-            while not gathered[-1].header.last and (packet := buffer.take_packet()) is not None:
-                gathered.append(_copied(packet))
-        return gathered
 
     def _wait_for_either(self, mirror: Mirror) -> None:
         ours, theirs = self._connection.sock.fileno(), mirror.connection.sock.fileno()
@@ -269,7 +261,11 @@ class BlockReceiver:
             if run and run[-1].header.offset + run[-1].header.data_bytes != header.offset:
                 self._write(run)
                 run = []
-            if header.data_bytes:
+            if header.placed:
+                self._write(run)
+                run = []
+                self._place(packet)
+            elif header.data_bytes:
                 run.append(packet)
             if header.last or header.sync:
                 self._write(run)
@@ -305,9 +301,9 @@ class BlockReceiver:
 
     def _must_verify(self, packet: Packet) -> bool:
         """The last station verifies all; others only what a namenode may get, or has checksums made here."""
-        if self._kind is ChecksumKind.NULL or self._lacks_checksums(packet):
-            return False
         header = packet.header
+        if self._kind is ChecksumKind.NULL or self._lacks_checksums(packet) or header.placed:
+            return False
         whole = not (header.offset % BYTES_PER_CHECKSUM or header.data_bytes % BYTES_PER_CHECKSUM)
         return self._mirror is None or not self._storable or not whole or self._open().in_memory
 
@@ -327,6 +323,15 @@ class BlockReceiver:
         with writer.replica.volume.guard():
             writer.write(run[0].header.offset, data, checksums)
         self._context.metrics.bytes_written.inc(sum(map(len, data)))
+
+    def _place(self, packet: Packet) -> None:
+        """Take in what the writer has put into the file that it was lent."""
+        writer, header = self._open(), packet.header
+        if not self._lends:
+            raise ProtocolError(f"the file of block {self._block_id} was not lent")
+        with writer.replica.volume.guard():
+            writer.place(header.offset, header.data_bytes, packet.checksums)
+        self._context.metrics.bytes_written.inc(header.data_bytes)
 
     def _make_durable(self, header: PacketHeader) -> None:
         with self._open().replica.volume.guard():
@@ -472,20 +477,6 @@ class BlockReceiver:
 
 class _Relayed(OastError):
     """The mirror's failure has been told to the writer."""
-
-
-def _copied(packet: Packet) -> Packet:
-    """A packet that outlives the next read of its connection."""
-    raw = memoryview(bytes(packet.raw))
-    data_at = len(raw) - len(packet.data)
-    return Packet(packet.header, raw[data_at - len(packet.checksums) : data_at], raw[data_at:], raw)
-
-
-def _may_be_whole_soon(packets: Sequence[Packet], limit: int) -> bool:
-    """Whether the end of a small block may follow these packets at once."""
-    if packets[-1].header.last or any(packet.header.sync for packet in packets):
-        return False
-    return 0 < sum(packet.header.data_bytes for packet in packets) <= limit
 
 
 def encode_ack(seqno: int, replies: Sequence[pb.Status.ValueType]) -> bytes:

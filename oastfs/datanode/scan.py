@@ -11,6 +11,7 @@ import structlog
 
 from oastfs.datanode import layout
 from oastfs.datanode.journal import Journal
+from oastfs.datanode.lending import end_loan
 from oastfs.datanode.recovery import settle
 from oastfs.datanode.replica import Replica
 from oastfs.datanode.volume import Volume
@@ -51,6 +52,8 @@ def _collect(directory: Path) -> dict[int, _Files]:
                 found.setdefault(int(match[1]), _Files()).data_length = entry.stat().st_size
             elif match := layout.JOURNAL_NAME.fullmatch(name):
                 found.setdefault(int(match[1]), _Files()).journal = True
+            elif layout.OWN_COPY_NAME.fullmatch(name):
+                Path(entry.path).unlink()
             else:
                 log.warning("not a file of a replica; left alone", path=entry.path)
     return found
@@ -79,6 +82,7 @@ def _settled(replica: Replica, files: _Files) -> Replica | None:
         if journal.temporary:
             _clear(replica.volume, replica.block_id, files)
             return None
+        end_loan(replica, journal)
         settled = settle(replica.data_path, replica.meta_path, journal)
         journal.set_durable_length(settled.length)
         journal.sync()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from oastfs.core.errors import CorruptBlock, FileTooLarge, NoDatanodes, StaleBlock
+from oastfs.core.errors import CorruptBlock, FileTooLarge, NoDatanodes, ProtocolError, StaleBlock
 from oastfs.core.limits import BLOCK_SIZE_BYTES_MAX, BYTES_PER_CHECKSUM
 from oastfs.datanode import layout
 from oastfs.datanode.disk import start_writeback
@@ -122,6 +122,36 @@ class ReplicaWriter:
             else:
                 self._write_chunks(offset, b"".join(pieces))
             self._grow(offset + size)
+        self._note_unwritten(size)
+
+    def lend(self) -> int:
+        """The data file's descriptor, to be passed to a writer that puts bytes at its end itself."""
+        self._check()
+        self._journal.begin_loan()
+        return self._data_fd
+
+    def place(self, offset: int, size: int, checksums: Buffer) -> None:
+        """Take in ``size`` bytes that the borrower has put behind all others, with the CRC32C of each chunk.
+
+        Raises ProtocolError unless they are there, on whole chunks.
+        """
+        self._check()
+        replica = self.replica
+        if not self._has_files or not self._journal.lent:
+            raise ProtocolError(f"the file of block {replica.block_id} is not lent")
+        end = offset + size
+        if end > BLOCK_SIZE_BYTES_MAX:
+            raise FileTooLarge(f"a block may not be longer than {BLOCK_SIZE_BYTES_MAX} bytes")
+        with replica.lock:
+            self._check()
+            follows = offset == replica.length and offset % BYTES_PER_CHECKSUM == 0
+            if not follows or os.fstat(self._data_fd).st_size < end:
+                raise ProtocolError(f"bytes {offset} to {end} were not put into block {replica.block_id}")
+            pwrite_all(self._meta_fd, checksums, checksum_offset(offset // BYTES_PER_CHECKSUM))
+            self._grow(end)
+        self._note_unwritten(size)
+
+    def _note_unwritten(self, size: int) -> None:
         self._unwritten_bytes += size
         if self._unwritten_bytes >= WRITEBACK_BYTES:
             self._unwritten_bytes = 0
@@ -288,6 +318,8 @@ class ReplicaWriter:
         with replica.lock:
             self._check()
             if self._has_files:
+                if self._journal.lent and os.fstat(self._data_fd).st_size > replica.length:
+                    os.ftruncate(self._data_fd, replica.length)  # what the borrower told nobody of
                 self._journal.remove()
             replica.final = True
             replica.temporary = False

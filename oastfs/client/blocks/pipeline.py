@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from oastfs.client.blocks.loan import Loan
 from oastfs.client.blocks.packets import OutgoingPacket
 from oastfs.client.blocks.pool import Datanodes
 from oastfs.core.errors import ConnectionLost, DeadlineExceeded, OastError, ProtocolError
@@ -60,13 +61,15 @@ class Pipeline:
         self._batch: list[Buffer] = []
         self._batch_bytes = 0
         self._connection: TransferConnection | None = None
+        self._loan: Loan | None = None
         self._poll = select.poll()
 
     def set_up(self, block: BlockId, stage: Stage.ValueType, new_stamp: int, client_name: str) -> None:
         """Connect, and have every datanode of the chain open its replica."""
         first = self.targets[0]
         chain = [Target(one.host, one.data_port, one.storage_uuid, one.datanode_uuid) for one in self.targets]
-        request = write_request(block, chain, stage, client_name=client_name, new_stamp=new_stamp)
+        lend = stage == Stage.PIPELINE_SETUP_CREATE and len(chain) == 1 and self._datanodes.is_local(first)
+        request = write_request(block, chain, stage, client_name=client_name, new_stamp=new_stamp, lend=lend)
         kept = self._datanodes.take_idle(first)
         try:
             if kept is None or not self._is_open_still(kept, request):
@@ -91,11 +94,12 @@ class Pipeline:
         try:
             connection.sock.settimeout(min(SET_UP_SECONDS, self._datanodes.timeout_seconds))
             connection.send(request)
-            response = connection.receive_message(pb.BlockOpResponse)
+            response, lent = connection.receive_loan()
             connection.sock.settimeout(seconds)
         except BaseException:
             connection.close()
             raise
+        self._loan = None if lent is None else Loan(lent)
         if response.status != pb.SUCCESS:
             connection.close()
             culprit = self.targets[0]
@@ -110,13 +114,23 @@ class Pipeline:
 
     def send(self, packet: OutgoingPacket) -> None:
         """Send a packet; waits for acknowledgements while too much is under way."""
-        packet.seqno = self._add(packet.offset, packet.size, packet.checksums, packet.pieces)
+        checksums, loan = packet.checksums, self._loan
+        if loan is not None and self._placed(loan, packet):
+            packet.seqno = self._add(packet.offset, packet.size, checksums, placed=True)
+        else:
+            packet.seqno = self._add(packet.offset, packet.size, checksums, packet.pieces)
+            if loan is not None:
+                loan.sent_otherwise(packet.seqno, packet.end)
         if self._batch_bytes >= BATCH_BYTES or len(self._batch) >= BATCH_BUFFERS:
             self.push()
             self.poll()
         while self._unacknowledged_bytes > UNACKNOWLEDGED_BYTES_MAX:
             self.push()
             self._receive()
+
+    def _placed(self, loan: Loan, packet: OutgoingPacket) -> bool:
+        """Put a packet's data into the lent file, if it belongs there."""
+        return loan.takes(packet.offset, self.acknowledged) and loan.put(packet.offset, packet.pieces)
 
     def _add(
         self,
@@ -127,9 +141,10 @@ class Pipeline:
         *,
         last: bool = False,
         sync: bool = False,
+        placed: bool = False,
     ) -> int:
         self.sent = seqno = self.sent + 1
-        header = PacketHeader(offset, seqno, last, size, sync)
+        header = PacketHeader(offset, seqno, last, size, sync, placed=placed)
         self._batch.append(encode_prefix(header, len(checksums)))
         self._batch.append(checksums)
         self._batch.extend(pieces)
@@ -155,6 +170,7 @@ class Pipeline:
 
     def finish(self, end: int) -> None:
         """Say that nothing follows: replicas become final, and durable."""
+        self._end_loan()
         self._add(end, 0, last=True)
         self.push()
 
@@ -237,12 +253,19 @@ class Pipeline:
 
     def release(self) -> None:
         """After ``finish`` and ``wait``: the connection may serve again."""
+        self._end_loan()
         connection, self._connection = self._connection, None
         if connection is not None:
             self._datanodes.give_back(self.targets[0], connection)
 
     def abort(self) -> None:
         """Close the connection; replicas stay as they are."""
+        self._end_loan()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _end_loan(self) -> None:
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            loan.close()

@@ -475,6 +475,7 @@ class OpWriteBlock(_message.Message):
     TARGETPINNINGS_FIELD_NUMBER: _builtins.int
     STORAGEID_FIELD_NUMBER: _builtins.int
     TARGETSTORAGEIDS_FIELD_NUMBER: _builtins.int
+    LEND_FIELD_NUMBER: _builtins.int
     stage: Global___OpWriteBlock.BlockConstructionStage.ValueType
     pipelineSize: _builtins.int
     minBytesRcvd: _builtins.int
@@ -485,6 +486,8 @@ class OpWriteBlock(_message.Message):
     allowLazyPersist: _builtins.bool
     pinning: _builtins.bool
     storageId: _builtins.str
+    lend: _builtins.bool
+    """ours: the writer would write the data file itself"""
     @_builtins.property
     def header(self) -> Global___ClientOperationHeader: ...
     @_builtins.property
@@ -523,10 +526,11 @@ class OpWriteBlock(_message.Message):
         targetPinnings: _abc.Iterable[_builtins.bool] | None = ...,
         storageId: _builtins.str | None = ...,
         targetStorageIds: _abc.Iterable[_builtins.str] | None = ...,
+        lend: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allowLazyPersist", b"allowLazyPersist", "cachingStrategy", b"cachingStrategy", "header", b"header", "latestGenerationStamp", b"latestGenerationStamp", "maxBytesRcvd", b"maxBytesRcvd", "minBytesRcvd", b"minBytesRcvd", "pinning", b"pinning", "pipelineSize", b"pipelineSize", "requestedChecksum", b"requestedChecksum", "source", b"source", "stage", b"stage", "storageId", b"storageId", "storageType", b"storageType"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowLazyPersist", b"allowLazyPersist", "cachingStrategy", b"cachingStrategy", "header", b"header", "latestGenerationStamp", b"latestGenerationStamp", "lend", b"lend", "maxBytesRcvd", b"maxBytesRcvd", "minBytesRcvd", b"minBytesRcvd", "pinning", b"pinning", "pipelineSize", b"pipelineSize", "requestedChecksum", b"requestedChecksum", "source", b"source", "stage", b"stage", "storageId", b"storageId", "storageType", b"storageType"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowLazyPersist", b"allowLazyPersist", "cachingStrategy", b"cachingStrategy", "header", b"header", "latestGenerationStamp", b"latestGenerationStamp", "maxBytesRcvd", b"maxBytesRcvd", "minBytesRcvd", b"minBytesRcvd", "pinning", b"pinning", "pipelineSize", b"pipelineSize", "requestedChecksum", b"requestedChecksum", "source", b"source", "stage", b"stage", "storageId", b"storageId", "storageType", b"storageType", "targetPinnings", b"targetPinnings", "targetStorageIds", b"targetStorageIds", "targetStorageTypes", b"targetStorageTypes", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowLazyPersist", b"allowLazyPersist", "cachingStrategy", b"cachingStrategy", "header", b"header", "latestGenerationStamp", b"latestGenerationStamp", "lend", b"lend", "maxBytesRcvd", b"maxBytesRcvd", "minBytesRcvd", b"minBytesRcvd", "pinning", b"pinning", "pipelineSize", b"pipelineSize", "requestedChecksum", b"requestedChecksum", "source", b"source", "stage", b"stage", "storageId", b"storageId", "storageType", b"storageType", "targetPinnings", b"targetPinnings", "targetStorageIds", b"targetStorageIds", "targetStorageTypes", b"targetStorageTypes", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -858,6 +862,7 @@ class PacketHeader(_message.Message):
     LASTPACKETINBLOCK_FIELD_NUMBER: _builtins.int
     DATALEN_FIELD_NUMBER: _builtins.int
     SYNCBLOCK_FIELD_NUMBER: _builtins.int
+    PLACED_FIELD_NUMBER: _builtins.int
     STAGED_FIELD_NUMBER: _builtins.int
     offsetInBlock: _builtins.int
     """All fields have a fixed width, so that the header's length is known before its content."""
@@ -865,6 +870,8 @@ class PacketHeader(_message.Message):
     lastPacketInBlock: _builtins.bool
     dataLen: _builtins.int
     syncBlock: _builtins.bool
+    placed: _builtins.bool
+    """ours: the data is in the lent file, not in the packet"""
     staged: _builtins.bool
     """ours, between datanodes: a namenode has the whole block"""
     def __init__(
@@ -875,11 +882,12 @@ class PacketHeader(_message.Message):
         lastPacketInBlock: _builtins.bool | None = ...,
         dataLen: _builtins.int | None = ...,
         syncBlock: _builtins.bool | None = ...,
+        placed: _builtins.bool | None = ...,
         staged: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "seqno", b"seqno", "staged", b"staged", "syncBlock", b"syncBlock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "placed", b"placed", "seqno", b"seqno", "staged", b"staged", "syncBlock", b"syncBlock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "seqno", b"seqno", "staged", b"staged", "syncBlock", b"syncBlock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataLen", b"dataLen", "lastPacketInBlock", b"lastPacketInBlock", "offsetInBlock", b"offsetInBlock", "placed", b"placed", "seqno", b"seqno", "staged", b"staged", "syncBlock", b"syncBlock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -981,10 +989,13 @@ class BlockOpResponse(_message.Message):
     READOPCHECKSUMINFO_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     SHORTCIRCUITACCESSVERSION_FIELD_NUMBER: _builtins.int
+    LENT_FIELD_NUMBER: _builtins.int
     status: Global___Status.ValueType
     firstBadLink: _builtins.str
     message: _builtins.str
     shortCircuitAccessVersion: _builtins.int
+    lent: _builtins.bool
+    """ours: a descriptor of the data file follows with one more byte"""
     @_builtins.property
     def checksumResponse(self) -> Global___OpBlockChecksumResponse: ...
     @_builtins.property
@@ -998,10 +1009,11 @@ class BlockOpResponse(_message.Message):
         readOpChecksumInfo: Global___ReadOpChecksumInfo | None = ...,
         message: _builtins.str | None = ...,
         shortCircuitAccessVersion: _builtins.int | None = ...,
+        lent: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checksumResponse", b"checksumResponse", "firstBadLink", b"firstBadLink", "message", b"message", "readOpChecksumInfo", b"readOpChecksumInfo", "shortCircuitAccessVersion", b"shortCircuitAccessVersion", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checksumResponse", b"checksumResponse", "firstBadLink", b"firstBadLink", "lent", b"lent", "message", b"message", "readOpChecksumInfo", b"readOpChecksumInfo", "shortCircuitAccessVersion", b"shortCircuitAccessVersion", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksumResponse", b"checksumResponse", "firstBadLink", b"firstBadLink", "message", b"message", "readOpChecksumInfo", b"readOpChecksumInfo", "shortCircuitAccessVersion", b"shortCircuitAccessVersion", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksumResponse", b"checksumResponse", "firstBadLink", b"firstBadLink", "lent", b"lent", "message", b"message", "readOpChecksumInfo", b"readOpChecksumInfo", "shortCircuitAccessVersion", b"shortCircuitAccessVersion", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -148,13 +148,13 @@ class TransferBuffer:
             return None
         header, checksums = self._split_head(*lengths)
         memory, data_at = self._memory, self._start
-        end = self._start = data_at + header.data_bytes
+        end = self._start = data_at + header.carried_bytes
         return Packet(header, checksums, memory[data_at:end], memory[start:end])
 
     def take_packet_head(self) -> tuple[PacketHeader, memoryview] | None:
         """Header and checksums of the next packet, or None until they are complete. Raises ProtocolError.
 
-        The ``data_bytes`` that follow are the caller's to ``take`` or to read straight to where they
+        The ``carried_bytes`` that follow are the caller's to ``take`` or to read straight to where they
         belong. The view of the checksums is valid until ``writable`` is called.
         """
         lengths = self._peek_lengths()
@@ -165,7 +165,7 @@ class TransferBuffer:
             return None
         at = self._start + PREFIX_BYTES
         header = decode_header(self._memory[at : at + header_bytes])
-        if not self._need(PREFIX_BYTES + header_bytes + max(payload_bytes - header.data_bytes, 0)):
+        if not self._need(PREFIX_BYTES + header_bytes + max(payload_bytes - header.carried_bytes, 0)):
             return None
         return self._split_head(payload_bytes, header_bytes)
 
@@ -179,8 +179,8 @@ class TransferBuffer:
         header_at = self._start + PREFIX_BYTES
         checksums_at = header_at + header_bytes
         header = decode_header(self._memory[header_at:checksums_at])
-        if header.data_bytes > payload_bytes:
+        if header.carried_bytes > payload_bytes:
             raise ProtocolError("a packet's data is longer than the packet")
-        data_at = checksums_at + payload_bytes - header.data_bytes
+        data_at = checksums_at + payload_bytes - header.carried_bytes
         self._start = data_at
         return header, self._memory[checksums_at:data_at]

@@ -250,10 +250,30 @@ class TransferConnection:
             raise
         return list(found)
 
+    def receive_loan(self) -> tuple[pb.BlockOpResponse, int | None]:
+        """The answer to a write, and the replica's data file if that is lent; the caller closes it."""
+        found = array.array("i")
+        try:
+            while (response := self.buffer.take_message(pb.BlockOpResponse)) is None:
+                found.extend(self._fill_with_descriptors())
+            while response.lent and not len(self.buffer):
+                found.extend(self._fill_with_descriptors())
+            if response.lent:
+                self.buffer.take(1)
+            if len(found) != response.lent:
+                raise ProtocolError(f"the datanode lent {len(found)} files, not {int(response.lent)}")
+        except BaseException:
+            for descriptor in found:
+                os.close(descriptor)
+            raise
+        return response, found[0] if found else None
+
     def _fill_with_descriptors(self) -> array.array[int]:
         room = socket.CMSG_SPACE(4 * array.array("i").itemsize)
         try:
-            count, ancillary, _, _ = self.sock.recvmsg_into([self.buffer.writable()], room)
+            count, ancillary, _, _ = self.sock.recvmsg_into(
+                [self.buffer.writable()], room, socket.MSG_CMSG_CLOEXEC
+            )
         except OSError as error:
             raise _translated(error) from None
         found = array.array("i")

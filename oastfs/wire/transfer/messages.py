@@ -87,13 +87,15 @@ def write_request(
     new_stamp: int | None = None,
     checksum: ChecksumKind = ChecksumKind.CRC32C,
     bytes_per_checksum: int = 512,
+    lend: bool = False,
 ) -> bytes:
     """OP_WRITE_BLOCK to the first of ``targets``, which passes it on to the others.
 
     ``block.generation_stamp`` is the replica's present stamp and ``new_stamp`` the one that the write
     gives it (for a new block: the same). ``block.length`` is the committed or acknowledged length: a
     replica that exists is cut to it. It goes into numBytes and into minBytesRcvd, which is
-    where datanodes look, because Java puts the block size into numBytes.
+    where datanodes look, because Java puts the block size into numBytes. ``lend`` asks for the replica's
+    data file, to write it without the datanode; HDFS's datanodes pass over that.
     """
     first, rest = targets[0], targets[1:]
     message = pb.OpWriteBlock(
@@ -109,6 +111,7 @@ def write_request(
         targetStorageTypes=[pb.DISK for _ in rest],
         storageId=first.storage_uuid,
         targetStorageIds=[target.storage_uuid for target in rest],
+        lend=lend or None,
     )
     return encode_request(Op.WRITE_BLOCK, message)
 

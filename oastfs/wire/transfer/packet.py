@@ -29,6 +29,7 @@ _LENGTHS = struct.Struct(">IH")
 _PLAIN = struct.Struct("<BqBqBBBi")
 _TAGS = (0x09, 0x11, 0x18, 0x25)
 _SYNC = b"\x28\x01"
+_PLACED = b"\x70\x01"
 _STAGED = b"\x78\x01"
 _WHOLE = struct.Struct("<BqBqBBBi2s")
 
@@ -40,7 +41,8 @@ class PacketHeader(NamedTuple):
 
     ``seqno`` counts from 0 in a block; -1 is a heartbeat. ``last`` marks the empty packet that ends
     a block. ``sync`` asks for durability before the acknowledgement. ``staged`` is for a last packet between
-    our datanodes: a namenode has the whole block, so that they need not sync it.
+    our datanodes: a namenode has the whole block, so that they need not sync it. ``placed``, to our
+    datanodes: the writer has put the data into the file that it was lent, and the packet carries none.
     """
 
     offset: int
@@ -49,6 +51,12 @@ class PacketHeader(NamedTuple):
     data_bytes: int
     sync: bool = False
     staged: bool = False
+    placed: bool = False
+
+    @property
+    def carried_bytes(self) -> int:
+        """How much of the data is in the packet."""
+        return 0 if self.placed else self.data_bytes
 
 
 class Packet(NamedTuple):
@@ -63,17 +71,17 @@ class Packet(NamedTuple):
 
 def encode_header(header: PacketHeader) -> bytes:
     """The PacketHeader message alone."""
-    offset, seqno, last, data_bytes, sync, staged = header
+    offset, seqno, last, data_bytes, sync, staged, placed = header
     plain = _PLAIN.pack(0x09, offset, 0x11, seqno, 0x18, last, 0x25, data_bytes)
-    if staged:
-        return plain + (_SYNC if sync else b"") + _STAGED
+    if staged or placed:
+        return plain + (_SYNC if sync else b"") + (_PLACED if placed else b"") + (_STAGED if staged else b"")
     return plain + _SYNC if sync else plain
 
 
 def encode_prefix(header: PacketHeader, checksums_bytes: int) -> bytes:
     """Everything of a packet before its checksums; send it with the checksums and the data."""
     encoded = encode_header(header)
-    return _LENGTHS.pack(4 + checksums_bytes + header.data_bytes, len(encoded)) + encoded
+    return _LENGTHS.pack(4 + checksums_bytes + header.carried_bytes, len(encoded)) + encoded
 
 
 def decode_header(data: bytes | memoryview) -> PacketHeader:
@@ -104,6 +112,7 @@ def _decode_any_header(data: bytes | memoryview) -> PacketHeader:
             message.dataLen,
             message.syncBlock,
             message.staged,
+            message.placed,
         )
     )
 

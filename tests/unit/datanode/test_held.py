@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from oastfs.core.errors import BlockNotFound
-from oastfs.datanode import pipeline as pipelines
-from oastfs.datanode import small_blocks
+from oastfs.datanode import gathering, small_blocks
 from oastfs.datanode.held import OVERHEAD_BYTES, Held, Memory, put_into_files
 from oastfs.datanode.reader import ReplicaReader
 from oastfs.datanode.small_writer import SmallWriter
@@ -34,7 +33,7 @@ Run = Callable[..., Running]
 @pytest.fixture(autouse=True)
 def ask_often_and_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_blocks, "SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr(pipelines, "GATHER_SECONDS", 0.5)  # however busy the machine is
+    monkeypatch.setattr(gathering, "GATHER_SECONDS", 0.5)  # however busy the machine is
 
 
 def files(node: Running) -> list[str]:
@@ -88,7 +87,7 @@ def test_what_has_to_be_a_block_gets_files(namenode: RecordingNamenode, start: R
 def test_what_is_flushed_is_in_files_before_it_is_acknowledged(
     namenode: RecordingNamenode, start: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipelines, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(gathering, "GATHER_SECONDS", 0.01)
     nodes = [start(name=f"dn{number}") for number in range(2)]
     pipeline = Pipeline([node.target for node in nodes], BLOCK)
     assert pipeline.put(0, SMALL) == [pb.SUCCESS] * 2

@@ -6,9 +6,10 @@ import zlib
 
 import google_crc32c
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oastfs.wire.transfer import checksum
 from oastfs.wire.transfer.checksum import (
     ChecksumKind,
     checksum_chunks,
@@ -24,14 +25,24 @@ def plainly(kind: ChecksumKind, size: int, data: bytes) -> bytes:
     return b"".join(function(data[at : at + size]).to_bytes(4, "big") for at in range(0, len(data), size))
 
 
+@pytest.fixture(params=["as installed", "in Python"])
+def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is compiled, if that is there, and without it."""
+    if request.param == "in Python":
+        monkeypatch.setattr(checksum, "_checksums", None)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([ChecksumKind.CRC32, ChecksumKind.CRC32C]), st.integers(1, 600), st.binary(max_size=3000)
 )
+@pytest.mark.usefixtures("_either_way")
 def test_every_chunk_has_its_checksum(kind: ChecksumKind, size: int, data: bytes) -> None:
     assert checksum_chunks(kind, size, data) == plainly(kind, size, data)
     assert checksum_chunks(kind, size, memoryview(bytearray(data))) == plainly(kind, size, data)
 
 
+@pytest.mark.usefixtures("_either_way")
 def test_many_chunks_and_a_short_last_one() -> None:
     data = bytes(range(256)) * 1031 + b"tail"
     assert checksum_chunks(ChecksumKind.CRC32C, 512, data) == plainly(ChecksumKind.CRC32C, 512, data)

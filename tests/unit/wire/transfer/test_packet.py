@@ -25,6 +25,8 @@ headers = st.builds(
     last=st.booleans(),
     data_bytes=st.integers(0, 2**31 - 1),
     sync=st.booleans(),
+    staged=st.booleans(),
+    placed=st.booleans(),
 )
 
 
@@ -38,6 +40,8 @@ def test_header_is_what_protobuf_writes(header: PacketHeader) -> None:
     )
     if header.sync:
         message.syncBlock = True
+    if header.placed:
+        message.placed = True
     if header.staged:
         message.staged = True
     assert encode_header(header) == message.SerializeToString()
