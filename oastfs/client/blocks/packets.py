@@ -29,9 +29,12 @@ class OutgoingPacket:
     @property
     def checksums(self) -> bytes:
         """Of each chunk, computed when it is first sent: meanwhile datanodes are at what came before."""
-        if self._checksums is None:
-            self._checksums = _checksums(self.pieces)
-        return self._checksums
+        return self._checksums if self._checksums is not None else self.prepare()
+
+    def prepare(self) -> bytes:
+        """Compute the checksums."""
+        self._checksums = found = _checksums(self.pieces)
+        return found
 
     @property
     def end(self) -> int:

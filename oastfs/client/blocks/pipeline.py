@@ -62,6 +62,8 @@ class Pipeline:
         self._batch_bytes = 0
         self._connection: TransferConnection | None = None
         self._loan: Loan | None = None
+        self._placing: deque[OutgoingPacket] = deque()
+        """Packets whose data is on its way into the lent file."""
         self._poll = select.poll()
 
     def set_up(self, block: BlockId, stage: Stage.ValueType, new_stamp: int, client_name: str) -> None:
@@ -114,23 +116,49 @@ class Pipeline:
 
     def send(self, packet: OutgoingPacket) -> None:
         """Send a packet; waits for acknowledgements while too much is under way."""
-        checksums, loan = packet.checksums, self._loan
-        if loan is not None and self._placed(loan, packet):
-            packet.seqno = self._add(packet.offset, packet.size, checksums, placed=True)
+        loan = self._loan
+        if loan is not None and loan.takes(packet.offset, self.acknowledged):
+            self.sent = packet.seqno = self.sent + 1
+            self._placing.append(packet)
+            self._unacknowledged_bytes += packet.size
+            loan.put(packet)
+            self._announce(0.0)
         else:
-            packet.seqno = self._add(packet.offset, packet.size, checksums, packet.pieces)
+            packet.seqno = self._add(packet.offset, packet.size, packet.checksums, packet.pieces)
             if loan is not None:
-                loan.sent_otherwise(packet.seqno, packet.end)
+                loan.sent_otherwise(packet)
         if self._batch_bytes >= BATCH_BYTES or len(self._batch) >= BATCH_BUFFERS:
             self.push()
             self.poll()
         while self._unacknowledged_bytes > UNACKNOWLEDGED_BYTES_MAX:
+            if not self._unacknowledged:
+                self._announce(self._datanodes.timeout_seconds, 1)
             self.push()
             self._receive()
 
-    def _placed(self, loan: Loan, packet: OutgoingPacket) -> bool:
-        """Put a packet's data into the lent file, if it belongs there."""
-        return loan.takes(packet.offset, self.acknowledged) and loan.put(packet.offset, packet.pieces)
+    def _announce(self, wait_seconds: float, count: int = 0) -> None:
+        """Send packets whose data is in the lent file, ``count`` of them unless that is 0.
+
+        Those whose data was refused there are sent with it.
+        """
+        loan, placing = self._loan, self._placing
+        while placing and loan is not None:
+            try:
+                placed = loan.finished(wait_seconds)
+            except OastError as error:
+                self.abort()
+                raise PipelineBroken(error.message, self.targets[0], silent=True) from None
+            if placed is None:
+                return
+            packet = placing.popleft()
+            self._unacknowledged_bytes -= packet.size
+            header = PacketHeader(packet.offset, packet.seqno, False, packet.size, placed=placed)
+            self._enqueue(header, packet.checksums, () if placed else packet.pieces)
+            if not placed:
+                loan.sent_otherwise(packet)
+            count -= 1
+            if count == 0:
+                return
 
     def _add(
         self,
@@ -141,17 +169,19 @@ class Pipeline:
         *,
         last: bool = False,
         sync: bool = False,
-        placed: bool = False,
     ) -> int:
+        self._announce(self._datanodes.timeout_seconds)
         self.sent = seqno = self.sent + 1
-        header = PacketHeader(offset, seqno, last, size, sync, placed=placed)
+        self._enqueue(PacketHeader(offset, seqno, last, size, sync), checksums, pieces)
+        return seqno
+
+    def _enqueue(self, header: PacketHeader, checksums: bytes, pieces: Sequence[Buffer]) -> None:
         self._batch.append(encode_prefix(header, len(checksums)))
         self._batch.append(checksums)
         self._batch.extend(pieces)
-        self._batch_bytes += size
-        self._unacknowledged.append((seqno, size))
-        self._unacknowledged_bytes += size
-        return seqno
+        self._batch_bytes += header.data_bytes
+        self._unacknowledged.append((header.seqno, header.data_bytes))
+        self._unacknowledged_bytes += header.data_bytes
 
     def push(self) -> None:
         """Put everything on its way."""
@@ -170,8 +200,8 @@ class Pipeline:
 
     def finish(self, end: int) -> None:
         """Say that nothing follows: replicas become final, and durable."""
-        self._end_loan()
         self._add(end, 0, last=True)
+        self._end_loan()
         self.push()
 
     # --- acknowledgements -----------------------------------------------------------------------
@@ -179,15 +209,17 @@ class Pipeline:
     @property
     def is_settled(self) -> bool:
         """Whether everything that was sent is acknowledged."""
-        return not self._unacknowledged
+        return not self._unacknowledged and not self._placing
 
     def poll(self) -> None:
         """Take the acknowledgements that have come, without waiting."""
+        self._announce(0.0)
         while self._unacknowledged and self._poll.poll(0):
             self._receive()
 
     def wait(self) -> None:
         """Until everything that was sent is acknowledged."""
+        self._announce(self._datanodes.timeout_seconds)
         self.push()
         while self._unacknowledged:
             self._receive()
@@ -267,5 +299,6 @@ class Pipeline:
 
     def _end_loan(self) -> None:
         loan, self._loan = self._loan, None
+        self._placing.clear()
         if loan is not None:
             loan.close()
