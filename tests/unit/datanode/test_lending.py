@@ -220,7 +220,7 @@ def test_a_file_that_takes_nothing_breaks_the_pipeline(node: Node, monkeypatch: 
 
 
 class _Stranger(socket.socket):
-    def getsockopt(self, *_: Any) -> bytes:
+    def getsockopt(self, *_: Any) -> Any:
         return struct.pack("3i", os.getpid(), os.geteuid() + 1, 0)
 
 
