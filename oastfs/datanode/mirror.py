@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from oastfs.core.errors import OastError
+from collections.abc import Sequence
+
+from oastfs.core.errors import ConnectionLost, DeadlineExceeded, OastError, ProtocolError
 from oastfs.wire.proto import datatransfer_pb2 as pb
+from oastfs.wire.transfer.checksum import Buffer
 from oastfs.wire.transfer.connection import TransferConnection
 from oastfs.wire.transfer.ops import Op, encode_request
 from oastfs.wire.transfer.packet import Packet, PacketHeader, encode_prefix
@@ -51,12 +54,26 @@ class Mirror:
         if response.status != pb.SUCCESS:
             raise MirrorFailed(response.firstBadLink or self.address, response.message or "refused the block")
 
-    def forward(self, packets: list[Packet]) -> None:
-        """Send packets as they came."""
+    def forward(self, packets: Sequence[Packet], lent_fd: int) -> None:
+        """Send packets as they came; those whose data is in the file that was lent, with that data."""
+        run: list[Buffer] = []
         try:
-            self.connection.send_all([packet.raw for packet in packets])
-        except OastError as error:
+            for packet in packets:
+                if packet.header.placed:
+                    self._send_placed(run, packet, lent_fd)
+                    run = []
+                else:
+                    run.append(packet.raw)
+            self.connection.send_all(run)
+        except (ConnectionLost, DeadlineExceeded) as error:
             raise MirrorFailed(self.address, error.message) from None
+
+    def _send_placed(self, before: Sequence[Buffer], packet: Packet, lent_fd: int) -> None:
+        header, checksums = packet.header, packet.checksums
+        prefix = encode_prefix(header._replace(placed=False), len(checksums))
+        self.connection.send_all([*before, prefix, checksums])
+        if self.connection.send_file(lent_fd, header.offset, header.data_bytes) < header.data_bytes:
+            raise ProtocolError("the lent file ends before the data of a packet")
 
     def forward_last(self, packets: list[Packet], header: PacketHeader) -> None:
         """Send packets as they came, and the empty one that ends the block."""

@@ -80,8 +80,9 @@ class BlockReceiver:
         self._transfer = request.stage in TRANSFER
         self._kind = ChecksumKind(request.requestedChecksum.type)
         self._chunk_bytes = request.requestedChecksum.bytesPerChecksum
-        alone = request.stage in CREATE and not request.targets
-        self._lends = request.lend and alone and self._storable and may_borrow(connection.sock)
+        storable = request.stage in CREATE and self._storable
+        self._lends = request.lend and storable and may_borrow(connection.sock)
+        self._lent_fd = -1
         self._writer: ReplicaWriter | None = None
         self._mirror: Mirror | None = None
         self._pending: deque[_Unacknowledged] = deque()
@@ -124,7 +125,8 @@ class BlockReceiver:
             self._make_durable(PacketHeader(self._request.minBytesRcvd, 0, True, 0))
         if self._lends:
             self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink="", lent=True))
-            self._connection.send_descriptors(b"\0", array.array("i", (writer.lend(),)))
+            self._lent_fd = writer.lend()
+            self._connection.send_descriptors(b"\0", array.array("i", (self._lent_fd,)))
         elif not self._transfer:
             self._connection.send_message(pb.BlockOpResponse(status=pb.SUCCESS, firstBadLink=""))
 
@@ -246,11 +248,13 @@ class BlockReceiver:
         """Pass on, write and acknowledge what came."""
         if self._mirror_fault:
             raise self._mirror_fault
+        if not self._lends and any(packet.header.placed for packet in packets):
+            raise ProtocolError(f"the file of block {self._block_id} was not lent")
         held = self._held_back(packets)
         # What is whole goes on whole, so that no datanode of the pipeline needs a file for it.
         late = held is not None and self._open().in_memory
         if self._mirror is not None and not late:
-            self._mirror.forward(packets[:-1] if held else packets)
+            self._mirror.forward(packets[:-1] if held else packets, self._lent_fd)
         run: list[Packet] = []
         for packet in packets:
             header = packet.header
@@ -327,8 +331,6 @@ class BlockReceiver:
     def _place(self, packet: Packet) -> None:
         """Take in what the writer has put into the file that it was lent."""
         writer, header = self._open(), packet.header
-        if not self._lends:
-            raise ProtocolError(f"the file of block {self._block_id} was not lent")
         with writer.replica.volume.guard():
             writer.place(header.offset, header.data_bytes, packet.checksums)
         self._context.metrics.bytes_written.inc(header.data_bytes)

@@ -70,7 +70,7 @@ class Pipeline:
         """Connect, and have every datanode of the chain open its replica."""
         first = self.targets[0]
         chain = [Target(one.host, one.data_port, one.storage_uuid, one.datanode_uuid) for one in self.targets]
-        lend = stage == Stage.PIPELINE_SETUP_CREATE and len(chain) == 1 and self._datanodes.is_local(first)
+        lend = stage == Stage.PIPELINE_SETUP_CREATE and self._datanodes.is_local(first)
         request = write_request(block, chain, stage, client_name=client_name, new_stamp=new_stamp, lend=lend)
         kept = self._datanodes.take_idle(first)
         try:

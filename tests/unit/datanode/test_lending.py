@@ -65,14 +65,17 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return seen
 
 
+def _location(number: int, node: Node) -> Location:
+    port, path = node.server.data_port, node.server.local_socket
+    return Location(number, node.target.storage_uuid, number, "dn", "127.0.0.1", port, 0, path)
+
+
 class Client:
     """A writer as OastFS's own clients are."""
 
-    def __init__(self, node: Node, block: BlockId = BLOCK) -> None:
+    def __init__(self, *nodes: Node, block: BlockId = BLOCK) -> None:
         self.datanodes = Datanodes(timeout_seconds=20)
-        uuid = node.store.volumes[0].storage_uuid
-        location = Location(1, uuid, 1, "dn", "127.0.0.1", node.server.data_port, 0, node.server.local_socket)
-        self.pipeline = Pipeline(self.datanodes, [location])
+        self.pipeline = Pipeline(self.datanodes, [_location(number, one) for number, one in enumerate(nodes)])
         self.pipeline.set_up(block, Stage.PIPELINE_SETUP_CREATE, block.generation_stamp, "writer")
 
     def write(self, offset: int, data: bytes) -> None:
@@ -89,10 +92,11 @@ class Client:
 class Borrower:
     """A writer that does what it likes with what it was lent."""
 
-    def __init__(self, node: Node, block: BlockId = BLOCK) -> None:
+    def __init__(self, node: Node, others: Sequence[Node] = ()) -> None:
         self.connection = TransferConnection.open_local(node.server.local_socket, 20)
+        targets = [one.target for one in (node, *others)]
         stage = Stage.PIPELINE_SETUP_CREATE
-        self.connection.send(write_request(block, [node.target], stage, client_name="test", lend=True))
+        self.connection.send(write_request(BLOCK, targets, stage, client_name="test", lend=True))
         response, lent = self.connection.receive_loan()
         assert response.status == pb.SUCCESS and lent is not None
         self.file = lent
@@ -108,7 +112,7 @@ class Borrower:
 
     def put(self, offset: int, data: bytes) -> None:
         os.pwrite(self.file, data, offset)
-        assert list(self.tell(offset, data).reply) == [pb.SUCCESS]
+        assert set(self.tell(offset, data).reply) == {pb.SUCCESS}
 
     def close(self) -> None:
         self.connection.close()
@@ -148,6 +152,51 @@ def test_what_was_flushed_is_there_for_readers(node: Node) -> None:
     assert read_block(node.target, BLOCK, 0, MIB) == CONTENT[:MIB]
     client.finish(2 * MIB)
     assert verified(node) == CONTENT[: 2 * MIB]
+
+
+def test_the_other_datanodes_of_a_pipeline_get_it_from_the_first(
+    node: Node, tmp_path: Path, placed: list[tuple[int, int]]
+) -> None:
+    others = [Node(tmp_path / name) for name in ("second", "third")]
+    client = Client(node, *others)
+    client.write(0, CONTENT)
+    client.write(4096, b"overwritten")
+    client.write(len(CONTENT), b"and a little more")
+    client.finish(len(CONTENT) + 17)
+    assert placed[0] == (0, MIB) and len(placed) >= 3
+    wanted = CONTENT[:4096] + b"overwritten" + CONTENT[4107:] + b"and a little more"
+    for one in (node, *others):
+        assert verified(one) == wanted
+    for one in others:
+        one.stop()
+
+
+def test_a_mirror_that_dies_is_the_one_to_blame(node: Node, tmp_path: Path) -> None:
+    other = Node(tmp_path / "other")
+    client = Client(node, other)
+    client.write(0, CONTENT[:MIB])
+    client.pipeline.wait()
+    other.stop()
+    with pytest.raises(PipelineBroken) as broken:
+        client.write(MIB, CONTENT[MIB:])
+        client.finish(len(CONTENT))
+    assert broken.value.culprit is not None and broken.value.culprit.data_port == other.server.data_port
+    assert node.store.recover(1024, MIB, 1002).length >= MIB
+    assert verified(node) == CONTENT[: node.store.get(1024).length]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_promise_that_is_not_kept_ends_the_write(node: Node, tmp_path: Path, mirrored: bool) -> None:
+    """More is announced than is in the file."""
+    others = [Node(tmp_path / "other")] if mirrored else []
+    borrower = Borrower(node, others=others)
+    borrower.put(0, CONTENT[:4096])
+    with pytest.raises(ConnectionLost):
+        borrower.tell(4096, CONTENT[4096:8192])
+    borrower.close()
+    assert node.store.recover(1024, 4096, 1002).length == 4096
+    for one in others:
+        one.stop()
 
 
 _STEPS = st.lists(
@@ -232,20 +281,11 @@ def test_only_who_could_open_it_anyway_is_lent_a_file() -> None:
         assert not may_borrow(remote)
 
 
-def test_nothing_is_lent_over_tcp_nor_in_a_longer_pipeline(node: Node, tmp_path: Path) -> None:
+def test_nothing_is_lent_over_tcp(node: Node) -> None:
     request = write_request(BLOCK, [node.target], Stage.PIPELINE_SETUP_CREATE, client_name="c", lend=True)
     with node.connect() as connection:
         connection.send(request)
         assert connection.receive_loan()[1] is None
-    other = Node(tmp_path / "other")
-    request = write_request(
-        BlockId(2048, 1), [node.target, other.target], Stage.PIPELINE_SETUP_CREATE, client_name="c", lend=True
-    )
-    with TransferConnection.open_local(node.server.local_socket, 20) as connection:
-        connection.send(request)
-        response, lent = connection.receive_loan()
-        assert response.status == pb.SUCCESS and lent is None
-    other.stop()
 
 
 @pytest.mark.parametrize(
