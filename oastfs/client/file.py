@@ -11,10 +11,13 @@ import logging
 import threading
 import time
 
+from msgspec.structs import replace
+
 from oastfs.client.block_content import BlockContent
 from oastfs.client.extents import Buffer, DirtyExtents
 from oastfs.client.file_context import FileContext
-from oastfs.client.inline_content import Flush, InlineContent
+from oastfs.client.flushes import Flush, Flushes
+from oastfs.client.inline_content import InlineContent
 from oastfs.client.session import Session
 from oastfs.core.errors import FileTooLarge, InlineLimitExceeded, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
@@ -63,11 +66,13 @@ class OpenFile:
     def _start(self, opened: FileStatus | Opened) -> None:
         """As the filesystem says that it is, with nothing written here."""
         self._lock = threading.RLock()
+        self._flushes = Flushes(self._lock)
         self._closed = False
         self._dirty = DirtyExtents()
         self._run_start = self._run_end = 0
         self._mtime_ns = 0
         self._dirty_since = 0.0
+        """When (on the monotonic clock) the oldest of what is dirty was written; 0.0 if nothing is."""
         self._adopt(opened)
 
     def _adopt(self, opened: FileStatus | Opened) -> None:
@@ -101,11 +106,8 @@ class OpenFile:
             status = self._status
             if self._length == status.length and not self._mtime_ns:
                 return status
-            values = {name: getattr(status, name) for name in status.__struct_fields__}
-            values["length"] = self._length
-            if self._mtime_ns:
-                values["mtime_ns"] = values["ctime_ns"] = self._mtime_ns
-            return FileStatus(**values)
+            times = {"mtime_ns": self._mtime_ns, "ctime_ns": self._mtime_ns} if self._mtime_ns else {}
+            return replace(status, length=self._length, **times)
 
     @property
     def told(self) -> FileStatus:
@@ -115,12 +117,7 @@ class OpenFile:
     @property
     def dirty(self) -> bool:
         """Whether there is anything that ``flush`` would send."""
-        return bool(self._mtime_ns)
-
-    @property
-    def dirty_since(self) -> float:
-        """When (on the monotonic clock) the oldest of what is dirty was written; 0.0 if nothing is."""
-        return self._dirty_since
+        return bool(self._mtime_ns) and not self._flushes.has_sent(self._mtime_ns)
 
     def _check(self) -> None:
         if self.lost:
@@ -270,7 +267,7 @@ class OpenFile:
         if length < 0:
             raise InvalidArgument(f"a length may not be negative: {length}")
         with self._lock:
-            self._check()
+            self._await_flush()
             if length > FILE_BYTES_MAX:
                 raise FileTooLarge(f"a file has at most {FILE_BYTES_MAX} bytes")
             self._dirty.discard(length, max(self._dirty.end, length))
@@ -294,7 +291,7 @@ class OpenFile:
         status = context.metadata.truncate(context.caller, context.path, length)
         self._status, self._length = status, max(length, self._dirty.end)
         if status.is_inline:
-            self._end_content()
+            self._content.end()
             self._content = InlineContent(context, status.length)
         elif isinstance(self._content, BlockContent):
             self._content.forget()
@@ -315,7 +312,7 @@ class OpenFile:
 
     def _flush(self, sync: bool, final: bool = False) -> FileStatus:
         with self._lock:
-            self._check()
+            self._await_flush()
             if isinstance(self._content, InlineContent) and self._mtime_ns:
                 self._flush_inline(self._content)
             if isinstance(self._content, BlockContent):
@@ -346,36 +343,44 @@ class OpenFile:
     def begin_flush(self) -> Flush | None:
         """What ``flush`` would send, if that is one change of inline content; None: call ``flush``.
 
-        For who submits changes and may not wait, not even for another thread that is at work here: carry
-        out ``write_inline`` with ``change`` as its arguments, then call ``end_flush``; if it fails, call
-        ``flush``.
+        For who may not wait, not even for another thread at work here: carry out ``write_inline`` with
+        ``change`` as its arguments, then call ``end_flush``, whatever comes of it. Nothing else is sent
+        until then. If it failed, call ``flush``.
         """
         if not self._lock.acquire(blocking=False):
             return None
         try:
             self._check()
+            self._take_flushed()
             content = self._content
-            if not self._mtime_ns or not isinstance(content, InlineContent):
+            if self._flushes.is_any or not self._mtime_ns or not isinstance(content, InlineContent):
                 return None
-            return Flush(content.change(self._dirty, self._length), content, self._mtime_ns)
+            change = content.change(self._dirty, self._length)
+            return self._flushes.begin(Flush(change, content, self._mtime_ns))
         finally:
             self._lock.release()
 
-    def end_flush(self, flush: Flush, status: FileStatus, blocking: bool = True) -> bool:
-        """The change was made. If something was written since it began, all stays dirty.
+    def end_flush(self, flush: Flush, status: FileStatus | None) -> None:
+        """The change was made and answered with a status, or None. Does not wait.
 
-        False, and nothing done, if it would have to wait but must not.
+        If something was written since it began, all stays dirty.
         """
-        if not self._lock.acquire(blocking):
-            return False
-        try:
-            if self._content is flush.content and self._mtime_ns == flush.mtime_ns:
-                flush.content.sent(flush.change, status.length)
-                self._status = status
-                self._sent_inline()
-            return True
-        finally:
-            self._lock.release()
+        self._flushes.end(flush, status, self._take_flushed)
+
+    def _take_flushed(self) -> None:
+        flush = self._flushes.take()
+        if flush is None or flush.status is None or flush.mtime_ns != self._mtime_ns:
+            return
+        if flush.content is self._content:
+            flush.content.sent(flush.change, flush.status.length)
+            self._status = flush.status
+            self._sent_inline()
+
+    def _await_flush(self) -> None:
+        """Nothing else may be sent while a flush is under way that others carry out."""
+        self._flushes.wait(self.session.timeout_seconds)
+        self._check()
+        self._take_flushed()
 
     def _cleaned(self) -> None:
         self._mtime_ns = 0
@@ -398,6 +403,7 @@ class OpenFile:
         """
         with self._lock:
             status = opened.status if isinstance(opened, Opened) else opened
+            self._take_flushed()
             known = self._status
             same = (status.mtime_ns, status.length) == (known.mtime_ns, known.length)
             same = same and status.is_inline == known.is_inline
@@ -421,18 +427,14 @@ class OpenFile:
             self._status, self._length = status, status.length
             self._content.forget()
         else:
-            self._end_content()
-            self._adopt(opened)
-
-    def _end_content(self) -> None:
-        if isinstance(self._content, BlockContent):
             self._content.end()
+            self._adopt(opened)
 
     def reset(self, status: FileStatus) -> None:
         """The file was just made empty by its user: drop whatever was written here before."""
         with self._lock:
-            if isinstance(self._content, BlockContent):
-                self._content.abort()
+            self._flushes.wait(self.session.timeout_seconds)
+            self._content.abort()
             self._dirty.clear()
             self._cleaned()
             self._run_start = self._run_end = 0
@@ -461,8 +463,7 @@ class OpenFile:
                     self._flush(sync=False, final=True)
             finally:
                 self._closed = True
-                if isinstance(self._content, BlockContent):
-                    self._content.abort()
+                self._content.abort()
 
     def needs_care(self, now: float, write_back_seconds: float, idle_seconds: float) -> bool:
         """Whether ``tend`` would have something to do."""

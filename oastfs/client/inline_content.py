@@ -44,6 +44,11 @@ class InlineContent:
         """What is known may be out of date."""
         self._data = None
 
+    def end(self) -> None:
+        """Nothing is held of a writer's."""
+
+    abort = end
+
     def slice(self, offset: int, count: int) -> bytes | None:
         """``count`` bytes if they are here as they are."""
         data = self._data
@@ -117,11 +122,3 @@ class InlineContent:
         else:
             self._data = b"" if length == 0 else None  # another writer was there, too
         self._length = self._sent_length = length
-
-
-class Flush(NamedTuple):
-    """A flush that its caller carries out (``OpenFile.begin_flush``)."""
-
-    change: InlineChange
-    content: InlineContent
-    mtime_ns: int

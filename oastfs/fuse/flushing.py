@@ -68,11 +68,11 @@ def _flushed(file: OpenFile) -> Operation[FileStatus]:
     flush = file.begin_flush()
     if flush is None:
         return (yield Wait(file.flush))  # type: ignore[no-any-return]
+    status: FileStatus | None = None
     try:
-        status: FileStatus = yield Change("write_inline", SUPERUSER, *flush.change)
+        status = yield Change("write_inline", SUPERUSER, *flush.change)
     except OastError:
-        # It may have become too large to be inline, which ``flush`` knows to handle.
-        return (yield Wait(file.flush))  # type: ignore[no-any-return]
-    if not file.end_flush(flush, status, blocking=False):
-        yield Wait(lambda: file.end_flush(flush, status))
-    return status
+        pass  # it may have become too large to be inline, which ``flush`` knows to handle
+    finally:
+        file.end_flush(flush, status)
+    return (yield Wait(file.flush)) if status is None else status

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oastfs.client import Filesystem, OpenFile, connect
-from oastfs.core.errors import FileTooLarge, InvalidArgument, OastError, StaleHandle
+from oastfs.core.errors import DeadlineExceeded, FileTooLarge, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
+from oastfs.core.types import FileStatus
 from tests.harness.noting import noting
 from tests.harness.waiting import wait_until
 
@@ -256,3 +257,104 @@ def test_a_forked_child_reads_on_and_leaves_the_parent_its_writes(filesystem: Fi
     writer.close()
     reader.close()
     assert filesystem.read_bytes("/file") == b"the parent's"
+
+
+# --- flushes that their callers carry out ------------------------------------------------------------
+
+
+def test_one_flush_at_a_time(filesystem: Filesystem) -> None:
+    """One that is late must not bring back what others have changed since another one was done."""
+    file = create(filesystem)
+    file.pwrite(0, b"1")
+    first = file.begin_flush()
+    assert first is not None
+    assert file.begin_flush() is None
+    done: list[FileStatus] = []
+    second = threading.Thread(target=lambda: done.append(file.flush()))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive() and filesystem.read_bytes("/file") == b""
+    status = filesystem.metadata.call("write_inline", filesystem.caller, *first.change)
+    file.end_flush(first, status)
+    second.join(20)
+    assert done and not file.dirty and filesystem.read_bytes("/file") == b"1"
+    filesystem.write_bytes("/file", b"2")
+    file.close()
+    assert filesystem.read_bytes("/file") == b"2"
+
+
+def test_what_was_not_carried_out_is_sent_by_the_next(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"1")
+    flush = file.begin_flush()
+    assert flush is not None
+    file.end_flush(flush, None)
+    assert file.dirty
+    file.close()
+    assert filesystem.read_bytes("/file") == b"1"
+
+
+def test_what_is_written_meanwhile_stays_to_be_sent(filesystem: Filesystem) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"1")
+    flush = file.begin_flush()
+    assert flush is not None
+    status = filesystem.metadata.call("write_inline", filesystem.caller, *flush.change)
+    file.pwrite(1, b"2")
+    file.end_flush(flush, status)
+    assert file.dirty and filesystem.read_bytes("/file") == b"1"
+    file.close()
+    assert filesystem.read_bytes("/file") == b"12"
+
+
+@pytest.mark.parametrize("begin", ["flush", "truncate", "renew", "tend", "end"])
+def test_nothing_else_is_sent_while_a_flush_is_under_way(filesystem: Filesystem, begin: str) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"12345678")
+    flush = file.begin_flush()
+    assert flush is not None
+    actions = {
+        "truncate": lambda: file.truncate(3),
+        "tend": lambda: file.tend(time.monotonic() + 9, 1.0, 1.0),
+    }
+    other = threading.Thread(target=actions.get(begin, getattr(file, begin, None)))
+    other.start()
+    other.join(0.1)
+    assert other.is_alive()
+    status = filesystem.metadata.call("write_inline", filesystem.caller, *flush.change)
+    held = threading.Event()
+    let_go = threading.Event()
+
+    def hold() -> None:
+        wait_until(file.try_hold, "the file's lock", 20)
+        held.set()
+        let_go.wait(20)
+        file.let_go()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(20)
+    file.end_flush(flush, status)  # does not wait for the lock
+    assert not file.dirty
+    let_go.set()
+    holder.join(20)
+    other.join(20)
+    assert not other.is_alive()
+    if begin != "end":
+        file.close()
+    assert filesystem.read_bytes("/file") == (b"123" if begin == "truncate" else b"12345678")
+
+
+def test_a_flush_that_never_ends_is_not_waited_for_for_ever(
+    filesystem: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = create(filesystem)
+    file.pwrite(0, b"1")
+    flush = file.begin_flush()
+    assert flush is not None
+    monkeypatch.setattr(filesystem.session, "timeout_seconds", 0.1)
+    with pytest.raises(DeadlineExceeded, match="another flush"):
+        file.flush()
+    file.end_flush(flush, None)
+    file.close()
+    assert filesystem.read_bytes("/file") == b"1"

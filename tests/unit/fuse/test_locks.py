@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from oastfs.client.filesystem import Filesystem, connect
 from oastfs.core.errors import LockHeld, LocksLost
 from oastfs.core.types import LOCK_END, FileLock, LockKind, LockType
-from oastfs.fuse.effects import run
+from oastfs.fuse.effects import Change, run
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.lock_session import unlocking
 from oastfs.fuse.locks import Locks
@@ -230,3 +231,28 @@ def test_the_end_of_a_mount_ends_its_locks(one: Mount, other: Mount, inode_id: i
     one.locks.end()
     other.set(inode_id, posix(WRITE))
     other.set(inode_id, flock(WRITE))
+
+
+def test_who_waits_for_a_lock_sends_nothing_late(
+    one: Mount, other: Mount, inode_id: int, filesystem: Filesystem
+) -> None:
+    """Who tries for a lock sends what its holder has written, which must not arrive when others have it."""
+    for mount in (one, other):
+        mount.open(inode_id)
+    one.set(inode_id, flock(WRITE, 1))
+    one.inodes.files.write(inode_id, 0, b"1", False)
+    trying = one.locks.set(inode_id, 0, flock(WRITE, 2))
+    late = next(trying)
+    assert isinstance(late, Change) and late.verb == "write_inline"
+    giving_back = threading.Thread(target=one.set, args=(inode_id, flock(UNLOCK, 1)))
+    giving_back.start()
+    giving_back.join(0.2)
+    with pytest.raises(LockHeld):
+        other.set(inode_id, flock(WRITE, 3))
+    step: Any = trying.send(one.inodes.metadata.call(late.verb, late.caller, *late.arguments))
+    with pytest.raises(LockHeld):
+        one.inodes.metadata.call(step.verb, step.caller, *step.arguments)
+    trying.close()
+    giving_back.join(20)
+    other.set(inode_id, flock(WRITE, 3))
+    assert other.inodes.files.read(inode_id, 0, 1) == b"1"
