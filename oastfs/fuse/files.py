@@ -97,11 +97,31 @@ class Files:
         self, entry: OpenInode, opened: Opened, flags: int, kill_set_id: bool
     ) -> Opening | Operation[Opening]:
         """Of an inode with one more handle."""
-        inode_id, writable = entry.inode_id, flags & ACCESS_MODE != os.O_RDONLY
+        inode_id = entry.inode_id
         closing = self._handles.closing.get(inode_id)
         if closing is not None:  # that has begun just now, on another thread
             return self._open_when_closed(closing, inode_id, flags, kill_set_id, entry)
         keep_cache = self._still_cached(opened.status, entry)
+        if keep_cache is None:
+            return self._opened_anew(entry, opened, flags, kill_set_id)
+        return self._as_asked(entry, opened, flags, kill_set_id, keep_cache)
+
+    def _opened_anew(
+        self, entry: OpenInode, opened: Opened, flags: int, kill_set_id: bool
+    ) -> Operation[Opening]:
+        """Others have it open, and may be reading pages that have to be dropped, which waits for that."""
+        try:
+            yield Wait(lambda: self._begin_cache(opened.status))
+        except BaseException:
+            yield from self._release(entry, entry.inode_id)
+            raise
+        opening = self._as_asked(entry, opened, flags, kill_set_id, False)
+        return opening if isinstance(opening, Opening) else (yield from opening)
+
+    def _as_asked(
+        self, entry: OpenInode, opened: Opened, flags: int, kill_set_id: bool, keep_cache: bool
+    ) -> Opening | Operation[Opening]:
+        writable = flags & ACCESS_MODE != os.O_RDONLY
         if not keep_cache:
             entry.undisturbed = True  # the kernel begins anew
         opening = Opening(opened.status, keep_cache, writable)
@@ -256,26 +276,38 @@ class Files:
     def _open_file(self, opened: FileStatus | Opened, writable: bool) -> OpenFile:
         return self._shared.filesystem.open_file(opened, writable=writable, caller=SUPERUSER)
 
-    def _still_cached(self, status: FileStatus, entry: OpenInode) -> bool:
+    def _still_cached(self, status: FileStatus, entry: OpenInode) -> bool | None:
         """Whether the kernel's pages are of this version; tells the kernel if its attributes may not be.
 
-        When somebody opens a small file to read it, the kernel is handed the content and need not ask for it.
-        But not while others have it open: the kernel may be waiting for an answer about the very pages that
-        would be filled, and lets nobody touch them. While the lock is held, nobody gets to have it open.
+        If they are not, they are dropped before anybody believes them to be: the answer to an open has the
+        kernel drop them too, but when it comes to that, while others go on. When somebody opens a small file
+        to read it, the kernel is handed the content and need not ask for it.
+
+        None: others have it open, so ``_begin_cache`` may have to wait. The kernel may be waiting for an
+        answer about the very pages, and lets nobody touch them. While the lock is held, nobody gets to
+        have it open.
         """
         inode_id, version = status.inode_id, version_of(status)
-        told, cached = self._handles.told.get(inode_id), self._handles.cached.get(inode_id)
+        told = self._handles.told.get(inode_id)
         if told != version:
             self._shared.changed_elsewhere(inode_id, False)
             # What it asks for from now on is as new as this; answers under way are passed over.
             self._handles.told.put(inode_id, version)
-        if cached == version:
+        if self._handles.cached.get(inode_id) == version:
             return True
-        self._handles.cached.put(inode_id, version)
-        if told != version or not entry.content:
-            return False
         with self._handles.lock:
-            return entry.handles == 1 and self._shared.hand_over(inode_id, entry.content)
+            if entry.handles > 1:
+                return None
+            if told == version and entry.content and self._shared.hand_over(inode_id, entry.content):
+                self._handles.cached.put(inode_id, version)
+                return True
+            self._begin_cache(status)
+            return False
+
+    def _begin_cache(self, status: FileStatus) -> None:
+        """What the kernel reads of a file from now on is of this version, or of a later one."""
+        self._shared.changed_elsewhere(status.inode_id, True)
+        self._handles.cached.put(status.inode_id, version_of(status))
 
     def _truncated(self, entry: OpenInode, opening: Opening, kill_set_id: bool) -> Operation[Opening]:
         """O_TRUNC is sent with the content that follows, in one change."""

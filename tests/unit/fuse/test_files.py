@@ -13,8 +13,9 @@ from oastfs.client.filesystem import Filesystem
 from oastfs.core.errors import InvalidArgument, NotFound, SafeMode, StaleHandle, Unsupported
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.fuse.attributes import NOW, SetAttributes
-from oastfs.fuse.effects import Change
+from oastfs.fuse.effects import Change, Wait
 from oastfs.fuse.filesystem import InodeFilesystem
+from oastfs.fuse.handles import version_of
 from tests.unit.fuse.conftest import ALICE, ROOT, ROOT_ID
 
 Do = Callable[[Any], Any]
@@ -185,7 +186,7 @@ def test_the_kernel_is_told_when_a_file_changed_elsewhere(
     filesystem: Filesystem, mounted: InodeFilesystem, do: Do
 ) -> None:
     told: list[int] = []
-    mounted.shared.changed_elsewhere = lambda inode_id, content: told.append(inode_id)
+    mounted.shared.changed_elsewhere = lambda inode_id, content: None if content else told.append(inode_id)
     inode_id = filesystem.write_bytes("/file", b"one").inode_id
     do(mounted.names.lookup(ROOT_ID, "file"))
     do(mounted.files.open(inode_id, os.O_RDONLY, False))
@@ -194,6 +195,44 @@ def test_the_kernel_is_told_when_a_file_changed_elsewhere(
     do(mounted.files.open(inode_id, os.O_RDONLY, False))
     assert told == [inode_id]
     assert mounted.files.read(inode_id, 0, 10) == b"changed"
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR])
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("looked_up", [False, True])
+def test_pages_are_dropped_before_anybody_rests_upon_them(
+    filesystem: Filesystem, mounted: InodeFilesystem, do: Do, flags: int, others: int, looked_up: bool
+) -> None:
+    """The answer to an open drops older pages when the kernel comes to it, which others do not wait for."""
+    believed: list[object] = []
+
+    def note(inode_id: int, content: bool) -> None:
+        if content:
+            believed.append(mounted.handles.cached.get(inode_id))
+
+    inode_id = filesystem.write_bytes("/file", b"before").inode_id
+    do(mounted.files.open(inode_id, os.O_RDONLY, False))
+    if not others:
+        do(mounted.files.release(inode_id))
+    before, after = (
+        mounted.handles.cached.get(inode_id),
+        version_of(filesystem.write_bytes("/file", b"after")),
+    )
+    mounted.shared.changed_elsewhere = note
+    if looked_up:
+        do(mounted.names.lookup(ROOT_ID, "file"))
+    opening: Any = mounted.files.open(inode_id, flags, False)
+    if others:
+        step = next(opening)
+        assert isinstance(step, Wait), "reads may be under way, which dropping pages waits for"
+        assert mounted.handles.cached.get(inode_id) == before
+        step.function()
+        with pytest.raises(StopIteration):
+            opening.send(None)
+    assert believed == [before]
+    assert mounted.handles.cached.get(inode_id) == after
+    for _ in range(1 + others):
+        do(mounted.files.release(inode_id))
 
 
 @pytest.mark.parametrize("last", ["lookup", "getattr", "flush"])
@@ -218,7 +257,7 @@ def test_the_kernel_is_told_when_it_may_have_passed_over_what_it_was_told(
         do(mounted.names.lookup(ROOT_ID, "file"))
     else:
         do(mounted.attributes.getattr(inode_id))
-    mounted.shared.changed_elsewhere = lambda inode_id, content: told.append(inode_id)
+    mounted.shared.changed_elsewhere = lambda inode_id, content: None if content else told.append(inode_id)
     for _ in range(2):
         do(mounted.files.open(inode_id, os.O_RDONLY, False))
         assert told == [inode_id], "the first time"
