@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import mfusepy
-
 from oastfs.core.errors import NotFound, NotUtf8
 from oastfs.core.types import SUPERUSER, Caller, FileStatus
 from oastfs.fuse.attributes import NOW, SetAttributes, without_set_id
@@ -27,6 +25,7 @@ from oastfs.fuse.effects import Operation, T, run
 from oastfs.fuse.files import Opening
 from oastfs.fuse.filesystem import InodeFilesystem
 from oastfs.fuse.kernel.device import CannotMount
+from oastfs.fuse.libfuse import mfusepy
 from oastfs.fuse.options import MountConfig
 from oastfs.fuse.shared import ROOT_ID
 from oastfs.fuse.status import BLOCK_BYTES, IO_SIZE_BYTES, NAME_BYTES_MAX, free_inodes
