@@ -10,6 +10,6 @@ import os
 
 os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")
 
-import mfusepy  # noqa: E402
+import mfusepy
 
 __all__ = ["mfusepy"]
