@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oastfs.client import Filesystem, OpenFile, connect
+from oastfs.client.flushes import Flush
 from oastfs.core.errors import DeadlineExceeded, FileTooLarge, InvalidArgument, OastError, StaleHandle
 from oastfs.core.limits import FILE_BYTES_MAX
 from oastfs.core.types import FileStatus
@@ -262,12 +263,18 @@ def test_a_forked_child_reads_on_and_leaves_the_parent_its_writes(filesystem: Fi
 # --- flushes that their callers carry out ------------------------------------------------------------
 
 
+def begun(file: OpenFile) -> Flush:
+    """A flush that is under way from now on."""
+    flush = file.begin_flush()
+    assert flush is not None
+    return flush
+
+
 def test_one_flush_at_a_time(filesystem: Filesystem) -> None:
     """One that is late must not bring back what others have changed since another one was done."""
     file = create(filesystem)
     file.pwrite(0, b"1")
-    first = file.begin_flush()
-    assert first is not None
+    first = begun(file)
     assert file.begin_flush() is None
     done: list[FileStatus] = []
     second = threading.Thread(target=lambda: done.append(file.flush()))
@@ -286,8 +293,7 @@ def test_one_flush_at_a_time(filesystem: Filesystem) -> None:
 def test_what_was_not_carried_out_is_sent_by_the_next(filesystem: Filesystem) -> None:
     file = create(filesystem)
     file.pwrite(0, b"1")
-    flush = file.begin_flush()
-    assert flush is not None
+    flush = begun(file)
     file.end_flush(flush, None)
     assert file.dirty
     file.close()
@@ -297,8 +303,7 @@ def test_what_was_not_carried_out_is_sent_by_the_next(filesystem: Filesystem) ->
 def test_what_is_written_meanwhile_stays_to_be_sent(filesystem: Filesystem) -> None:
     file = create(filesystem)
     file.pwrite(0, b"1")
-    flush = file.begin_flush()
-    assert flush is not None
+    flush = begun(file)
     status = filesystem.metadata.call("write_inline", filesystem.caller, *flush.change)
     file.pwrite(1, b"2")
     file.end_flush(flush, status)
@@ -311,8 +316,7 @@ def test_what_is_written_meanwhile_stays_to_be_sent(filesystem: Filesystem) -> N
 def test_nothing_else_is_sent_while_a_flush_is_under_way(filesystem: Filesystem, begin: str) -> None:
     file = create(filesystem)
     file.pwrite(0, b"12345678")
-    flush = file.begin_flush()
-    assert flush is not None
+    flush = begun(file)
     actions = {
         "truncate": lambda: file.truncate(3),
         "tend": lambda: file.tend(time.monotonic() + 9, 1.0, 1.0),
@@ -350,8 +354,7 @@ def test_a_flush_that_never_ends_is_not_waited_for_for_ever(
 ) -> None:
     file = create(filesystem)
     file.pwrite(0, b"1")
-    flush = file.begin_flush()
-    assert flush is not None
+    flush = begun(file)
     monkeypatch.setattr(filesystem.session, "timeout_seconds", 0.1)
     with pytest.raises(DeadlineExceeded, match="another flush"):
         file.flush()

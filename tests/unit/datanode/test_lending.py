@@ -36,7 +36,7 @@ from oastfs.wire.transfer import (
     write_request,
 )
 from oastfs.wire.transfer.checksum import Buffer
-from tests.unit.datanode.peer import Node, read_block
+from tests.unit.datanode.peer import Node, nodes, read_block
 from tests.unit.datanode.peer import Pipeline as PlainPipeline
 
 BLOCK = BlockId(1024, 1001)
@@ -157,18 +157,16 @@ def test_what_was_flushed_is_there_for_readers(node: Node) -> None:
 def test_the_other_datanodes_of_a_pipeline_get_it_from_the_first(
     node: Node, tmp_path: Path, placed: list[tuple[int, int]]
 ) -> None:
-    others = [Node(tmp_path / name) for name in ("second", "third")]
-    client = Client(node, *others)
-    client.write(0, CONTENT)
-    client.write(4096, b"overwritten")
-    client.write(len(CONTENT), b"and a little more")
-    client.finish(len(CONTENT) + 17)
-    assert placed[0] == (0, MIB) and len(placed) >= 3
-    wanted = CONTENT[:4096] + b"overwritten" + CONTENT[4107:] + b"and a little more"
-    for one in (node, *others):
-        assert verified(one) == wanted
-    for one in others:
-        one.stop()
+    with nodes(tmp_path / "others", 2) as others:
+        client = Client(node, *others)
+        client.write(0, CONTENT)
+        client.write(4096, b"overwritten")
+        client.write(len(CONTENT), b"and a little more")
+        client.finish(len(CONTENT) + 17)
+        assert placed[0] == (0, MIB) and len(placed) >= 3
+        wanted = CONTENT[:4096] + b"overwritten" + CONTENT[4107:] + b"and a little more"
+        for one in (node, *others):
+            assert verified(one) == wanted
 
 
 def test_a_mirror_that_dies_is_the_one_to_blame(node: Node, tmp_path: Path) -> None:
@@ -188,15 +186,13 @@ def test_a_mirror_that_dies_is_the_one_to_blame(node: Node, tmp_path: Path) -> N
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_promise_that_is_not_kept_ends_the_write(node: Node, tmp_path: Path, mirrored: bool) -> None:
     """More is announced than is in the file."""
-    others = [Node(tmp_path / "other")] if mirrored else []
-    borrower = Borrower(node, others=others)
-    borrower.put(0, CONTENT[:4096])
-    with pytest.raises(ConnectionLost):
-        borrower.tell(4096, CONTENT[4096:8192])
-    borrower.close()
-    assert node.store.recover(1024, 4096, 1002).length == 4096
-    for one in others:
-        one.stop()
+    with nodes(tmp_path / "others", int(mirrored)) as others:
+        borrower = Borrower(node, others)
+        borrower.put(0, CONTENT[:4096])
+        with pytest.raises(ConnectionLost):
+            borrower.tell(4096, CONTENT[4096:8192])
+        borrower.close()
+        assert node.store.recover(1024, 4096, 1002).length == 4096
 
 
 _STEPS = st.lists(
