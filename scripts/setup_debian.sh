@@ -15,6 +15,7 @@ find_python=$(dirname "$0")/find_python.sh
 bash "$find_python" >/dev/null 2>&1 || missing+=(python3 python3-venv)
 need fusermount3 fuse3
 if [ "$purpose" = test ]; then
+    need curl curl
     need fio fio
     need gcc gcc
     need git git

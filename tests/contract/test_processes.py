@@ -177,7 +177,6 @@ def in_child(body: Any) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_uses_the_store_and_harms_nothing(store: Store) -> None:
     store.write(increment)
     stop = threading.Event()
@@ -210,7 +209,6 @@ def test_a_forked_child_uses_the_store_and_harms_nothing(store: Store) -> None:
     assert counted(store) == store.write(increment) - 1
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_may_fork_and_may_end_like_any_program(store: Store) -> None:
     store.write(increment)
 
@@ -230,7 +228,6 @@ def test_a_child_may_fork_and_may_end_like_any_program(store: Store) -> None:
     assert counted(store) == 4
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_snapshots_of_the_parent_survive_its_children(store: Store) -> None:
     """A child that ends must not free the reader slots of its parent."""
     store.write(increment)

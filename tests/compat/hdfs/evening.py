@@ -19,6 +19,8 @@ _RULES = [
     (re.compile(r"^Usage: hadoop fs \[generic options\]\n(\s*\[.*\n)*", re.M), "Usage: hadoop fs\n"),
     (re.compile(r"^\s*Generic options supported are:?\n(.*\n)*?command \[gener.*\n\n?", re.M), ""),
     (re.compile(r"^Usage: hdfs dfsadmin\nNote: .*\n(\s*\[.*\n)*", re.M), "Usage: hdfs dfsadmin\n"),
+    # Java 21 adds this to "Connection refused", Java 17 does not.
+    (re.compile(r" \(connect failed\)"), ""),
     (re.compile(r"^Directory: .*", re.M), "Directory: PATH"),
     (re.compile(r"^Hostname: .*", re.M), "Hostname: NAME"),
     (re.compile(r"\bXceivers: \d+"), "Xceivers: N"),

@@ -27,7 +27,9 @@ store = open_store("lmdb://{directory}/store", create=True)
 def run_program(directory: Path, body: str) -> str:
     """The output of a program that has a store open and ends as programs do."""
     program = PRELUDE.format(directory=directory) + body
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    quiet = "ignore:This process:DeprecationWarning"  # Python warns of forks beside threads from 3.12 on
+    command = [sys.executable, "-W", quiet, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
