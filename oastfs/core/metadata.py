@@ -450,7 +450,7 @@ class Metadata(ABC):
         return self.call("set_lock", caller, inode_id, holder, lock, begin)
 
     def get_lock(self, caller: Caller, inode_id: int, holder: str, lock: FileLock) -> FileLock | None:
-        """A lock that stands against this one (F_GETLK), with 0 for its owner; None if there is none."""
+        """A lock that stands against this one (F_GETLK), or None. Another holder's has 0 for its owner."""
         return self.call("get_lock", caller, inode_id, holder, lock)
 
     def renew_locks(self, caller: Caller, holder: str) -> None:

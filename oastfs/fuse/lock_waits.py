@@ -1,7 +1,8 @@
 """Those who wait for a lock: one thread tries for all of them, again and again.
 
 When something is unlocked in this mount, all who wait for that file try at once, in the order in which they
-came; what other mounts unlock is found by trying after pauses that grow. No other request is held up.
+came; what other mounts unlock is found by trying after pauses that grow. No other request is held up. Who
+would wait for ever, because programs here wait for each other, is told so.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from oastfs.core.errors import LockHeld
+from oastfs.fuse.lock_circles import RecordWait, find_circle
 
 PAUSE_SECONDS_FIRST: Final = 0.001
 PAUSE_SECONDS_MAX: Final = 0.1
+CIRCLE_SECONDS: Final = 1.0
+"""How often each looks for a circle, after the first time: of several who have what it wants one shows."""
 _INTERRUPTED_MAX: Final = 1024
 
 Answer = Callable[[int], None]
@@ -36,6 +40,8 @@ class _Waiter:
     inode_id: int
     attempt: Callable[[], None]
     answer: Answer
+    record: RecordWait | None
+    circle_due: float = 0.0
     pause: float = PAUSE_SECONDS_FIRST
     due: float = 0.0
     trying: bool = False
@@ -68,15 +74,25 @@ class LockWaits:
         """Whether anybody waits for locks of this file."""
         return any(one.inode_id == inode_id for one in list(self._waiting.values()))
 
-    def add(self, unique: int, inode_id: int, attempt: Callable[[], None], answer: Answer) -> None:
-        """Try until ``attempt`` does not raise LockHeld, then answer: 0, or the errno of what it raised."""
+    def add(
+        self,
+        unique: int,
+        inode_id: int,
+        attempt: Callable[[], None],
+        answer: Answer,
+        record: RecordWait | None = None,
+    ) -> None:
+        """Try until ``attempt`` does not raise LockHeld, then answer: 0, or the errno of what it raised.
+
+        EDEADLK if it is for a ``record`` lock and would never come to an end.
+        """
         with self._changed:
             refused = errno.EIO if self._ended else 0
             if unique in self._interrupted:
                 del self._interrupted[unique]
                 refused = errno.EINTR
             if not refused:
-                waiter = _Waiter(next(self._numbers), unique, inode_id, attempt, answer)
+                waiter = _Waiter(next(self._numbers), unique, inode_id, attempt, answer, record)
                 self._waiting[unique] = waiter
                 self._schedule(waiter, time.monotonic())
                 if self._thread is None:
@@ -133,6 +149,8 @@ class LockWaits:
     def _run(self) -> None:
         while (waiter := self._next()) is not None:
             code = _outcome(waiter.attempt)
+            if code is None and self._is_in_circle(waiter):
+                code = errno.EDEADLK
             with self._changed:
                 waiter.trying = False
                 if code is None:
@@ -159,6 +177,21 @@ class LockWaits:
     def _is_over(self, turn: _Turn) -> bool:
         """Whether it has another turn by now, or waits no more."""
         return turn.due != turn.waiter.due or self._waiting.get(turn.waiter.unique) is not turn.waiter
+
+    def _is_in_circle(self, waiter: _Waiter) -> bool:
+        """Whether it waits for itself in the end, as far as that is looked for now."""
+        now = time.monotonic()
+        if waiter.record is None or now < waiter.circle_due:
+            return False
+        waiter.circle_due = now + CIRCLE_SECONDS
+        try:
+            circle = find_circle(waiter.record, {one.owner: one for one in self._records()})
+        except OSError:
+            return False  # it may still wait
+        return bool(circle) and set(circle) <= set(self._records())
+
+    def _records(self) -> list[RecordWait]:
+        return [one.record for one in list(self._waiting.values()) if one.record is not None]
 
     def _again(self, waiter: _Waiter) -> int | None:
         """Give it another turn, or say why it gets none."""

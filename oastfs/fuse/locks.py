@@ -28,6 +28,7 @@ from oastfs.fuse.effects import Change, Operation, Wait, run
 from oastfs.fuse.files import Files
 from oastfs.fuse.flushing import flushed
 from oastfs.fuse.handles import OpenInode, Remembered, version_of
+from oastfs.fuse.lock_circles import RecordWait
 from oastfs.fuse.lock_session import LockSession, Owner, unlocking
 from oastfs.fuse.lock_waits import Answer, LockWaits
 from oastfs.fuse.shared import Shared
@@ -87,10 +88,18 @@ class Locks:
         """F_SETLKW, and flock(2) without LOCK_NB, where it could not be had at once."""
         metadata = self._shared.metadata
         attempt = partial(self._attempt, metadata, inode_id, handle, lock)
-        self._waits.add(unique, inode_id, attempt, answer)
+        record = None
+        if lock.kind is LockKind.POSIX:
+            record = RecordWait(lock.owner, partial(self._find_blocker, metadata, inode_id, lock))
+        self._waits.add(unique, inode_id, attempt, answer, record)
 
     def _attempt(self, metadata: Any, inode_id: int, handle: int, lock: FileLock) -> None:
         run(metadata, self.set(inode_id, handle, lock))
+
+    def _find_blocker(self, metadata: Any, inode_id: int, lock: FileLock) -> int:
+        """The owner in this mount of a lock that stands against this one, or 0."""
+        found = run(metadata, self.query(inode_id, lock))
+        return 0 if found is None else found.owner
 
     def interrupt(self, unique: int) -> None:
         """A signal came for whoever made that request."""

@@ -98,7 +98,7 @@ def give_back(tx: Transaction, inode_id: int, holder: str, lock: FileLock) -> No
 def find_against(
     tx: Transaction, context: Context, inode_id: int, holder: str, lock: FileLock
 ) -> FileLock | None:
-    """A lock of somebody else that stands against this one."""
+    """A lock of somebody else that stands against this one. Its owner is 0 if it is another holder's."""
     own = key_of(inode_id, holder, lock)
     for key, row in tx.scan(FILE_LOCK, (inode_id,)):
         if key == own or not _stands_against(key, row, lock):
@@ -108,7 +108,8 @@ def find_against(
             continue
         found = lock_ranges.conflict(row.ranges, lock.start, lock.end, lock.type)
         assert found is not None
-        return FileLock(lock.kind, LockType(found[2]), 0, row.pid, found[0], found[1])
+        owner = int(key[3]) << 32 | int(key[4]) if other == holder else 0
+        return FileLock(lock.kind, LockType(found[2]), owner, row.pid, found[0], found[1])
     return None
 
 

@@ -1,4 +1,4 @@
-/* Sends on a connected socket at once, keeping the interpreter: connection.py says when.
+/* Sends on a connected socket at once, keeping the interpreter: peer.py says when.
  *
  * os.write would let go of the interpreter at each answer: beside a thread that computes, half as many calls would be answered.
  * A transport of uvloop's keeps it as well, but takes longer over the same system call.

@@ -18,11 +18,6 @@ from oastfs.namenode.server.peer import Peer, address_of
 from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_head, encode_response
 from oastfs.wire.proto.rpc_pb2 import RpcResponseHeader
 
-try:
-    from oastfs.namenode.server import _sending
-except ImportError:  # there was no C compiler
-    _sending = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
     from oastfs.namenode.server.rpc import RpcServer
 
@@ -42,12 +37,10 @@ class RpcConnection(Peer):
         super().__init__(server)
         self._session = ServerSession(server.limits.frame_bytes_max)
         self._out: list[bytes] = []
-        self._transport = transport
-        self._descriptor: int = transport.get_extra_info("socket").fileno()
+        self._use(transport, server.limits.unsent_bytes_max)
         self.address = address_of(transport)
         self._stalled = False
         self.calls = 0
-        transport.set_write_buffer_limits(high=server.limits.unsent_bytes_max)
         peer = transport.get_extra_info("peername")
         self.peer_host: str = peer[0] if peer else ""
         self.local_address: tuple[str, int] = (
@@ -190,20 +183,6 @@ class RpcConnection(Peer):
             if not self.lost:
                 self._send(b"".join(out) if len(out) > 1 else out[0])
             out.clear()
-
-    def _send(self, data: bytes) -> None:
-        """Send what the socket takes at once, if nothing has to go before it; the transport sends the rest.
-
-        The descriptor is the socket's until the transport is closing.
-        """
-        transport = self._transport
-        if _sending is not None and not (transport.get_write_buffer_size() or transport.is_closing()):
-            sent = _sending.send_now(self._descriptor, data)
-            if sent == len(data):
-                return
-            transport.write(memoryview(data)[sent:])
-        else:
-            transport.write(data)
 
     def close(self) -> None:
         self.flush()

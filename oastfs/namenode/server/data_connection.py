@@ -51,9 +51,8 @@ class DataConnection(Peer):
 
     def __init__(self, server: RpcServer, transport: asyncio.Transport) -> None:
         super().__init__(server)
-        self._transport = transport
+        self._use(transport, UNSENT_BYTES_MAX)
         self._session = ServingSession()
-        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
 
     # --- called by the event loop -----------------------------------------------------------------
 
@@ -90,7 +89,7 @@ class DataConnection(Peer):
                     continue
                 piece = next(self._answer, None)
                 if piece:
-                    transport.write(piece)
+                    self._send(piece)
                 elif piece is None:
                     self._finish()
                 else:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+try:
+    from oastfs.namenode.server import _sending
+except ImportError:  # there was no C compiler
+    _sending = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from oastfs.namenode.server.rpc import RpcServer
 
@@ -22,6 +27,8 @@ class Peer(asyncio.Protocol):
     lost = False
     in_flight = 0
     """Weight of what is under way and answered later."""
+    _descriptor = -1
+    """The socket's, until the transport is closing."""
 
     def __init__(self, server: RpcServer) -> None:
         self._server = server
@@ -38,6 +45,23 @@ class Peer(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._choked = False
         self.heard_tick = self._server.tick
+
+    def _use(self, transport: asyncio.Transport, unsent_bytes_max: int) -> None:
+        """Speak over this connection."""
+        self._transport = transport
+        self._descriptor = transport.get_extra_info("socket").fileno()
+        transport.set_write_buffer_limits(high=unsent_bytes_max)
+
+    def _send(self, data: bytes) -> None:
+        """Send what the socket takes at once, if nothing has to go first; the transport sends the rest."""
+        transport = self._transport
+        if _sending is not None and not (transport.get_write_buffer_size() or transport.is_closing()):
+            sent = _sending.send_now(self._descriptor, data)
+            if sent == len(data):
+                return
+            transport.write(memoryview(data)[sent:])
+        else:
+            transport.write(data)
 
     @property
     def idle(self) -> bool:

@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from struct import Struct
 
@@ -231,7 +232,7 @@ def test_a_signal_ends_the_wait(pair: Pair, how: str, number: signal.Signals) ->
         assert line_of(waiting) == "waiting"
         # A signal that comes before the system call has begun ends no wait.
         call = Path(f"/proc/{waiting.pid}/syscall")
-        wait_until(lambda: call.read_text().split()[0] in LOCK_CALLS, "the program to wait", SECONDS)
+        wait_until(lambda: is_in_lock_call(call), "the program to wait", SECONDS)
         time.sleep(0.3)
         waiting.send_signal(number)
         if number == signal.SIGKILL:
@@ -314,6 +315,58 @@ def test_two_who_want_more_of_a_flock_do_not_wait_for_ever(pair: Pair) -> None:
 
         for done in [pool.submit(exchange, side) for side in (ours, theirs)]:
             done.result(SECONDS)
+
+
+TAKE_AND_WAIT = """
+import fcntl, sys
+path, own, wanted = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with open(path, "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, own)
+    print("has its own", flush=True)
+    sys.stdin.readline()
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, wanted)
+    except OSError as error:
+        print(error.errno, flush=True)
+    else:
+        print("has both", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_circle_of_programs_that_wait_is_told(pair: Pair, count: int) -> None:
+    path = pair[0] / "f"
+    path.write_bytes(b"")
+    with ExitStack() as stack:
+        everyone = [
+            stack.enter_context(program(TAKE_AND_WAIT, path, str(own), str((own + 1) % count)))
+            for own in range(count)
+        ]
+        for one in everyone:
+            assert line_of(one) == "has its own"
+        for one in everyone[:-1]:
+            go_on(one)
+            call = Path(f"/proc/{one.pid}/syscall")
+            wait_until(partial(is_in_lock_call, call), "the program to wait", SECONDS)
+        time.sleep(0.3)
+        go_on(everyone[-1])
+        assert line_of(everyone[-1]) == str(errno.EDEADLK)
+        # The others go on to wait, and get what they want as the one behind them ends.
+        for number in range(count - 1, 0, -1):
+            go_on(everyone[number])
+            assert everyone[number].wait(SECONDS) == 0
+            assert line_of(everyone[number - 1]) == "has both"
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def is_in_lock_call(call: Path) -> bool:
+    return call.read_text().split()[0] in LOCK_CALLS
 
 
 def test_a_file_that_is_unlinked_keeps_its_locks(pair: Pair) -> None:

@@ -10,8 +10,9 @@ from functools import partial
 
 import pytest
 
-from oastfs.core.errors import LockHeld, LocksLost
-from oastfs.fuse.lock_waits import PAUSE_SECONDS_MAX, LockWaits
+from oastfs.core.errors import LockHeld, LocksLost, StoreError
+from oastfs.fuse.lock_circles import RecordWait
+from oastfs.fuse.lock_waits import CIRCLE_SECONDS, PAUSE_SECONDS_MAX, LockWaits
 from tests.harness.waiting import wait_until
 
 FILE, OTHER_FILE = 7, 8
@@ -26,9 +27,11 @@ class Lock:
         self.tries: list[int] = []
         self.answers: list[tuple[int, int]] = []
 
-    def wait(self, waits: LockWaits, unique: int, inode_id: int = FILE) -> None:
+    def wait(
+        self, waits: LockWaits, unique: int, inode_id: int = FILE, record: RecordWait | None = None
+    ) -> None:
         """Wait in the name of a request."""
-        waits.add(unique, inode_id, lambda: self._take(unique), lambda code: self._told(unique, code))
+        waits.add(unique, inode_id, lambda: self._take(unique), lambda code: self._told(unique, code), record)
 
     def was_tried_for(self, times: int) -> bool:
         """Whether it was tried for so many times."""
@@ -202,3 +205,42 @@ def test_at_the_end_nobody_is_given_anything(waits: LockWaits, lock: Lock) -> No
     lock.taken = False
     lock.wait(waits, 3)
     assert sorted(lock.answers) == [(1, errno.EIO), (2, errno.EIO), (3, errno.EIO)]
+
+
+def test_who_closes_a_circle_is_told(waits: LockWaits) -> None:
+    first, second = Lock(), Lock()
+    first.wait(waits, 1, record=RecordWait(10, lambda: 20))
+    wait_until(lambda: first.tries, "a first try", interval_seconds=0.001)
+    second.wait(waits, 2, record=RecordWait(20, lambda: 10))
+    wait_until(lambda: second.answers, "an answer", interval_seconds=0.001)
+    assert second.answers == [(2, errno.EDEADLK)]
+    first.taken = False
+    waits.unlocked(FILE)
+    wait_until(lambda: first.answers, "an answer", interval_seconds=0.001)
+    assert first.answers == [(1, 0)]
+
+
+def test_a_circle_that_shows_later_is_found(waits: LockWaits, lock: Lock) -> None:
+    """Of two who have what is waited for, one is known at first; the other, who waits, later."""
+    blocker = [30]
+    lock.wait(waits, 1, record=RecordWait(10, lambda: blocker[0]))
+    lock.wait(waits, 2, record=RecordWait(20, lambda: 10))
+    wait_until(lambda: {1, 2} <= set(lock.tries[1:]), "tries of both", interval_seconds=0.001)
+    assert not lock.answers
+    blocker[0] = 20
+    wait_until(lambda: lock.answers, "one to be told", 10 * CIRCLE_SECONDS)
+    assert [code for _, code in lock.answers] == [errno.EDEADLK]
+    before = len(lock.tries)
+    wait_until(lambda: len(lock.tries) > before, "a try of the other", interval_seconds=0.001)
+    assert waits.has(FILE)
+
+
+def test_whose_blocker_cannot_be_found_goes_on_to_wait(waits: LockWaits, lock: Lock) -> None:
+    def fail() -> int:
+        raise StoreError("away")
+
+    lock.wait(waits, 1, record=RecordWait(10, fail))
+    wait_until(lambda: len(lock.tries) >= 3, "three tries", interval_seconds=0.001)
+    lock.taken = False
+    wait_until(lambda: lock.answers, "an answer", interval_seconds=0.001)
+    assert lock.answers == [(1, 0)]

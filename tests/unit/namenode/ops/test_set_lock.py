@@ -90,6 +90,13 @@ def test_who_stands_against_a_lock_is_told(namespace: Namespace, inode_id: int) 
     assert found == FileLock(LockKind.POSIX, WRITE, 0, 105, 10, 19)
 
 
+@pytest.mark.parametrize("owner", [5, 2**64 - 1])
+def test_owners_of_ones_own_are_told(namespace: Namespace, inode_id: int, owner: int) -> None:
+    namespace.set_lock(ROOT, inode_id, "m1", posix(WRITE, 10, 19, owner), True)
+    found = namespace.get_lock(ROOT, inode_id, "m1", posix(READ, 0, 99, 6))
+    assert found is not None and found.owner == owner
+
+
 def test_locks_of_a_silent_mount_stop_to_count(namespace: Namespace, inode_id: int, clock: Clock) -> None:
     namespace.set_lock(ROOT, inode_id, "m1", posix(WRITE), True)
     clock.advance(59)

@@ -14,7 +14,7 @@ import pytest
 
 from oastfs.client.remote import RemoteMetadata
 from oastfs.core.types import SUPERUSER, WriteRequest
-from oastfs.namenode.server import connection
+from oastfs.namenode.server import peer
 from oastfs.namenode.server.process import Endpoints, namenode_thread
 from oastfs.namenode.server.rpc import RpcLimits
 from oastfs.wire import hadoop_rpc
@@ -35,7 +35,7 @@ _READ = VERBS["open"]
 def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "python":
         monkeypatch.setattr(hadoop_rpc, "_calls", None)
-        monkeypatch.setattr(connection, "_sending", None)
+        monkeypatch.setattr(peer, "_sending", None)
     else:
         for module in ("oastfs.wire._calls", "oastfs.namenode.server._sending"):
             pytest.importorskip(module, reason="nothing is compiled here")
