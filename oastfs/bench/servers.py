@@ -5,27 +5,22 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
 from oastfs.core.errors import DeadlineExceeded, OastError
+from oastfs.core.ports import free_ports
 from oastfs.core.supervision import SUPERVISOR_VARIABLE
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
-_PORTS = range(10_000, 15_000)
-_given: set[int] = set()
-"""Those that servers have been told, which may not listen yet."""
 
 
 class Server:
@@ -90,7 +85,7 @@ class Namenode(Server):
     """A namenode on a store; it makes a filesystem if the store is empty."""
 
     def __init__(self, number: int, metadata: Sequence[str], directory: Path) -> None:
-        self.port, control_port, self._http_port = _free_ports(3)
+        self.port, control_port, self._http_port = free_ports(3, HOST)
         arguments = ["namenode", *metadata, "--format", "--host", HOST, "--port", str(self.port)]
         arguments += ["--control-port", str(control_port), "--http-port", str(self._http_port)]
         super().__init__(f"namenode-{number}", arguments, directory)
@@ -168,27 +163,3 @@ class Mount(Server):
     def wait_ready(self) -> None:
         """Until it is mounted."""
         self.wait_until(lambda: os.path.ismount(self.path))
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, different ones at each call.
-
-    None of those that Linux gives to outgoing connections: one might be taken before the server has it, or
-    while it is down.
-    """
-    free = (port for port in random.sample(_PORTS, len(_PORTS)) if port not in _given and _is_free(port))
-    ports = list(islice(free, count))
-    if len(ports) < count:
-        raise OastError(f"all ports from {_PORTS[0]} to {_PORTS[-1]} are in use")
-    _given.update(ports)
-    return ports
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True

@@ -76,11 +76,3 @@ def _why(host: str, port: int, option: str, error: Exception) -> str:
     if code == errno.EACCES:
         return f"port {port} needs root's rights: choose one above 1023 with {option}"
     return f"cannot listen on {host}:{port} ({error}): choose another with {option} or --host"
-
-
-def free_port(host: str) -> int:
-    """A port that is free now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from oastfs.cli.failure import UsageFailure
-from oastfs.cli.hosts import check_port, free_port, public_name
+from oastfs.cli.hosts import check_port, public_name
 from oastfs.cli.location import has_scheme
+from oastfs.core.ports import free_ports
 
 LMDB_SCHEME = "lmdb://"
 SOCKET_PATH_BYTES_MAX = 100
@@ -172,10 +173,9 @@ def _datanodes(options: UpOptions, directory: Path) -> tuple[DatanodePlan, ...]:
 
 def _port(options: UpOptions, first: int, offset: int, option: str) -> int:
     """The port ``offset`` after the first, checked; any free one if the first is 0."""
-    if first == 0:
-        return free_port(options.host)
-    check_port(options.host, first + offset, option)
-    return first + offset
+    port = first and first + offset
+    check_port(options.host, port, option)
+    return port or free_ports(1, options.host)[0]
 
 
 def socket_path(directory: Path, name: str) -> Path:
