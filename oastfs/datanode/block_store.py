@@ -20,6 +20,7 @@ from oastfs.core.errors import (
     NoDatanodes,
     StaleBlock,
 )
+from oastfs.core.local_files import is_there
 from oastfs.datanode import layout
 from oastfs.datanode.held import Held, Memory, put_into_files
 from oastfs.datanode.journal import Journal
@@ -224,7 +225,7 @@ class BlockStore:
         return writer
 
     def _open_journal(self, replica: Replica, committed_length: int) -> Journal:
-        if replica.final or not replica.journal_path.exists():
+        if replica.final or not is_there(replica.journal_path):
             return Journal.create(replica.journal_path, committed_length)
         # Its marks still count: what the last writer overwrote may not be on disk yet.
         return Journal.load(replica.journal_path)
@@ -337,7 +338,7 @@ class BlockStore:
                 return
             if replica.held is not None:
                 return  # it is in memory
-            if replica.data_path.exists() and replica.meta_path.exists():
+            if is_there(replica.data_path) and is_there(replica.meta_path):
                 return
             self._remove(replica)
         log.error("the files of a replica are gone", **replica.fields)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from oastfs.core.limits import BYTES_PER_CHECKSUM
+from oastfs.core.local_files import is_directory
 from oastfs.wire.transfer.checksum import CHECKSUM_BYTES, ChecksumKind
 
 META_HEADER: Final = struct.pack(">HBI", 1, ChecksumKind.CRC32C, BYTES_PER_CHECKSUM)
@@ -35,7 +36,7 @@ def directory_of(blocks: Path, block_id: int) -> Path:
 def make_directory(blocks: Path, block_id: int) -> None:
     """Make the directory of a replica, with a durable name, if it is not there."""
     directory = directory_of(blocks, block_id)
-    if not directory.is_dir():
+    if not is_directory(directory):
         directory.mkdir(parents=True, exist_ok=True)
         sync_directory(directory.parent)
         sync_directory(directory.parent.parent)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from oastfs.core.local_files import is_directory
 from oastfs.datanode import layout
 from oastfs.datanode.journal import Journal
 from oastfs.datanode.lending import end_loan
@@ -32,9 +33,9 @@ class _Files:
 def scan_volume(volume: Volume) -> Iterator[Replica]:
     """Every replica of a volume, those being written settled to the length they agree on."""
     for upper in sorted(volume.blocks.iterdir()):
-        if upper.is_dir():
+        if is_directory(upper):
             for lower in sorted(upper.iterdir()):
-                if lower.is_dir():
+                if is_directory(lower):
                     for block_id, files in sorted(_collect(lower).items()):
                         replica = _replica_of(volume, block_id, files)
                         if replica is not None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from oastfs.client.filesystem import Filesystem, connect
 from oastfs.core.errors import AlreadyExists, InvalidArgument, NotADirectory, OastError, Unsupported
+from oastfs.core.local_files import is_directory, is_there
 from oastfs.core.secrets import without_password
 from oastfs.core.types import SUPERUSER
 from oastfs.diagnostics.door import Door
@@ -177,13 +178,11 @@ def prepare_mountpoint(mountpoint: str) -> None:
     """
     path = Path(mountpoint)
     try:
-        mounted = path.is_mount()
-        is_directory = path.is_dir()
+        is_used = is_there(path)
+        mounted = os.path.ismount(path)
         if mounted:
-            # Not stat: the kernel answers that from its cache for a while after the mount has died.
+            # stat is answered by the kernel from its cache for a while after the mount has died.
             os.statvfs(mountpoint)
-        else:
-            path.exists() and path.stat()
     except OSError as error:
         if error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
             raise
@@ -193,7 +192,7 @@ def prepare_mountpoint(mountpoint: str) -> None:
         return
     if mounted and _is_ours(mountpoint):
         raise AlreadyExists("an OastFS is mounted there already: `oastfs umount` ends it", path=mountpoint)
-    if path.exists() and not is_directory:
+    if is_used and not is_directory(path):
         raise NotADirectory("a mount point must be a directory", path=mountpoint)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from oastfs.core.local_files import is_there
+
 WAL = "wal"
 _LOCK = "lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -68,7 +70,7 @@ class Presence:
 
     def alone(self) -> bool:
         """Whether no other process has the store open with its log; if so, keep it thus."""
-        if self._lock < 0 and not (self._path / WAL).exists():
+        if self._lock < 0 and not is_there(self._path / WAL):
             return True
         self._enter()
         try:
