@@ -34,7 +34,7 @@ class NamenodeLinks:
         """Begin with these."""
         with self._lock:
             for address in addresses:
-                self._given.append(self._begin(address))
+                self._begin(address, self._given)
 
     def stop(self) -> None:
         """Send no more heartbeats."""
@@ -56,10 +56,10 @@ class NamenodeLinks:
     def _all(self) -> list[NamenodeLink]:
         return self._given + self._found
 
-    def _begin(self, address: str) -> NamenodeLink:
+    def _begin(self, address: str, among: list[NamenodeLink]) -> None:
         link = self._make(address, self._told)
+        among.append(link)  # first: once it has registered it is looked for here
         link.start()
-        return link
 
     def _told(self, namenodes: Told) -> None:
         """Called on a link's thread."""
@@ -78,4 +78,4 @@ class NamenodeLinks:
             for control_address, client_address in named.items():
                 if known.isdisjoint((control_address, client_address)):
                     log.info("another namenode", namenode=control_address)
-                    self._found.append(self._begin(control_address))
+                    self._begin(control_address, self._found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from oastfs.core.errors import ForeignDatanode, InvalidArgument
 from oastfs.datanode.http import FindNamenode
+from oastfs.datanode.namenodes import NamenodeLink
 from oastfs.datanode.reporter import report_messages
 from oastfs.datanode.volume import Volume
 from oastfs.wire.proto import control_pb2 as pb
@@ -49,6 +51,22 @@ def test_joining_reports_storages_and_replicas(
     assert all(one.capacity >= one.remaining > 0 for one in request.storages)
     assert [report[0].storage_id for report in namenode.reports] == [101, 102]
     assert {volume.filesystem_id for volume in running.store.volumes} == {"fs-1"}
+
+
+def test_a_report_comes_even_if_the_registration_is_quick(
+    namenode: RecordingNamenode, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quicker than the start of its link: the reporter has looked for namenodes by then."""
+    start = NamenodeLink.start
+
+    def start_slowly(link: NamenodeLink) -> None:
+        start(link)
+        wait_until(lambda: namenode.heartbeats, "the registration", interval_seconds=0.01)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(NamenodeLink, "start", start_slowly)
+    run(namenode)
+    wait_until(lambda: namenode.reports, "a report")
 
 
 def test_long_reports_come_in_batches_in_order(run: Callable[..., Running]) -> None:
