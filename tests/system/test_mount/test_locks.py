@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import platform
+import select
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from struct import Struct
 
@@ -232,7 +232,7 @@ def test_a_signal_ends_the_wait(pair: Pair, how: str, number: signal.Signals) ->
         assert line_of(waiting) == "waiting"
         # A signal that comes before the system call has begun ends no wait.
         call = Path(f"/proc/{waiting.pid}/syscall")
-        wait_until(lambda: is_in_lock_call(call), "the program to wait", SECONDS)
+        wait_until(lambda: call.read_text().split()[0] in LOCK_CALLS, "the program to wait", SECONDS)
         time.sleep(0.3)
         waiting.send_signal(number)
         if number == signal.SIGKILL:
@@ -345,28 +345,29 @@ def test_a_circle_of_programs_that_wait_is_told(pair: Pair, count: int) -> None:
         ]
         for one in everyone:
             assert line_of(one) == "has its own"
-        for one in everyone[:-1]:
+        for one in everyone:
             go_on(one)
-            call = Path(f"/proc/{one.pid}/syscall")
-            wait_until(partial(is_in_lock_call, call), "the program to wait", SECONDS)
-        time.sleep(0.3)
-        go_on(everyone[-1])
-        assert line_of(everyone[-1]) == str(errno.EDEADLK)
-        # The others go on to wait, and get what they want as the one behind them ends.
-        for number in range(count - 1, 0, -1):
+        told = first_to_say(everyone)
+        assert line_of(everyone[told]) == str(errno.EDEADLK)
+        # The others go on to wait, and get what they want as the one that has it ends.
+        for number in range(told, told - count + 1, -1):
             go_on(everyone[number])
             assert everyone[number].wait(SECONDS) == 0
             assert line_of(everyone[number - 1]) == "has both"
+
+
+def first_to_say(processes: list[subprocess.Popen[str]]) -> int:
+    """Which of them is the first to write a line."""
+    outputs = [process.stdout for process in processes if process.stdout is not None]
+    readable, _, _ = select.select(outputs, [], [], SECONDS)
+    assert readable, f"none of them said anything for {SECONDS:g} s"
+    return outputs.index(readable[0])
 
 
 def go_on(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
-
-
-def is_in_lock_call(call: Path) -> bool:
-    return call.read_text().split()[0] in LOCK_CALLS
 
 
 def test_a_file_that_is_unlinked_keeps_its_locks(pair: Pair) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from oastfs.fuse.lock_circles import RecordWait, find_circle
@@ -42,6 +44,6 @@ def test_nothing_is_asked_twice() -> None:
         asked.append(owner)
         return owner % 3 + 1
 
-    waits = {owner: RecordWait(owner, lambda owner=owner: ask(owner)) for owner in (1, 2, 3)}  # type: ignore[misc]
+    waits = {owner: RecordWait(owner, partial(ask, owner)) for owner in (1, 2, 3)}
     assert len(find_circle(waits[1], waits)) == 3
     assert asked == [1, 2, 3]
