@@ -11,7 +11,9 @@ everything that was acknowledged, and with nothing half.
 from __future__ import annotations
 
 import random
+import re
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from oastfs.store.transaction import Store
 from tests.harness.power_evidence import PAGE_BYTES, Evidence, content, keys
 
 SECTOR_BYTES = 512
+_SPARE_PAGES = re.compile(r"(.* DB): overflow page \d+ header mp_pages (\d+) != OVPAGES\(\d+\)=(\d+)")
+_COUNTED_PAGES = re.compile(r"(.* DB): walked (\d+) overflow pages, record says (\d+)")
+_UNREACHED_PAGES = re.compile(r"(\d+) page\(s\) are neither reachable nor in the freeDB")
 _POWER_LOST = ["the", "power", "is", "lost"]
 
 
@@ -108,10 +113,27 @@ def verify(path: Path, evidence: Evidence) -> int:
     finally:
         store.close()
     evidence.see(path)
-    # LMDB keeps the pages of a long value that is made shorter in one transaction; its checker does not know.
-    problems = [text for text in lmdb.verify.verify(str(path)) if "header mp_pages" not in text]
+    problems = amiss(lmdb.verify.verify(str(path)))
     assert problems == [], problems[:5]
     return count
+
+
+def amiss(problems: list[str]) -> list[str]:
+    """What LMDB's checker found, without what it does not know: a long value that was made shorter in the
+    transaction that had put it keeps all its pages (``mdb_cursor_put``), which their header counts."""
+    spare = Counter[str]()
+    for found in filter(None, map(_SPARE_PAGES.match, problems)):
+        spare[found[1]] += int(found[2]) - int(found[3])
+    rest = []
+    for text in problems:
+        counted, unreached = _COUNTED_PAGES.match(text), _UNREACHED_PAGES.match(text)
+        if counted and int(counted[3]) - int(counted[2]) == spare[counted[1]]:
+            continue
+        if unreached and int(unreached[1]) == spare.total():
+            continue
+        if not _SPARE_PAGES.match(text):
+            rest.append(text)
+    return rest
 
 
 def _verify_worker(store: Store, fs: Any, evidence: Evidence, number: int) -> int:

@@ -25,9 +25,9 @@ from typing import Any
 
 from oastfs.client import connect
 from oastfs.store import open_store
-from oastfs.store.lmdb_driver import journal, recovery, segments
+from oastfs.store.lmdb_driver import journal, kept, recovery, segments
 from oastfs.store.lmdb_driver.checkpoint import Checkpoint, CheckpointFile
-from oastfs.store.lmdb_driver.committer import Committer
+from oastfs.store.lmdb_driver.groups import Groups
 from oastfs.store.lmdb_driver.journal import Journal
 from oastfs.store.lmdb_driver.records import HEADER_BYTES
 from oastfs.store.lmdb_driver.segments import Segments
@@ -45,7 +45,7 @@ FORKS.set_forkserver_preload(["tests.harness.power_worker"])
 KILL_POINTS: dict[str, tuple[Any, str, bool]] = {
     "record written": (Segments, "write", False),
     "record synced": (Segments, "sync", False),
-    "group committed": (Committer, "_finish", False),
+    "group committed": (Groups, "_finish", False),
     "segment begun": (Segments, "_begin", False),
     "checkpoint begun": (Journal, "_complete", True),
     "data file synced": (CheckpointFile, "write", True),
@@ -75,10 +75,11 @@ def start_worker(
     hits: int = 1,
     checkpoint_groups: int = 25,
     pause: str = "",
+    loop_only: bool = False,
 ) -> BaseProcess:
     """A process that changes the store until it is killed; at a point, by itself. It may be made to wait at
-    another point first."""
-    arguments = (path, evidence, number, point, hits, checkpoint_groups, pause)
+    another point first. With ``loop_only`` only an event loop uses the store, and keeps transactions open."""
+    arguments = (path, evidence, number, point, hits, checkpoint_groups, pause, loop_only)
     process = FORKS.Process(target=_work, args=arguments, daemon=True)
     process.start()
     return process
@@ -116,12 +117,14 @@ def _work(
     hits: int,
     checkpoint_groups: int,
     pause: str,
+    loop_only: bool,
 ) -> None:
     segments.SEGMENT_BYTES_MIN, segments.SEGMENT_BYTES_MAX = 16 << 10, 64 << 10
     journal.CHECKPOINT_GROUPS = checkpoint_groups
     journal.CHECKPOINT_LOG_BYTES = checkpoint_groups * 2560
     journal.CHECKPOINT_SECONDS = checkpoint_groups / 1000
     recovery._BATCH_ROWS = 40
+    kept.SHOWN_SECONDS = kept.WANTED_SECONDS = 0.0
     _tell_stacks_on_demand(evidence.directory / f"stacks-{number}")
     _observe(evidence)
     if point:
@@ -130,11 +133,10 @@ def _work(
         _pause_at(pause, evidence, number)
     store = open_store(f"lmdb://{path}")
     failures: list[BaseException] = []
-    targets: list[Callable[[], None]] = [
-        partial(_change_rows, store, evidence, number, thread) for thread in range(ROW_THREADS)
-    ]
-    targets.append(lambda: asyncio.run(_change_rows_from_loop(store, evidence, number)))
-    targets.append(lambda: _change_files(path, evidence, number))
+    targets: list[Callable[[], None]] = [lambda: asyncio.run(_change_rows_from_loop(store, evidence, number))]
+    if not loop_only:
+        targets += [partial(_change_rows, store, evidence, number, thread) for thread in range(ROW_THREADS)]
+        targets.append(lambda: _change_files(path, evidence, number))
     for target in targets:
         threading.Thread(target=_watched, args=(target, failures, evidence), daemon=True).start()
     time.sleep(LIFETIME_SECONDS)
@@ -214,11 +216,12 @@ def _observe(evidence: Evidence) -> None:
     ends: dict[Journal, tuple[int, int]] = {}
     requests: deque[tuple[int, tuple[int, int]]] = deque()
 
-    def appended(self: Journal, txn: Any, changes: Any) -> None:
-        append(self, txn, changes)
+    def appended(self: Journal, txn: Any, changes: Any) -> bytes:
+        position = append(self, txn, changes)
         number, offset = self._placed
         length = os.pread(self._segments._file, 4, offset + 16)
         ends[self] = number, offset + HEADER_BYTES + int.from_bytes(length, "little")
+        return position
 
     def synced(self: Journal) -> None:
         end = ends.get(self)

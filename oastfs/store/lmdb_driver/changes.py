@@ -60,6 +60,17 @@ def apply_changes_in_python(txn: Any, changes: list[Change]) -> None:
             txn.put(key, value, True, True, False, database)
 
 
+def put_logged(txn: Any, tables: OpenTables, rows: Changes) -> None:
+    """Put rows that have been logged into a write transaction."""
+    databases: dict[str, Any] = {}
+    for opened in tables.values():
+        databases[opened.name] = opened.database
+        databases.update((index.name, index.database) for index in opened.indexes.values())
+    for name, changed in rows.items():
+        database = databases[name]
+        apply_changes_in_python(txn, [(name, database, key, value) for key, value in changed.items()])
+
+
 def note_changes_in_python(changes: list[Change], logged: Changes) -> None:
     """Add encoded rows to those that a group logs: of several values of a row the last counts."""
     for name, _, key, value in changes:

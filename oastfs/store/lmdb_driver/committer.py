@@ -12,47 +12,35 @@ that runs out of operations waits for another LINGER_SECONDS. Otherwise callers 
 that wait for each other's syncs.
 
 An event loop that attends the store runs its groups on its own thread. If it has others to serve meanwhile,
-another thread syncs them (``syncer.py``); the loop hears of that by a descriptor, and answers.
+another thread syncs them (``syncer.py``); the loop hears of that by a descriptor, and answers. While nobody
+else uses the store, such a loop keeps the leadership, and the transaction open (``kept.py``).
 
 Handing over: a job is queued before its caller tries for the leadership, and a leader looks at the queue
 after it has resigned; so either of them sees the other.
-
-LMDB binds a write transaction to its thread: a group begins and ends on its leader's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import threading
 import time
-import weakref
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import lmdb
-
-from oastfs.core.errors import StoreError, StoreFull
-from oastfs.store.lmdb_driver.changes import Change, apply_changes, encode_writes, note_changes
-from oastfs.store.lmdb_driver.environment import Environment, State
-from oastfs.store.lmdb_driver.job import Done, Job, Operation
-from oastfs.store.lmdb_driver.recent import Recent
-from oastfs.store.lmdb_driver.records import Changes
-from oastfs.store.lmdb_driver.transaction import ReadTransaction
-from oastfs.store.run import run
-from oastfs.store.schema import TABLES
-from oastfs.store.staged import StagedTransaction
-from oastfs.store.transaction import Transaction
+from oastfs.core.errors import StoreError
+from oastfs.store.lmdb_driver.attended import Attended
+from oastfs.store.lmdb_driver.environment import Environment
+from oastfs.store.lmdb_driver.groups import Groups
+from oastfs.store.lmdb_driver.job import Done, Job, Operation, nothing
+from oastfs.store.lmdb_driver.kept import KEPT_SECONDS
 
 GROUP_OPERATIONS = 256
 GROUP_SECONDS = 0.005
 LINGER_SECONDS = 0.0001
-
-_log = logging.getLogger(__name__)
+SHOW_SECONDS = 30.0
+_LOOP_ENDED = "an event loop ended before it had shown its changes: they are there once the process has ended"
 
 
 class Committer:
@@ -69,24 +57,26 @@ class Committer:
         self._wake = threading.Lock()
         self._wake.acquire()
         self._thread: threading.Thread | None = None
-        self._closed = False
-        self._unsettles = False
-        self._recent = Recent(TABLES)
-        self._telling = threading.Lock()
-        self._syncing: deque[tuple[int, list[Job]]] = deque()
-        """Groups of event loops' threads that are answered when so much of the log is durable."""
-        self._watched: dict[int, asyncio.AbstractEventLoop] = {}
-        """Event loops that attend the store, by the descriptors by which they hear of syncs."""
-        self.running: set[int] = set()
+        self._groups = Groups(environment)
+        self._attended = Attended(environment.journal, self._show_if_kept)
+        self.kept = self._groups.kept
+        self.running = self._groups.running
         """The threads that are running an operation or callbacks."""
+        self.read_kept = self._groups.read_kept
+        """``Store.read``, on the thread of a loop that keeps a transaction."""
+        self.attend, self.leave = self._attended.attend, self._attended.leave
+        self._looking = False
+        """Whether a look at what is kept is due."""
         environment.journal.start(self._nudge)
 
     def write(self, operation: Operation) -> Any:
         """Run and commit; returns after the sync."""
         job = Job(operation)
+        if self.kept.owner:
+            self._have_shown()
         if self._queue.empty() and self._leadership.acquire(False):
             try:
-                self._commit([job], iter(()))
+                self._groups.commit([job], iter(()))
             finally:
                 self._resign()
             self._sync([job])
@@ -108,79 +98,63 @@ class Committer:
         wait but a moment.
         """
         group = [Job(operation, done, returns=False) for operation, done in jobs]
-        if not self._queue.empty() or not self._leadership.acquire(False):
+        if self.kept.owner != threading.get_ident() and (
+            not self._queue.empty() or not self._leadership.acquire(False)
+        ):
             for job in group:
                 self._enqueue(job)
             return
         journal = self._environment.journal
-        meanwhile = bool(self._watched) and not (wait and journal.syncs_quickly())
+        meanwhile = bool(self._attended.loops) and not (wait and journal.syncs_quickly())
         synced = False
         journal.sync_meanwhile(meanwhile)
+        self._groups.keeper = self._find_keeper()
         try:
-            self._commit_whole(group, iter(()))
+            self._groups.commit_whole(group, iter(()))
             if meanwhile:
-                synced = self._begin_sync(group)
+                synced = self._attended.begin(group)
         finally:
+            self._groups.keeper = None
             journal.sync_meanwhile(False)
-            self._resign()
+            self._keep_or_resign()
         if not meanwhile:
             self._sync(group)
             for job in group:
-                self._tell(job)
+                job.tell()
         elif synced:
-            self._tell_synced()
-
-    def attend(self, loop: asyncio.AbstractEventLoop) -> int:
-        """Have this loop, on whose thread this is called, answer its groups when they have been synced, until
-        ``leave`` is called with what this returns."""
-        watched = os.dup(self._environment.journal.synced_descriptor())
-        loop.add_reader(watched, self._tell_synced)
-        self._watched[watched] = loop
-        return watched
-
-    def leave(self, watched: int) -> None:
-        """A loop attends the store no longer. From any thread."""
-        loop = self._watched.pop(watched, None)
-        if loop is None:
-            return  # of the process that this one was forked from
-
-        def forget() -> None:
-            loop.remove_reader(watched)
-            os.close(watched)
-
-        try:
-            loop.call_soon_threadsafe(forget)
-        except RuntimeError:  # it is closed
-            os.close(watched)
+            self._attended.tell()
 
     def is_quick(self) -> bool:
         """Whether a group is likely to be committed within a moment: no other process holds it up."""
-        return self._recent.alone and self._environment.journal.is_quick()
+        return self._groups.recent.alone and self._environment.journal.is_quick()
 
     def settle(self) -> None:
         """Put right what a reader found in need of it."""
+        self.show()
         with self._leadership:
-            if not self._closed:
+            if not self._groups.closed:
                 self._environment.settle()
         self._pass_on()
 
     def flush(self) -> None:
         """Return once everything that was queued before is answered."""
         with suppress(StoreError):  # a sync that failed: who waited for it has been told
-            self.write(_nothing)
-        self._finish_syncs()
+            self.write(nothing)
+        self._attended.finish()
 
     def close(self) -> None:
         """Commit what was queued, close the environment, end the store's thread."""
         self.flush()
+        if self.kept.owner and not self.kept.loop.is_running():
+            raise StoreError(_LOOP_ENDED)
         self._leadership.acquire()
         try:
-            self._finish_syncs()
-            self._environment.close()
+            self._attended.finish()
+            self._environment.close(whole=not self.kept.pending)
         except BaseException:
             self._resign()
             raise
-        self._closed = True
+        self._groups.closed = True
         if self._thread is None:
             self._leadership.release()
         else:
@@ -190,12 +164,95 @@ class Committer:
 
     def _nudge(self) -> None:
         """Have a group begin soon."""
-        self.submit(_nothing, lambda result, error: None)
+        self.submit(nothing, lambda result, error: None)
+
+    # --- what is kept ---------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Have what is kept committed, for somebody who wants to see it. Raises StoreError."""
+        if self.kept.owner:
+            self._have_shown()
+        if self.kept.pending and not self.kept.owner:
+            self.write(nothing)  # it failed then; and now this caller is told why
+
+    def _have_shown(self) -> None:
+        """Have the loop that keeps a transaction try to commit it. Raises StoreError if it does not come to
+        that."""
+        kept = self.kept
+        if kept.owner == threading.get_ident():
+            self._show()
+            return
+        with kept.shown:
+            before = kept.shows
+            self._want()
+            if not kept.shown.wait_for(lambda: kept.shows != before or not kept.owner, SHOW_SECONDS):
+                raise StoreError(f"an event loop did not show its changes for {SHOW_SECONDS:g} s")
+
+    def _find_keeper(self) -> asyncio.AbstractEventLoop | None:
+        """This thread's loop, if it attends the store and nobody else seems to want it."""
+        kept = self.kept
+        if not (self._attended.loops and (kept.owner or kept.is_welcome)):
+            return None
+        if kept.is_full or self._environment.journal.is_due or not self._queue.empty():
+            return None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # of a thread without one
+            return None
+        return loop if loop in self._attended.loops.values() else None
+
+    def _keep_or_resign(self) -> None:
+        """After a loop's group: go on to lead, if its transaction is kept."""
+        kept = self.kept
+        if not kept.owner:
+            self._resign()
+        elif not self._queue.empty() or kept.txn is None:
+            self._show()
+        elif not self._looking:
+            self._looking = True
+            kept.loop.call_later(KEPT_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """On the keeper's thread: show what is kept, unless more is coming."""
+        self._looking = False
+        kept = self.kept
+        if kept.owner != threading.get_ident():
+            return
+        idle = time.monotonic() - kept.last
+        if idle < KEPT_SECONDS:
+            self._looking = True
+            kept.loop.call_later(KEPT_SECONDS - idle, self._look)
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        """Commit what is kept, and give up the leadership. On the keeper's thread."""
+        if self.kept.pending:
+            self._groups.commit_whole([Job(nothing)], iter(()))
+        self.kept.release()
+        self._resign()
+
+    def _want(self) -> None:
+        """Have the loop that keeps a transaction, if one does, show it soon."""
+        loop = self.kept.want()
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._show_if_kept)
+            except RuntimeError:
+                raise StoreError(_LOOP_ENDED) from None
+
+    def _show_if_kept(self) -> None:
+        if self.kept.owner == threading.get_ident():
+            self._show()
 
     # --- leadership -----------------------------------------------------------------------------------
 
     def _enqueue(self, job: Job) -> None:
         self._queue.put(job)
+        if self.kept.owner == threading.get_ident() and not self._groups.is_busy:
+            self._show()
+        elif self.kept.owner:  # an operation of the owner's may submit another
+            self._want()
         if self._lingering:
             try:
                 self._arrival.release()
@@ -210,7 +267,7 @@ class Committer:
     def _pass_on(self) -> None:
         """Let the store's thread lead if somebody waits and nobody leads."""
         while not self._queue.empty() and self._leadership.acquire(False):
-            if self._closed:
+            if self._groups.closed:
                 if self._lead():
                     self._leadership.release()
                 continue
@@ -222,7 +279,7 @@ class Committer:
 
     def _serve(self) -> None:
         """The store's thread: woken with the leadership in its hands."""
-        while not self._closed:
+        while not self._groups.closed:
             self._wake.acquire()
             while self._lead():
                 self._leadership.release()
@@ -233,7 +290,7 @@ class Committer:
         """Commit group after group until nobody comes; False if another took the lead during a sync."""
         while (first := self._next(lingering=self._expected > 1)) is not None:
             group = [first]
-            self._commit_whole(group, self._draw())
+            self._groups.commit_whole(group, self._draw())
             self._expected = sum(job.returns for job in group) + self._queue.qsize()
             self._leadership.release()
             self._sync(group)
@@ -251,57 +308,6 @@ class Committer:
             for job in group:
                 job.error = job.error or error
 
-    def _begin_sync(self, group: list[Job]) -> bool:
-        """Have a group made durable meanwhile; whether it need not be any more, and can be told."""
-        try:
-            number = self._environment.journal.begin_sync()
-        except StoreError as error:
-            number = 0
-            for job in group:
-                job.error = job.error or error
-        self._syncing.append((number, group))
-        # The descriptor tells of each sync once: another thread may have heard of this one before that.
-        return not number or self._is_synced(number)
-
-    def _is_synced(self, number: int) -> bool:
-        """Whether what was to be synced is, or never will be."""
-        try:
-            return self._environment.journal.synced() >= number
-        except StoreError:
-            return True
-
-    def _finish_syncs(self) -> None:
-        """Wait for what is being synced, and answer."""
-        with suppress(StoreError):  # they are told
-            self._environment.journal.sync()
-        self._tell_synced()
-
-    def _tell_synced(self) -> None:
-        """Answer the groups that have been synced meanwhile."""
-        failure: StoreError | None = None
-        synced = 0
-        try:
-            synced = self._environment.journal.synced()
-        except StoreError as error:
-            failure = error
-        synced_groups: list[list[Job]] = []
-        with self._telling:
-            while self._syncing and (failure or self._syncing[0][0] <= synced):
-                synced_groups.append(self._syncing.popleft()[1])
-        for group in synced_groups:
-            for job in group:
-                job.error = job.error or failure
-                self._tell(job)
-
-    def _commit_whole(self, group: list[Job], more: Iterator[Job]) -> None:
-        """``_commit``, so that every job has an outcome whatever happens."""
-        try:
-            self._commit(group, more)
-        except BaseException as error:
-            _log.exception("a group failed")
-            for job in group:
-                job.error = error
-
     def _answer(self, group: list[Job]) -> None:
         thread = threading.get_ident()
         self.running.add(thread)
@@ -309,16 +315,8 @@ class Committer:
             if job.done is None:
                 job.answered.release()
             else:
-                self._tell(job)
+                job.tell()
         self.running.discard(thread)
-
-    @staticmethod
-    def _tell(job: Job) -> None:
-        assert job.done is not None
-        try:
-            job.done(job.result, job.error)
-        except Exception:
-            _log.exception("a callback of submit failed")
 
     def _draw(self) -> Iterator[Job]:
         """Further jobs for one group, as they arrive."""
@@ -346,135 +344,3 @@ class Committer:
             return self._queue.get(False)
         except Empty:
             return None
-
-    # --- committing -----------------------------------------------------------------------------------
-
-    def _commit(self, group: list[Job], more: Iterator[Job]) -> None:
-        """Run the group and what ``more`` adds to it; afterwards each job has its outcome."""
-        try:
-            try:
-                run(lambda: self._attempt(group, more))
-            except StoreFull:
-                if not self._environment.journal.relieve():
-                    raise
-                run(lambda: self._attempt(group, more))
-        except StoreError as error:
-            group.extend(more)
-            if len(group) == 1:
-                group[0].error = error
-                return
-            # One job may be too large, or want the space that the others do without: each for itself.
-            for job in group:
-                self._commit([job], iter(()))
-        self._environment.maintain()
-
-    def _attempt(self, group: list[Job], more: Iterator[Job]) -> None:
-        """One LMDB transaction for the group. Raises Conflict if it may be tried again."""
-        if self._closed:
-            raise StoreError("the store is closed")
-        environment = self._environment
-        journal = environment.journal
-        if group[0].operation is _nothing and all(job.operation is _nothing for job in group):
-            more = iter(())  # the group is to write nothing: that needs no pin
-            journal.rest()
-        elif not journal.ready:
-            journal.establish()
-        self._unsettles = False
-        txn = environment.begin_write()
-        base = ReadTransaction(environment.tables, txn)
-        logged: Changes = {}
-        changes: list[Change] = []
-        committed = False
-        failure: lmdb.Error | StoreError
-        self._recent.begin(environment.tables, txn.id())
-        try:
-            journal.entered(txn)
-            for job, is_new in self._jobs(group, more):
-                if is_new:
-                    group.append(job)
-                if changes:  # of the job before
-                    apply_changes(txn, changes)
-                changes = self._run(job, base)
-                if environment.state is State.INHERITED:
-                    raise StoreError("an operation may not fork: its transaction is the parent's")
-                note_changes(changes, logged)
-            committed = self._finish(txn, logged, changes)
-            return
-        except (lmdb.Error, StoreError) as error:
-            failure = error.with_traceback(None)
-            failure.__cause__ = failure.__context__ = None  # their frames hold the transaction, too
-        finally:
-            base.forget()
-            if not committed:
-                unfinished = weakref.ref(txn)
-                del txn
-                if environment.state is not State.INHERITED:
-                    self._undo(unfinished)
-        if isinstance(failure, StoreError):
-            raise failure
-        raise environment.write_failed(failure) from failure
-
-    @staticmethod
-    def _jobs(group: list[Job], more: Iterator[Job]) -> Iterator[tuple[Job, bool]]:
-        """The group, and what joins it."""
-        for job in list(group):
-            yield job, False
-        for job in more:
-            yield job, True
-
-    def _finish(self, txn: Any, logged: Changes, changes: list[Change]) -> bool:
-        """Log a group's changes, if there are any, and make them visible. The last are put while the disk
-        writes the log."""
-        journal, snapshot = self._environment.journal, txn.id()
-        if not logged:
-            journal.depend(txn)
-            self._recent.end(snapshot)
-            return False
-        journal.append(txn, logged)
-        try:
-            apply_changes(txn, changes)
-            txn.commit()
-        except BaseException:
-            journal.retract()
-            raise
-        self._recent.end(snapshot + 1)
-        self._environment.committed(snapshot, self._unsettles)
-        return True
-
-    @staticmethod
-    def _undo(unfinished: weakref.ref[Any]) -> None:
-        """See that a transaction which was not committed is gone.
-
-        It goes with the last reference to it. Its method ``abort`` waits for a moment at which no other
-        thread reads, and readers who follow each other closely leave none; so that is for transactions
-        which are still held, by a cursor that an operation kept.
-        """
-        txn = unfinished()
-        if txn is not None:
-            txn.abort()
-
-    def _run(self, job: Job, base: ReadTransaction) -> list[Change]:
-        """Run one operation; what it changes. One that raises changes nothing."""
-        recent = self._recent
-        tx = StagedTransaction(base, recent.rows, recent.memo)
-        job.error = None
-        thread = threading.get_ident()
-        self.running.add(thread)
-        try:
-            job.result = job.operation(tx)
-            writes = tx.finish()
-            changes = encode_writes(self._environment.tables, writes)
-            if changes:
-                recent.absorb(writes, tx.unsettles)
-                self._unsettles = self._unsettles or tx.unsettles
-            return changes
-        except BaseException as error:
-            tx.finish()
-            job.error = error
-            return []
-        finally:
-            self.running.discard(thread)
-
-
-def _nothing(tx: Transaction) -> None:
-    """An operation for the sake of having had a group."""

@@ -39,6 +39,7 @@ _DRAIN_POLL_SECONDS = 0.0005
 _READER_CHECK_SECONDS = 30.0
 _PAGE_BYTES = 4096
 _FULL_BYTES = 4 << 20
+CLAIM_ROOM_BYTES = 64 << 20
 _READER_BYTES = 64
 """A slot of LMDB's reader table."""
 
@@ -109,6 +110,8 @@ class Environment:
         alone = self._presence.alone()
         if alone:
             recover(self.path, self._presence, self._open_for_recovery)
+        else:
+            self._presence.join()
         try:
             self._open(create)
         except Unprepared as error:
@@ -315,12 +318,22 @@ class Environment:
         self._open()
         self.journal.attach(self.handle)
 
-    def close(self) -> None:
-        """Close for good, once the readers are out."""
+    def claim(self) -> bool:
+        """Whether this process has the store alone, and may commit later: then it has it until ``share`` is
+        called. What a full disk would have refused is better refused before it is answered."""
+        disk = os.fstatvfs(self._presence.directory)
+        return disk.f_bavail * disk.f_frsize >= CLAIM_ROOM_BYTES and self._presence.claim()
+
+    def share(self) -> None:
+        """Let other processes in again."""
+        self._presence.share()
+
+    def close(self, whole: bool = True) -> None:
+        """Close for good, once the readers are out. Unless it is ``whole`` without the log, that is left."""
         self._raise_barrier(State.CLOSED)
         with self._presence.opening():
             try:
-                self.journal.close(self._presence.alone())
+                self.journal.close(self._presence.alone() and whole)
             except (StoreError, OSError, lmdb.Error) as error:
                 _log.warning("%s: the log is left for the next opening: %s", self.path, error)
             self.handle.close()

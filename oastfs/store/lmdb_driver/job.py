@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from oastfs.store.transaction import Transaction
 
 Operation = Callable[[Transaction], Any]
 Done = Callable[[Any, BaseException | None], None]
+
+_log = logging.getLogger(__name__)
 
 
 class Job:
@@ -31,3 +34,15 @@ class Job:
         if self.error is not None:
             raise self.error
         return self.result
+
+    def tell(self) -> None:
+        """Answer through ``done``."""
+        assert self.done is not None
+        try:
+            self.done(self.result, self.error)
+        except Exception:
+            _log.exception("a callback of submit failed")
+
+
+def nothing(tx: Transaction) -> None:
+    """An operation for the sake of having had a group."""

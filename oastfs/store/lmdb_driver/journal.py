@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 from oastfs.core.errors import StoreError, StoreFull
 from oastfs.store.lmdb_driver.checkpoint import Checkpoint, CheckpointFile, read_metas
 from oastfs.store.lmdb_driver.presence import WAL, exclusively
-from oastfs.store.lmdb_driver.records import Changes, Position, encode_record
+from oastfs.store.lmdb_driver.records import POSITION_KEY, Changes, Position, encode_record
 from oastfs.store.lmdb_driver.segments import Segments
 from oastfs.store.lmdb_driver.writeout import write_back
 
@@ -47,8 +47,6 @@ CHECKPOINT_LOG_BYTES = 8 << 20
 CHECKPOINT_GROUPS = 2048
 CHECKPOINT_SECONDS = 5.0
 
-_POSITION = b"oastfs log position"
-"""A key of the unnamed database."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _log = logging.getLogger(__name__)
 
@@ -180,9 +178,9 @@ class Journal:
         at once."""
         self._segments.syncs_meanwhile = meanwhile
 
-    def append(self, txn: Any, changes: Changes) -> None:
-        """Log what was put into a transaction. It is to be committed then, and ``sync``ed; or else
-        ``retract``ed."""
+    def append(self, txn: Any, changes: Changes) -> bytes:
+        """Log what was put into a transaction. It is to be committed then, or kept, and ``sync``ed; or else
+        ``retract``ed. The row that says where the log goes on, which has been put, too."""
         self._check()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="oastfs-checkpoint", daemon=True)
@@ -200,7 +198,7 @@ class Journal:
             after = position.after(*placed, record)
             self._next = after if after.salt == self._salt else None
             known = self._known = after.to_bytes()
-            txn.put(_POSITION, known)
+            txn.put(POSITION_KEY, known)
         except BaseException:
             self.retract()
             raise
@@ -208,10 +206,21 @@ class Journal:
         self._groups += 1
         if self._log_bytes >= CHECKPOINT_LOG_BYTES or self._groups >= CHECKPOINT_GROUPS:
             self._due = True
+        return known
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a transaction should begin soon, with which a checkpoint begins or ends."""
+        return self._due or (self._begun is not None and self._completed is self._begun)
+
+    @staticmethod
+    def move(txn: Any, position: bytes) -> None:
+        """Put the row of where the log goes on behind what was kept in a transaction that failed."""
+        txn.put(POSITION_KEY, position)
 
     def depend(self, txn: Any) -> None:
         """A group changed nothing because of what others wrote: the next ``sync`` is to cover that."""
-        row = txn.get(_POSITION)
+        row = txn.get(POSITION_KEY)
         if row != self._known:
             try:
                 self._segments.distrust(Position.from_bytes(row).segment)
@@ -277,7 +286,7 @@ class Journal:
 
     def _position(self, txn: Any) -> Position:
         """Where the next record goes."""
-        row = txn.get(_POSITION)
+        row = txn.get(POSITION_KEY)
         if self._next is not None and row == self._known:
             return self._next
         position = None if row is None else Position.from_bytes(row)

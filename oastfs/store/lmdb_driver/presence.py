@@ -1,10 +1,14 @@
 """Which processes have a store open: who comes first repairs, who leaves last tidies up.
 
-Three locks of files (``flock``, which the system drops when a process dies):
+Locks of files, which the system drops when a process dies. Three with ``flock``:
 
 * on ``data.mdb``, exclusive, while a process opens or closes the store;
 * on ``wal/lock``, shared, as long as the store is open: who gets it exclusively is alone;
 * on ``wal``, exclusive, while a checkpoint is written.
+
+And one of ``wal/lock``'s first byte (an open file description lock of fcntl(2), since exchanging a shared one
+for an exclusive one is a single step): shared as long as the store is open, exclusive while there are changes
+that only the log and one process's transaction have (``kept.py``). Who comes meanwhile waits for that.
 
 LMDB's own lock of ``lock.mdb`` shows programs that do not know the log: an older version, or a tool that
 copies the data file. A lock of that kind belongs to the process, not to the descriptor, and goes with the
@@ -14,18 +18,26 @@ environment.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from oastfs.core.errors import StoreError
 from oastfs.core.local_files import is_there
 
 WAL = "wal"
 _LOCK = "lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_ID_BYTES = 64
+_SHARED = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0)
+_CLAIMED = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+_JOIN_SECONDS = 30.0
+_JOIN_POLL_SECONDS = 0.0005
 
 
 @contextmanager
@@ -86,6 +98,25 @@ class Presence:
         if os.pread(self._lock, _BOOT_ID_BYTES, 0) != boot:
             os.pwrite(self._lock, boot, 0)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self.join()
+
+    def join(self) -> None:
+        """Wait until the one that is in shows its changes, so that its LMDB transaction holds up nobody."""
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while not _exchange(self._lock, _SHARED):
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"another process did not show its changes for {_JOIN_SECONDS:g} s", path=str(self._path)
+                )
+            time.sleep(_JOIN_POLL_SECONDS)
+
+    def claim(self) -> bool:
+        """Whether no other process has the store open; if so, none has it until ``share`` is called."""
+        return _exchange(self._lock, _CLAIMED)
+
+    def share(self) -> None:
+        """Let others in again."""
+        _exchange(self._lock, _SHARED)
 
     def machine_ran_on(self) -> bool:
         """Whether the machine has not been started anew since the store was last open."""
@@ -107,6 +138,18 @@ class Presence:
         self.directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._lock = os.open(_LOCK, flags, 0o600, dir_fd=self.directory)
+
+
+def _exchange(file: int, lock: bytes) -> bool:
+    """Have another lock than before; if that cannot be at once, nothing changes.
+
+    Where a filesystem has no such locks nothing can be claimed.
+    """
+    try:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+    except OSError as error:
+        return lock is _SHARED and error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
 
 
 def _boot_id() -> bytes:

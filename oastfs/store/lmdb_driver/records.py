@@ -26,6 +26,8 @@ _POSITION = struct.Struct("<QQQQI")
 _UNCHECKED_BYTES = 4
 HEADER_BYTES = _HEADER.size
 POSITION_BYTES = _POSITION.size
+POSITION_KEY = b"oastfs log position"
+"""In the unnamed database of LMDB: where the log goes on."""
 VOID = bytes(HEADER_BYTES)
 """In the place of a record: there is none."""
 

@@ -22,7 +22,7 @@ import lmdb
 from oastfs.core.errors import StoreError, WrongStore
 from oastfs.store.lmdb_driver.checkpoint import Checkpoint, CheckpointFile, read_metas, restore_meta
 from oastfs.store.lmdb_driver.presence import WAL, Presence, used_by_others
-from oastfs.store.lmdb_driver.records import Changes, Position
+from oastfs.store.lmdb_driver.records import POSITION_KEY, Changes, Position
 from oastfs.store.lmdb_driver.segments import Segments
 
 _BATCH_ROWS = 10_000
@@ -44,8 +44,8 @@ def recover(path: Path, presence: Presence, opener: Opener) -> None:
         if checkpoint is None or checkpoint.clean:
             return
         if used_by_others(path):
-            # Some tool is looking. As long as the machine runs, what was written is there to be read.
-            if presence.machine_ran_on():
+            # Some tool is looking. As long as the machine runs, what was committed is there to be read.
+            if presence.machine_ran_on() and _is_complete(checkpoint, segments, opener):
                 return
             raise StoreError("the store is to be repaired, but another program has it open", path=str(path))
         checkpoints.settle()
@@ -59,6 +59,20 @@ def recover(path: Path, presence: Presence, opener: Opener) -> None:
     finally:
         checkpoints.close()
         segments.close()
+
+
+def _is_complete(checkpoint: Checkpoint, segments: Segments, opener: Opener) -> bool:
+    """Whether the data file has all that the log says, as long as the machine runs."""
+    handle = opener(1)
+    try:
+        with handle.begin() as txn:
+            row = txn.get(POSITION_KEY)
+    finally:
+        handle.close()
+    position = checkpoint.position if row is None else Position.from_bytes(row)
+    if position.salt != checkpoint.position.salt:
+        position = checkpoint.position
+    return next(segments.read(position), None) is None
 
 
 def _restore(path: Path, checkpoint: Checkpoint, segments: Segments, opener: Opener) -> Checkpoint:

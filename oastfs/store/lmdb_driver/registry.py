@@ -71,7 +71,8 @@ def _after_fork_in_child() -> None:
     for shared in _shared.values():
         shared.environment.become_inherited()
         # Never freed, not even as the interpreter ends: freeing is closing.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(shared.environment.handle))
+        for held in (shared.environment.handle, shared.committer.kept.txn):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
     if _shared:
         _forget_open_files()
     _shared.clear()

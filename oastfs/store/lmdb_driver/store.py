@@ -62,6 +62,10 @@ class LmdbStore(Store):
         return self._environment
 
     def read(self, operation: Callable[[Transaction], T]) -> T:
+        if self._committer.kept.pending and self._environment.barrier is None:
+            if self._committer.kept.owner == get_ident():
+                return self._committer.read_kept(operation)
+            self._committer.show()
         try:
             return self._read_once(operation)
         except Conflict:
