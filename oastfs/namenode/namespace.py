@@ -121,9 +121,15 @@ class Namespace(Metadata):
         caller: Caller,
         arguments: tuple[Any, ...],
         done: Callable[[Any, BaseException | None], None],
-        retry: RetryKey | None = None,
     ) -> None:
-        """A mutating verb without waiting: ``done(result, error)`` comes from a store's thread, once durable.
+        """Carry out a mutating verb without waiting: ``done(result, error)`` comes once it is durable, from a
+        thread of the store's."""
+        self.store.submit(self.change(verb, caller, arguments), done)
+
+    def change(
+        self, verb: str, caller: Caller, arguments: tuple[Any, ...], retry: RetryKey | None = None
+    ) -> Callable[[Transaction], Any]:
+        """A mutating verb, for a store to carry out.
 
         With ``retry`` the answer is kept in the same transaction, and a call that was carried out before
         is answered from there (HDFS's retry cache, in the database as in HopsFS, so that any
@@ -131,14 +137,13 @@ class Namespace(Metadata):
         """
         function = self._operations.get(verb) or self._load(verb)
         context = Context(caller, self._clock_ns(), self._environment)
-        operation = self.kept(
+        return self.kept(
             context,
             lambda tx: function(tx, context, *arguments),
             retry,
             msgspec.msgpack.encode,
             lambda kept: msgspec.msgpack.decode(kept, type=_result_type(verb)),
         )
-        self.store.submit(operation, done)
 
     def submit_together(
         self,
@@ -163,7 +168,7 @@ class Namespace(Metadata):
         encode: Callable[[Any], bytes],
         decode: Callable[[bytes], Any],
     ) -> Callable[[Transaction], Any]:
-        """An operation whose answer is kept, as in ``submit``, as what ``encode`` makes of it."""
+        """An operation whose answer is kept, as in ``change``, as what ``encode`` makes of it."""
         if retry is None:
             return operation
         begun = False

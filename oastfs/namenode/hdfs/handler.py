@@ -27,7 +27,6 @@ from oastfs.core.errors import (
     ProtocolError,
 )
 from oastfs.core.types import Caller
-from oastfs.namenode import quotas
 from oastfs.namenode.hdfs import calls, safe_mode
 from oastfs.namenode.hdfs.call import Address, Call
 from oastfs.namenode.hdfs.errors import describe, worded
@@ -36,13 +35,13 @@ from oastfs.namenode.hdfs.names import Names, enter_caller, groups_of
 from oastfs.namenode.namespace import Namespace, RetryKey
 from oastfs.namenode.safe_mode import is_on as is_safe_mode_on
 from oastfs.namenode.server.audit import AuditLog
+from oastfs.namenode.server.changes import Changes
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.deferred import Audit, Deferred, read_threads
 from oastfs.namenode.server.handler import Handler
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.stalls import StallWatch
-from oastfs.namenode.server.turns import Done, Turns
 from oastfs.store.transaction import Transaction
 from oastfs.wire.hadoop_rpc import Request
 
@@ -55,9 +54,9 @@ _PAUSE_SECONDS: Final = 0.01
 _MAKING: Final = ("create", "createSymlink", "mkdirs", "rename", "rename2")
 """Here HDFS refuses paths with doubled slashes."""
 _RENAMES: Final = frozenset({"rename", "rename2"})
-_BRIEF: Final = _RENAMES | {
+_BRIEF: Final = frozenset({
     "addBlock", "complete", "create", "mkdirs", "renewLease", "setOwner", "setPermission", "setTimes",
-}  # fmt: skip
+})  # fmt: skip
 """Changes that mostly take no longer than a read, whatever they are of."""
 _clock_ns = time.perf_counter_ns
 Operation = Callable[[Transaction], bytes]
@@ -65,8 +64,8 @@ Operation = Callable[[Transaction], bytes]
 calls.load()
 
 
-class _TakesLongError(Exception):
-    """Raised by a change that is not for the loop's thread, before it has done anything."""
+def _is_brief(name: str, message: Any) -> bool:
+    return name in _BRIEF or (name == "delete" and not message.recursive)
 
 
 class ClientProtocolHandler(Handler):
@@ -78,6 +77,7 @@ class ClientProtocolHandler(Handler):
         self,
         namespace: Namespace,
         metrics: Metrics,
+        changes: Changes,
         audit: AuditLog | None = None,
         *,
         long_weight: int,
@@ -96,7 +96,7 @@ class ClientProtocolHandler(Handler):
         self._stalls.watch(asyncio.get_running_loop())
         self._loop = asyncio.get_running_loop()
         self._completions = Completions(self._loop)
-        self._turns = Turns(self._loop, namespace.store)
+        self._changes, self._turns = changes, changes.turns
         self.names = Names()
         self._servers: dict[tuple[str, int], Address] = {}
         """This server's addresses as clients reached it: a few."""
@@ -220,39 +220,17 @@ class ClientProtocolHandler(Handler):
 
         kept = self._namespace.kept(call.context, operation, retry, _same, _same)
         try:
-            if self._is_brief(method, message):
-                self._submit_brief(method, kept, later)
+            if method.name in _RENAMES:
+                self._changes.submit_rename(later.connection, kept, later.done)
+            elif _is_brief(method.name, message):
+                self._changes.submit_brief(later.connection, kept, later.done)
             elif method.name == "append":
                 self._submit_patiently(kept, later)
             else:
-                self._namespace.store.submit(kept, later.done)
+                self._changes.submit(kept, later.done)
         except BaseException:
             later.cancel()
             raise
-
-    def _is_brief(self, method: Method, message: Any) -> bool:
-        """Whether a change may be made on the loop's thread, which has others to serve."""
-        name = method.name
-        return self._reads_inline and (name in _BRIEF or (name == "delete" and not message.recursive))
-
-    def _submit_brief(self, method: Method, operation: Operation, later: Deferred) -> None:
-        """Have a change made on the loop's thread; no rename where moved trees have to be counted."""
-        if method.name not in _RENAMES:
-            self._turns.add(later.connection, operation, later.done)
-            return
-
-        def rename(tx: Transaction) -> bytes:
-            if quotas.active(tx):
-                raise _TakesLongError
-            return operation(tx)
-
-        def done(result: bytes | None, error: BaseException | None) -> None:
-            if isinstance(error, _TakesLongError):
-                self._submit_again(operation, later.done)
-            else:
-                later.done(result, error)
-
-        self._turns.add(later.connection, rename, done)
 
     def _submit_patiently(self, operation: Operation, later: Deferred) -> None:
         """Wait a little for a writer on a mount: the kernel lets go of a file when ``close`` has returned."""
@@ -263,16 +241,10 @@ class ClientProtocolHandler(Handler):
                 return
             with suppress(RuntimeError):  # the loop is closed: nobody is left to be answered
                 self._loop.call_soon_threadsafe(
-                    self._loop.call_later, _PAUSE_SECONDS, self._submit_again, operation, done
+                    self._loop.call_later, _PAUSE_SECONDS, self._changes.submit_again, operation, done
                 )
 
-        self._namespace.store.submit(operation, done)
-
-    def _submit_again(self, operation: Operation, done: Done) -> None:
-        try:
-            self._namespace.store.submit(operation, done)
-        except Exception as error:
-            done(None, error)
+        self._changes.submit(operation, done)
 
     def _defer(
         self,

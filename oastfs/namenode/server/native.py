@@ -2,7 +2,7 @@
 
 Short reads run on the event loop, as they take less time than a change of threads would; where a store
 waits on a network, the loop goes on meanwhile if the store can have it so. Long ones run on a few threads.
-Writes go to the store's group commit, and are answered when it says that they are durable.
+Changes are answered when the store says that they are durable.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from oastfs.core.errors import NoSuchVerb, OastError
 from oastfs.core.types import Caller
 from oastfs.namenode.namespace import Namespace, RetryKey
 from oastfs.namenode.server.audit import AUDITED, AuditLog
+from oastfs.namenode.server.changes import Changes
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.deferred import Audit, Deferred, read_threads
@@ -42,6 +43,13 @@ _LONG: Final[dict[str, Callable[[Arguments], bool]]] = {
     "read_many": lambda arguments: len(arguments[1]) > LONG_BATCH,
 }
 """Reads that could hold the event loop for more than a few milliseconds."""
+
+_BRIEF: Final = frozenset({
+    "add_block", "append", "chmod", "chown", "commit", "complete", "create", "link", "mkdirs", "mknod",
+    "remove_xattr", "renew_lease", "renew_locks", "rmdir", "set_lock", "set_xattr", "symlink", "unlink",
+    "utimes", "write_file", "write_inline",
+})  # fmt: skip
+"""Changes that mostly take no longer than a read, whatever they are of."""
 
 _clock_ns = time.perf_counter_ns
 
@@ -68,6 +76,7 @@ class MetadataHandler(Handler):
         self,
         namespace: Namespace,
         metrics: Metrics,
+        changes: Changes,
         audit: AuditLog | None = None,
         *,
         long_weight: int,
@@ -86,6 +95,7 @@ class MetadataHandler(Handler):
         self._stalls = StallWatch()
         self._stalls.watch(asyncio.get_running_loop())
         self._completions = Completions(asyncio.get_running_loop())
+        self._changes, self._turns = changes, changes.turns
 
     def close(self) -> None:
         """Wait for reads under way. Calls after it fail."""
@@ -118,6 +128,7 @@ class MetadataHandler(Handler):
                 later = self._defer(method, request, connection, arguments, started_ns, encode=_as_it_is)
                 self._run_on_thread(method, arguments, later)
                 return None
+            self._turns.served = True
             answer = encode_result(self._call(method.verb.name, *arguments))
         except Exception as error:
             elapsed_ns = _clock_ns() - started_ns
@@ -180,7 +191,13 @@ class MetadataHandler(Handler):
             retry = RetryKey(request.client_id.hex(), request.call_id, again)
         later.begin()
         try:
-            self._namespace.submit(verb.name, caller, arguments[1:], later.done, retry)
+            operation = self._namespace.change(verb.name, caller, arguments[1:], retry)
+            if verb.name in _BRIEF or (verb.name == "delete" and not arguments[2]):
+                self._changes.submit_brief(later.connection, operation, later.done)
+            elif verb.name == "rename":
+                self._changes.submit_rename(later.connection, operation, later.done)
+            else:
+                self._changes.submit(operation, later.done)
         except BaseException:
             later.cancel()
             raise

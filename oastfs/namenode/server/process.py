@@ -32,6 +32,7 @@ from oastfs.namenode.jobs.presence import Presence
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.registry import Ports, address
 from oastfs.namenode.server.audit import AuditLog
+from oastfs.namenode.server.changes import Changes
 from oastfs.namenode.server.completions import Completions
 from oastfs.namenode.server.datanode_calls import DatanodeHandler
 from oastfs.namenode.server.handler import Handler
@@ -160,9 +161,11 @@ class Namenode:
         if config.audit_log is not None:
             audit = AuditLog(config.audit_log)
             self._parts.callback(audit.close)
-        handler = MetadataHandler(namespace, self.metrics, audit, long_weight=config.limits.in_flight_max)
+        long_weight = config.limits.in_flight_max
+        changes = Changes(asyncio.get_running_loop(), store)
+        handler = MetadataHandler(namespace, self.metrics, changes, audit, long_weight=long_weight)
         self._parts.callback(handler.close)
-        hdfs = ClientProtocolHandler(namespace, self.metrics, audit, long_weight=config.limits.in_flight_max)
+        hdfs = ClientProtocolHandler(namespace, self.metrics, changes, audit, long_weight=long_weight)
         self._parts.callback(hdfs.close)
         blocks = InlineBlocks(namespace)
         self._parts.callback(blocks.close)

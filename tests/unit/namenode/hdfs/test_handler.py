@@ -16,6 +16,7 @@ from oastfs.namenode.hdfs.calls import names
 from oastfs.namenode.hdfs.handler import PROTOCOL, ClientProtocolHandler
 from oastfs.namenode.namespace import Namespace
 from oastfs.namenode.ops.rename import rename_entry
+from oastfs.namenode.server.changes import Changes
 from oastfs.namenode.server.inline_blocks import InlineBlocks
 from oastfs.namenode.server.metrics import Metrics
 from oastfs.namenode.server.rpc import RpcServer
@@ -29,7 +30,8 @@ SECONDS = 30
 async def make(namespace: Namespace, calls: list[tuple[str, Message]]) -> None:
     """Make calls one after the other, on this loop."""
     metrics = Metrics()
-    handler = ClientProtocolHandler(namespace, metrics, long_weight=1)
+    changes = Changes(asyncio.get_running_loop(), namespace.store)
+    handler = ClientProtocolHandler(namespace, metrics, changes, long_weight=1)
     server = RpcServer({PROTOCOL: handler}, cast(InlineBlocks, None), metrics)
     port = await server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ from oastfs.core.types import (
     RenameMode,
     WriteRequest,
 )
+from oastfs.namenode.ops.rename import rename_entry
 from oastfs.namenode.server.process import Endpoints
 from oastfs.store.schema import ROOT_ID
 from oastfs.wire.hadoop_rpc_client import FIRST_CALL_ID
@@ -306,3 +308,26 @@ def test_a_failed_call_is_not_remembered(endpoints: Endpoints, remote: RemoteMet
     remote.write_file(ROOT, "/f", b"")
     assert repeat(raw, "unlink", ("/f",), FIRST_CALL_ID, 1).name == "f"
     raw.close()
+
+
+def test_only_brief_changes_are_made_on_the_loops_thread(
+    remote: RemoteMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tree that moves into another quota is counted, and that may take long."""
+    threads = []
+
+    def rename(*arguments: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return rename_entry(*arguments, **named)
+
+    monkeypatch.setattr("oastfs.namenode.ops.rename.rename_entry", rename)
+    monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_SECONDS", 1e9)
+    for path in ("/counted", "/tree", "/other"):
+        remote.mkdirs(ROOT, path)
+    remote.write_file(ROOT, "/tree/file", b"abc")
+    remote.rename(ROOT, "/tree", "/other/tree")
+    remote.set_quota(ROOT, "/counted", 10, -1)
+    remote.rename(ROOT, "/other/tree", "/counted/tree")
+    remote.delete(ROOT, "/counted/tree", True)
+    assert remote.quota_usage(ROOT, "/counted").names == 1
+    assert [name == "oastfs-store" for name in threads] == [False, True]
