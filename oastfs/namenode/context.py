@@ -53,24 +53,34 @@ class Environment:
         self.staging = Staging()
 
 
+class TakesLongError(Exception):
+    """Raised by a brief call that would have to walk a tree: it is to be made where it holds up nobody."""
+
+
 class Context:
     """One call: its caller, its time and the shared environment.
 
     ``group_of_parent``: what is made belongs to its directory's group, as in HDFS and BSD, instead of
-    the caller's primary one.
+    the caller's primary one. ``brief``: others wait while it is made, so it walks no tree.
     """
 
-    __slots__ = ("caller", "environment", "group_of_parent", "info", "now_ns", "superuser")
+    __slots__ = ("brief", "caller", "environment", "group_of_parent", "info", "now_ns", "superuser")
 
     def __init__(self, caller: Caller, now_ns: int, environment: Environment) -> None:
         self.caller = caller
         self.group_of_parent = False
+        self.brief = False
         self.now_ns = now_ns
         self.environment = environment
         self.info = info = environment.info
         self.superuser = (
             caller.uid == 0 or caller.uid == info.superuser_uid or info.supergroup_gid in caller.gids
         )
+
+    def begin_walk(self) -> None:
+        """A tree is about to be walked. Raises TakesLongError if there is no time for that."""
+        if self.brief:
+            raise TakesLongError
 
     @property
     def cluster(self) -> Cluster:

@@ -127,9 +127,14 @@ class Namespace(Metadata):
         self.store.submit(self.change(verb, caller, arguments), done)
 
     def change(
-        self, verb: str, caller: Caller, arguments: tuple[Any, ...], retry: RetryKey | None = None
+        self,
+        verb: str,
+        caller: Caller,
+        arguments: tuple[Any, ...],
+        retry: RetryKey | None = None,
+        brief: bool = False,
     ) -> Callable[[Transaction], Any]:
-        """A mutating verb, for a store to carry out.
+        """A mutating verb, for a store to carry out. If it is to be ``brief`` it may raise TakesLongError.
 
         With ``retry`` the answer is kept in the same transaction, and a call that was carried out before
         is answered from there (HDFS's retry cache, in the database as in HopsFS, so that any
@@ -137,6 +142,7 @@ class Namespace(Metadata):
         """
         function = self._operations.get(verb) or self._load(verb)
         context = Context(caller, self._clock_ns(), self._environment)
+        context.brief = brief
         return self.kept(
             context,
             lambda tx: function(tx, context, *arguments),

@@ -53,7 +53,8 @@ _PATIENCE_NS: Final = 1_000_000_000
 _PAUSE_SECONDS: Final = 0.01
 _MAKING: Final = ("create", "createSymlink", "mkdirs", "rename", "rename2")
 """Here HDFS refuses paths with doubled slashes."""
-_RENAMES: Final = frozenset({"rename", "rename2"})
+_OF_TREES: Final = frozenset({"delete", "rename", "rename2"})
+"""Changes that take no longer, but where trees have to be walked."""
 _BRIEF: Final = frozenset({
     "addBlock", "complete", "create", "mkdirs", "renewLease", "setOwner", "setPermission", "setTimes",
 })  # fmt: skip
@@ -62,10 +63,6 @@ _clock_ns = time.perf_counter_ns
 Operation = Callable[[Transaction], bytes]
 
 calls.load()
-
-
-def _is_brief(name: str, message: Any) -> bool:
-    return name in _BRIEF or (name == "delete" and not message.recursive)
 
 
 class ClientProtocolHandler(Handler):
@@ -219,10 +216,15 @@ class ClientProtocolHandler(Handler):
             return carry_out(method, tx, call, message)
 
         kept = self._namespace.kept(call.context, operation, retry, _same, _same)
+
+        def make(brief: bool) -> Operation:
+            call.context.brief = brief
+            return kept
+
         try:
-            if method.name in _RENAMES:
-                self._changes.submit_rename(later.connection, kept, later.done)
-            elif _is_brief(method.name, message):
+            if method.name in _OF_TREES:
+                self._changes.submit_of_tree(later.connection, make, later.done)
+            elif method.name in _BRIEF:
                 self._changes.submit_brief(later.connection, kept, later.done)
             elif method.name == "append":
                 self._submit_patiently(kept, later)

@@ -33,6 +33,7 @@ def delete(tx: Transaction, context: Context, path: str, recursive: bool) -> Non
 
 def require_tree(tx: Transaction, context: Context, top: Inode, path: str) -> None:
     """All permissions on every directory that is not empty, as HDFS asks of who deletes a tree."""
+    context.begin_walk()
     pending = [(top, path)]
     while pending:
         directory, where = pending.pop()

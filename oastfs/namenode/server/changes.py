@@ -5,16 +5,14 @@ come together (``turns.py``); those that may take long, or wait on a network, on
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from oastfs.namenode import quotas
+from oastfs.namenode.context import TakesLongError
 from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.turns import Done, Operation, Turns
 from oastfs.store.transaction import Store, Transaction
-
-
-class _TakesLongError(Exception):
-    """Raised by a change that is not for the loop's thread, before it has done anything."""
 
 
 class Changes:
@@ -39,20 +37,22 @@ class Changes:
         else:
             self._store.submit(operation, done)
 
-    def submit_rename(self, caller: RpcConnection, operation: Operation, done: Done) -> None:
-        """Have a rename made: a brief change, but for trees that have to be counted for a quota."""
+    def submit_of_tree(self, caller: RpcConnection, make: Callable[[bool], Operation], done: Done) -> None:
+        """Have a change made that is brief as long as no tree has to be walked, to count it for a quota or to
+        look at its permissions: ``make(True)``, where that raises TakesLongError, or else ``make(False)``."""
         if not self._reads_inline:
-            self._store.submit(operation, done)
+            self._store.submit(make(False), done)
             return
+        brief = make(True)
 
         def unless_counted(tx: Transaction) -> Any:
             if quotas.active(tx):
-                raise _TakesLongError
-            return operation(tx)
+                raise TakesLongError
+            return brief(tx)
 
         def made(result: Any, error: BaseException | None) -> None:
-            if isinstance(error, _TakesLongError):
-                self.submit_again(operation, done)
+            if isinstance(error, TakesLongError):
+                self.submit_again(make(False), done)
             else:
                 done(result, error)
 

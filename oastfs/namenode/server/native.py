@@ -50,6 +50,8 @@ _BRIEF: Final = frozenset({
     "utimes", "write_file", "write_inline",
 })  # fmt: skip
 """Changes that mostly take no longer than a read, whatever they are of."""
+_OF_TREES: Final = frozenset({"delete", "rename"})
+"""Those that take no longer, but where trees have to be walked."""
 
 _clock_ns = time.perf_counter_ns
 
@@ -191,13 +193,13 @@ class MetadataHandler(Handler):
             retry = RetryKey(request.client_id.hex(), request.call_id, again)
         later.begin()
         try:
-            operation = self._namespace.change(verb.name, caller, arguments[1:], retry)
-            if verb.name in _BRIEF or (verb.name == "delete" and not arguments[2]):
-                self._changes.submit_brief(later.connection, operation, later.done)
-            elif verb.name == "rename":
-                self._changes.submit_rename(later.connection, operation, later.done)
+            make = partial(self._namespace.change, verb.name, caller, arguments[1:], retry)
+            if verb.name in _BRIEF:
+                self._changes.submit_brief(later.connection, make(), later.done)
+            elif verb.name in _OF_TREES:
+                self._changes.submit_of_tree(later.connection, make, later.done)
             else:
-                self._changes.submit(operation, later.done)
+                self._changes.submit(make(), later.done)
         except BaseException:
             later.cancel()
             raise

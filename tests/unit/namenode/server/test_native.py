@@ -40,6 +40,7 @@ from oastfs.core.types import (
     WriteRequest,
 )
 from oastfs.namenode.ops.rename import rename_entry
+from oastfs.namenode.removal import hide_tree
 from oastfs.namenode.server.process import Endpoints
 from oastfs.store.schema import ROOT_ID
 from oastfs.wire.hadoop_rpc_client import FIRST_CALL_ID
@@ -330,4 +331,30 @@ def test_only_brief_changes_are_made_on_the_loops_thread(
     remote.rename(ROOT, "/other/tree", "/counted/tree")
     remote.delete(ROOT, "/counted/tree", True)
     assert remote.quota_usage(ROOT, "/counted").names == 1
+    assert [name == "oastfs-store" for name in threads] == [False, True]
+
+
+def test_a_tree_whose_permissions_are_looked_at_is_not_deleted_on_the_loops_thread(
+    remote: RemoteMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def hide(*arguments: Any) -> None:
+        threads.append(threading.current_thread().name)
+        hide_tree(*arguments)
+
+    monkeypatch.setattr("oastfs.namenode.removal.hide_tree", hide)
+    monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_SECONDS", 1e9)
+    remote.mkdirs(ROOT, "/eve")
+    remote.chown(ROOT, "/eve", EVE.uid, EVE.gid)
+    for path in ("/eve/one/two", "/eve/kept/two", "/eve/other/two"):
+        remote.mkdirs(EVE, path)
+    remote.mkdirs(ROOT, "/eve/kept/two/three")
+    remote.delete(ROOT, "/eve/other", True)
+    remote.delete(EVE, "/eve/one", True)
+    remote.chmod(ROOT, "/eve/kept/two", 0o700)
+    remote.chown(ROOT, "/eve/kept/two", 0, 0)
+    with pytest.raises(PermissionDenied):
+        remote.delete(EVE, "/eve/kept", True)
+    assert [entry.name for entry in remote.listdir(ROOT, "/eve").entries] == ["kept"]
     assert [name == "oastfs-store" for name in threads] == [False, True]
