@@ -32,8 +32,10 @@ from oastfs.core.errors import (
 )
 from oastfs.core.types import SUPERUSER, FileStatus
 from oastfs.namenode.filesystem import FormatOptions
-from oastfs.namenode.namespace import Namespace
+from oastfs.namenode.server.changes import Changes
+from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.process import Endpoints, NamenodeConfig, namenode_thread
+from oastfs.namenode.server.turns import Done, Operation
 from oastfs.wire.hadoop_rpc import Request, ServerSession, encode_error, encode_response
 from oastfs.wire.hadoop_rpc_client import RequestEncoder
 from oastfs.wire.verbs import PROTOCOL, encode_result
@@ -423,17 +425,10 @@ def test_what_the_store_left_undone_is_asked_for_again(
     kind: type[OastError], endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the same call id, so that one that was carried out after all is answered, not repeated."""
-    submit: Callable[..., None] = Namespace.submit
+    submit = Changes.submit_brief
     refused: list[object] = []
 
-    def lose(
-        self: Namespace,
-        verb: object,
-        caller: object,
-        arguments: object,
-        done: Callable[..., None],
-        *more: object,
-    ) -> None:
+    def lose(self: Changes, caller: RpcConnection, operation: Operation, done: Done) -> None:
         """The first change is made, and the answer lost."""
 
         def tell(result: object, error: BaseException | None) -> None:
@@ -442,9 +437,9 @@ def test_what_the_store_left_undone_is_asked_for_again(
                 error = kind("the store is away")
             done(result, error)
 
-        submit(self, verb, caller, arguments, tell, *more)
+        submit(self, caller, operation, tell)
 
-    monkeypatch.setattr(Namespace, "submit", lose)
+    monkeypatch.setattr(Changes, "submit_brief", lose)
     remote = RemoteMetadata([(HOST, endpoints.port)])
     path = f"/once-{kind.__name__}"
     remote.create(ROOT, path)  # a second time it would be there already
@@ -453,11 +448,11 @@ def test_what_the_store_left_undone_is_asked_for_again(
 
 
 def test_a_store_that_stays_away_is_what_the_error_tells_of(endpoints: Endpoints) -> None:
-    def refuse(self: Namespace, *arguments: object) -> None:
+    def refuse(self: Changes, *arguments: object) -> None:
         raise StoreUnavailable("the store is away")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Namespace, "submit", refuse)
+        patch.setattr(Changes, "submit_brief", refuse)
         remote = RemoteMetadata([(HOST, endpoints.port)], timeout_seconds=1.0)
         with pytest.raises(StoreUnavailable, match="the store is away"):
             remote.create(ROOT, "/never")
