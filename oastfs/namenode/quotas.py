@@ -13,7 +13,7 @@ block only if all of it would fit (HDFS addBlock).
 from __future__ import annotations
 
 import stat as _stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from oastfs.core.errors import NameQuotaExceeded, SpaceQuotaExceeded
@@ -98,10 +98,12 @@ def left(tx: Transaction, parent_id: int, inode: Inode) -> None:
         charges.apply()
 
 
-def tree_left(tx: Transaction, parent_id: int, inode: Inode) -> None:
-    """The entry of a directory is about to go, with all that is below it."""
+def tree_left(tx: Transaction, parent_id: int, inode: Inode, begin_walk: Callable[[], None]) -> None:
+    """The entry of a directory is about to go, with all that is below it. ``begin_walk`` may refuse to have
+    that counted."""
     chain = _chain(tx, parent_id) if active(tx) else []
     if chain:
+        begin_walk()
         charges = _Charges(tx)
         usage = usage_of(tx, inode)
         charges.add(chain, Usage(-usage.names, -usage.space))
@@ -123,10 +125,11 @@ def resized(tx: Transaction, parent_id: int, before: Inode, after: Inode, enforc
         charges.apply(enforce)
 
 
-def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]]) -> None:
+def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]], begin_walk: Callable[[], None]) -> None:
     """Entries are about to move at once: (old parent, attributes, new parent) of each. Raises QuotaExceeded.
 
-    Directories above both places see no change, so only where these differ has a tree to be walked.
+    Directories above both places see no change, so only where these differ has a tree to be walked, which
+    ``begin_walk`` may refuse.
     """
     if not active(tx):
         return
@@ -138,6 +141,8 @@ def moved(tx: Transaction, moves: Iterable[tuple[int, Inode, int]]) -> None:
         old, new = _chain(tx, old_parent_id), _chain(tx, new_parent_id)
         away, there = [one for one in old if one not in new], [one for one in new if one not in old]
         if away or there:
+            if inode.mode & _TYPE == _stat.S_IFDIR:
+                begin_walk()
             usage = usage_of(tx, inode)
             charges.add(away, Usage(-usage.names, -usage.space))
             charges.add(there, usage)

@@ -68,7 +68,7 @@ def remove(tx: Transaction, context: Context, node: Node, keep_for: str = "") ->
 
 def hide_tree(tx: Transaction, context: Context, node: Node) -> None:
     """Take a directory away with all that is below it, to be reclaimed."""
-    quotas.tree_left(tx, node.parent_id, node.inode)
+    quotas.tree_left(tx, node.parent_id, node.inode, context.begin_walk)
     tree.take_entry(tx, context, node)
     hide(tx, tree.with_attributes(node.inode, ctime_ns=context.now_ns), RECLAIM_ID)
 

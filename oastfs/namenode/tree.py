@@ -251,14 +251,15 @@ def move(tx: Transaction, context: Context, node: Node, parent_id: int, name: st
     """Move an entry to a free place. Raises QuotaExceeded."""
     inside = node.parent_id == parent_id
     if not inside:
-        quotas.moved(tx, [(node.parent_id, node.inode, parent_id)])
+        quotas.moved(tx, [(node.parent_id, node.inode, parent_id)], context.begin_walk)
     take_entry(tx, context, node, touching=not inside)
     return _put_entry(tx, context, node, parent_id, name, inside)
 
 
 def move_together(tx: Transaction, context: Context, moves: Sequence[tuple[Node, int, str]]) -> list[Node]:
     """Move entries at once: (node, new parent's id, new name) of each. Raises QuotaExceeded."""
-    quotas.moved(tx, [(node.parent_id, node.inode, parent_id) for node, parent_id, _ in moves])
+    places = [(node.parent_id, node.inode, parent_id) for node, parent_id, _ in moves]
+    quotas.moved(tx, places, context.begin_walk)
     inside = all(node.parent_id == parent_id for node, parent_id, _ in moves)
     for node, _, _ in moves:
         take_entry(tx, context, node, touching=not inside)

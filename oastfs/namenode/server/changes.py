@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from oastfs.namenode import quotas
 from oastfs.namenode.context import TakesLongError
 from oastfs.namenode.server.connection import RpcConnection
 from oastfs.namenode.server.turns import Done, Operation, Turns
-from oastfs.store.transaction import Store, Transaction
+from oastfs.store.transaction import Store
 
 
 class Changes:
@@ -43,12 +42,6 @@ class Changes:
         if not self._reads_inline:
             self._store.submit(make(False), done)
             return
-        brief = make(True)
-
-        def unless_counted(tx: Transaction) -> Any:
-            if quotas.active(tx):
-                raise TakesLongError
-            return brief(tx)
 
         def made(result: Any, error: BaseException | None) -> None:
             if isinstance(error, TakesLongError):
@@ -56,7 +49,7 @@ class Changes:
             else:
                 done(result, error)
 
-        self.turns.add(caller, unless_counted, made)
+        self.turns.add(caller, make(True), made)
 
     def submit_again(self, operation: Operation, done: Done) -> None:
         """``submit`` that answers also if it cannot be."""

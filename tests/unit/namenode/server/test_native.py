@@ -47,9 +47,12 @@ from oastfs.wire.hadoop_rpc_client import FIRST_CALL_ID
 from oastfs.wire.proto.rpc_pb2 import RpcResponseHeader
 from oastfs.wire.varint import decode_delimited
 from oastfs.wire.verbs import VERBS, encode_arguments
+from tests.harness.waiting import wait_until
 from tests.unit.namenode.server.conftest import RawClient
 
 ROOT = SUPERUSER
+SECONDS = 30.0
+STORE_THREAD = "oastfs-store"
 EVE = Caller("eve", 1003, (1003,))
 
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -321,17 +324,24 @@ def test_only_brief_changes_are_made_on_the_loops_thread(
         threads.append(threading.current_thread().name)
         return rename_entry(*arguments, **named)
 
+    def is_made_on_the_loop() -> bool:
+        remote.rename(ROOT, "/tree", "/other/tree")
+        remote.rename(ROOT, "/other/tree", "/tree")
+        return threads[-1] != STORE_THREAD
+
     monkeypatch.setattr("oastfs.namenode.ops.rename.rename_entry", rename)
     monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_SECONDS", 1e9)
     for path in ("/counted", "/tree", "/other"):
         remote.mkdirs(ROOT, path)
     remote.write_file(ROOT, "/tree/file", b"abc")
-    remote.rename(ROOT, "/tree", "/other/tree")
+    # While a job writes, the store's thread makes others' changes, too.
+    wait_until(is_made_on_the_loop, "a rename on the loop's thread", SECONDS)
     remote.set_quota(ROOT, "/counted", 10, -1)
-    remote.rename(ROOT, "/other/tree", "/counted/tree")
+    remote.rename(ROOT, "/tree", "/counted/tree")
+    assert threads[-1] == STORE_THREAD
+    assert remote.quota_usage(ROOT, "/counted").names == 3
     remote.delete(ROOT, "/counted/tree", True)
     assert remote.quota_usage(ROOT, "/counted").names == 1
-    assert [name == "oastfs-store" for name in threads] == [False, True]
 
 
 def test_a_tree_whose_permissions_are_looked_at_is_not_deleted_on_the_loops_thread(
@@ -343,18 +353,23 @@ def test_a_tree_whose_permissions_are_looked_at_is_not_deleted_on_the_loops_thre
         threads.append(threading.current_thread().name)
         hide_tree(*arguments)
 
+    def is_made_on_the_loop() -> bool:
+        remote.mkdirs(EVE, "/eve/other/two")
+        remote.delete(ROOT, "/eve/other", True)
+        return threads[-1] != STORE_THREAD
+
     monkeypatch.setattr("oastfs.namenode.removal.hide_tree", hide)
     monkeypatch.setattr("oastfs.store.lmdb_driver.segments._QUICK_SECONDS", 1e9)
     remote.mkdirs(ROOT, "/eve")
     remote.chown(ROOT, "/eve", EVE.uid, EVE.gid)
-    for path in ("/eve/one/two", "/eve/kept/two", "/eve/other/two"):
+    for path in ("/eve/one/two", "/eve/kept/two"):
         remote.mkdirs(EVE, path)
     remote.mkdirs(ROOT, "/eve/kept/two/three")
-    remote.delete(ROOT, "/eve/other", True)
+    wait_until(is_made_on_the_loop, "a deletion on the loop's thread", SECONDS)
     remote.delete(EVE, "/eve/one", True)
+    assert threads[-1] == STORE_THREAD
     remote.chmod(ROOT, "/eve/kept/two", 0o700)
     remote.chown(ROOT, "/eve/kept/two", 0, 0)
     with pytest.raises(PermissionDenied):
         remote.delete(EVE, "/eve/kept", True)
     assert [entry.name for entry in remote.listdir(ROOT, "/eve").entries] == ["kept"]
-    assert [name == "oastfs-store" for name in threads] == [False, True]
